@@ -1,0 +1,1 @@
+"""The pygame program: loop, window, overlay, keys, recording."""

@@ -1,0 +1,1 @@
+"""The emulator, the policies that play it, and the datasets made from it."""

@@ -1,0 +1,264 @@
+"""Transition datasets: lossless frames, stored as a dictionary of cells.
+
+Little changes in a step, so most of a frame's 35 cells are cells that were seen before. An episode file holds
+each different cell once, and for every frame the 35 numbers of its cells. That is 40 times smaller than the
+frames in memory, says at once which cells changed, and loses nothing.
+
+    DIR/manifest.json           schema, frame skip, policy, seed, counts, and per episode its SHA-256
+    DIR/episode-00000.npz       cells    (U, 480)    uint8, the U different cells, two classes of 0..8 in a byte
+                                index    (T + 1, 35) uint16 or uint32, the cells of each frame, flat order
+                                actions  (T,)        uint8, the action between frame t and frame t + 1
+                                rewards  (T,)        uint8, points
+                                lives    (T + 1,)    uint8
+                                over     ()          bool, the game ended (else the episode was cut)
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.breakout import (
+    ACTIONS,
+    CELL_COLUMNS,
+    CELL_ROWS,
+    CELLS,
+    CLASSES,
+    GRID_COLUMNS,
+    GRID_ROWS,
+    Frame,
+    changed_cells,
+    from_cells,
+)
+from model.files import FileError, check_schema, checksum, read_json, write_atomic
+
+CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
+MANIFEST = "manifest.json"
+_MEMBERS = ("cells", "index", "actions", "rewards", "lives", "over")
+_MEMBER_LIMIT = 1 << 30
+
+
+class EpisodeWriter:
+    """Takes one episode frame by frame. `add` the first frame alone, then each step."""
+
+    def __init__(self, frame: Frame, lives: int) -> None:
+        self._numbers: dict[bytes, int] = {}
+        self._row = np.zeros(CELLS, np.uint32)
+        self._index: list[npt.NDArray[np.uint32]] = []
+        self._actions: list[int] = []
+        self._rewards: list[int] = []
+        self._lives = [lives]
+        self._frame = frame
+        self._store(frame, range(CELLS))
+
+    def __len__(self) -> int:
+        return len(self._actions)
+
+    def _store(self, frame: Frame, cells: Any) -> None:
+        for cell in cells:
+            column, row = divmod(int(cell), GRID_ROWS)
+            block = frame[row * CELL_ROWS : (row + 1) * CELL_ROWS, column * CELL_COLUMNS : (column + 1) * CELL_COLUMNS]
+            self._row[cell] = self._numbers.setdefault(block.tobytes(), len(self._numbers))
+        self._index.append(self._row.copy())
+        self._frame = frame
+
+    def add(self, action: int, frame: Frame, reward: int, lives: int) -> None:
+        """One step: `action` led to `frame` (210, 160) uint8 classes."""
+        self._store(frame, np.flatnonzero(changed_cells(self._frame, frame)))
+        self._actions.append(action)
+        self._rewards.append(reward)
+        self._lives.append(lives)
+
+    def to_bytes(self, over: bool) -> bytes:
+        """The episode file. The same episode always gives the same bytes."""
+        cells = np.frombuffer(b"".join(self._numbers), np.uint8).reshape(-1, CELL_PIXELS)
+        small = np.uint16 if len(cells) <= 1 << 16 else np.uint32
+        file = io.BytesIO()
+        np.savez_compressed(
+            file,
+            cells=cells[:, ::2] | (cells[:, 1::2] << 4),
+            index=np.stack(self._index).astype(small),
+            actions=np.array(self._actions, np.uint8),
+            rewards=np.array(self._rewards, np.uint8),
+            lives=np.array(self._lives, np.uint8),
+            over=np.array(over),
+        )
+        return file.getvalue()
+
+    def save(self, path: Path, over: bool) -> None:
+        """Write the episode file, atomically."""
+        data = self.to_bytes(over)
+        write_atomic(path, lambda file: file.write(data) and None)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode in memory, T steps. Shapes as in the module's docstring, cells unpacked to (U, 960) uint8."""
+
+    cells: npt.NDArray[np.uint8]
+    index: npt.NDArray[np.uint32]
+    actions: npt.NDArray[np.uint8]
+    rewards: npt.NDArray[np.uint8]
+    lives: npt.NDArray[np.uint8]
+    over: bool
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def frame(self, t: int | slice | npt.NDArray[np.integer]) -> Frame:
+        """Frames by number 0..T: (..., 210, 160) uint8 classes."""
+        cells = self.cells[self.index[t]]
+        return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
+
+
+def _read_members(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an npz, without pickle, refusing members that unpack to more than they should."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    with zipfile.ZipFile(path) as archive:
+        names = {f"{name}.npy" for name in _MEMBERS}
+        if set(archive.namelist()) != names:
+            raise FileError(f"episode {path} does not hold the arrays of an episode")
+        for info in archive.infolist():
+            if info.file_size > _MEMBER_LIMIT:
+                raise FileError(f"episode {path}: {info.filename} claims {info.file_size} bytes")
+            with archive.open(info) as member:
+                arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
+    return arrays
+
+
+def load_episode(path: Path) -> Episode:
+    """Read one episode file. FileError if it is missing, damaged, or not consistent in itself."""
+    try:
+        a = _read_members(path)
+    except FileError:
+        raise
+    except FileNotFoundError:
+        raise FileError(f"episode {path} does not exist") from None
+    except Exception as error:  # zipfile, zlib and numpy each have their own ways to refuse
+        raise FileError(f"episode {path} is damaged: {error}") from None
+    steps = a["actions"].shape[0] if a["actions"].ndim == 1 else -1
+    packed = a["cells"]
+    shapes_fit = (
+        packed.ndim == 2
+        and packed.shape[1] == CELL_PIXELS // 2
+        and packed.shape[0] > 0
+        and a["index"].shape == (steps + 1, CELLS)
+        and a["rewards"].shape == (steps,)
+        and a["lives"].shape == (steps + 1,)
+        and a["over"].shape == ()
+    )
+    types_fit = a["index"].dtype in (np.uint16, np.uint32) and all(
+        a[name].dtype == np.uint8 for name in ("cells", "actions", "rewards", "lives")
+    )
+    if not shapes_fit or not types_fit or a["over"].dtype != np.bool_:
+        raise FileError(f"episode {path} has arrays of the wrong shape or type")
+    cells = np.empty((len(packed), CELL_PIXELS), np.uint8)
+    cells[:, ::2], cells[:, 1::2] = packed & 15, packed >> 4
+    if a["index"].max() >= len(cells) or a["actions"].max(initial=0) >= ACTIONS or cells.max() >= CLASSES:
+        raise FileError(f"episode {path} holds an action, class or cell out of range")
+    return Episode(cells, a["index"].astype(np.uint32), a["actions"], a["rewards"], a["lives"], bool(a["over"]))
+
+
+class TransitionDataset:
+    """A dataset of whole episodes in memory: the cells once, and who is where.
+
+    cells    (U, 960)   uint8 classes, over all episodes
+    index    (N, 35)    int32, the cells of each of the N frames of all episodes, one after the other
+    actions  (N,)       uint8, the action taken *at* each frame (0 at an episode's last frame, where none was)
+    rewards  (N,)       uint8, what that action brought
+    lives    (N,)       uint8
+    first    (E + 1,)   int64, where each episode's frames begin; the last entry is N
+    """
+
+    def __init__(self, episodes: list[Episode], manifest: dict[str, Any]) -> None:
+        if not any(len(episode) for episode in episodes):
+            raise FileError("the dataset has no transitions")
+        self.manifest = manifest
+        self.frameskip = int(manifest["frameskip"])
+        lengths = [len(episode) + 1 for episode in episodes]
+        self.first = np.concatenate(([0], np.cumsum(lengths)))
+        offsets = np.concatenate(([0], np.cumsum([len(episode.cells) for episode in episodes])))
+        self.cells = np.concatenate([episode.cells for episode in episodes])
+        self.index = np.concatenate(
+            [episode.index.astype(np.int32) + np.int32(o) for episode, o in zip(episodes, offsets[:-1], strict=True)]
+        )
+        self.actions = np.concatenate([np.append(episode.actions, np.uint8(0)) for episode in episodes])
+        self.rewards = np.concatenate([np.append(episode.rewards, np.uint8(0)) for episode in episodes])
+        self.lives = np.concatenate([episode.lives for episode in episodes])
+
+    @classmethod
+    def load(cls, directory: Path) -> TransitionDataset:
+        """Read a dataset that `collect frames` finished. FileError says what is missing or damaged."""
+        manifest = read_manifest(directory)
+        episodes = []
+        for entry in manifest["episodes"]:
+            path = directory / entry["file"]
+            if not path.exists():
+                raise FileError(f"dataset {directory} lacks {entry['file']}")
+            if checksum(path) != entry["sha256"]:
+                raise FileError(f"dataset {directory}: {entry['file']} is damaged (its checksum differs)")
+            episodes.append(load_episode(path))
+        try:
+            return cls(episodes, manifest)
+        except FileError as error:
+            raise FileError(f"{directory}: {error}") from None
+
+    @property
+    def episodes(self) -> int:
+        """How many episodes there are."""
+        return len(self.first) - 1
+
+    def __len__(self) -> int:
+        """How many transitions there are."""
+        return len(self.index) - self.episodes
+
+    def transitions(self, episodes: npt.NDArray[np.integer] | None = None) -> npt.NDArray[np.int64]:
+        """Frame numbers t such that t and t + 1 are of the same episode, for all or the given episodes."""
+        chosen = range(self.episodes) if episodes is None else episodes
+        return np.concatenate([np.arange(self.first[e], self.first[e + 1] - 1) for e in chosen]).astype(np.int64)
+
+    def history(self, t: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
+        """Frame numbers (..., length) up to and with t, oldest first; before an episode's start its first repeats."""
+        start = self.first[np.searchsorted(self.first, t, side="right") - 1]
+        return np.maximum(t[..., None] + np.arange(1 - length, 1), start[..., None])
+
+    def frame(self, t: int | npt.NDArray[np.integer]) -> Frame:
+        """Frames by number: (..., 210, 160) uint8 classes."""
+        cells = self.cells[self.index[t]]
+        return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
+
+    def split(self, validation: float = 0.2, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Episode numbers for training and validation, by whole episode. FileError if there are fewer than two."""
+        if self.episodes < 2:
+            raise FileError("a dataset of one episode cannot be split by episode: collect more transitions")
+        order = np.random.default_rng(seed).permutation(self.episodes)
+        held = min(max(1, round(validation * self.episodes)), self.episodes - 1)
+        return np.sort(order[held:]), np.sort(order[:held])
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a finished dataset, checked for form. FileError otherwise."""
+    if not directory.is_dir():
+        raise FileError(f"dataset {directory} does not exist; make one with: python main.py collect frames")
+    path = directory / MANIFEST
+    if not path.exists():
+        raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again to go on")
+    manifest = read_json(path, "manifest")
+    if not isinstance(manifest, dict):
+        raise FileError(f"manifest {path} is not a JSON object")
+    check_schema(manifest.get("schema"), "manifest", path)
+    entries = manifest.get("episodes")
+    if not isinstance(manifest.get("frameskip"), int) or not isinstance(entries, list):
+        raise FileError(f"manifest {path} lacks its frame skip or its episodes")
+    if not entries:
+        raise FileError(f"dataset {directory} is empty")
+    for entry in entries:
+        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str) or "/" in entry["file"]:
+            raise FileError(f"manifest {path} has an episode entry that is not one")
+    return manifest

@@ -1,0 +1,158 @@
+"""The real game: Breakout in the Arcade Learning Environment, one step at a time.
+
+No sticky actions: with `repeat_action_probability` 0 a seed and the actions give the same game again.
+RAM addresses were checked against the pixels (see `tests/collect/test_emulator.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ale_py
+import ale_py.roms
+import numpy as np
+
+from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, Frame, classes_from_ale, rgb_from_classes
+
+# RAM addresses and what turns them into pixels of the screen.
+BALL_X, BALL_Y, PADDLE_X, SCORE_HIGH, SCORE_LOW, LIVES = 99, 101, 72, 76, 77, 57
+BALL_X_OFFSET, BALL_Y_OFFSET, PADDLE_X_OFFSET = 49, -9, 47
+WALL_BYTES = 36
+"""RAM bytes 0..35 hold the wall, one bit a brick: a cleared bit is a missing brick from the next frame on."""
+START_LIVES = 5
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What RAM says of the moving things, in pixels of the screen (top left corner, 0-based).
+
+    `ball` is (row, column) or None when no ball is in play; `paddle` is the column of its left end.
+    """
+
+    ball: tuple[int, int] | None
+    paddle: int
+    lives: int
+    score: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step gave: `frame` (210, 160) uint8 classes, reward in points, lives left, game over."""
+
+    frame: Frame
+    reward: int
+    lives: int
+    over: bool
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The emulator's whole state, with the frame it shows (a restored ALE keeps stale pixels)."""
+
+    state: Any
+    frame: Frame
+    over: bool
+
+
+class Emulator:
+    """Breakout with the four minimal actions.
+
+    `frameskip` is how many emulator frames a step lasts, the action held for all of them; >= 1.
+    Raises ValueError for a frame skip below 1 and for an action outside 0..3.
+    """
+
+    def __init__(self, frameskip: int, seed: int = 0) -> None:
+        if frameskip < 1:
+            raise ValueError(f"frame skip must be at least 1, got {frameskip}")
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        self.frameskip = frameskip
+        self._ale = ale_py.ALEInterface()
+        self._screen = np.empty((ROWS, COLUMNS), np.uint8)
+        self.reset(seed)
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps in a second of true-pace play."""
+        return EMULATOR_HZ / self.frameskip
+
+    def reset(self, seed: int | None = None) -> Frame:
+        """Start a new game; with a seed the emulator itself starts anew. Returns the first frame (classes)."""
+        if seed is not None:
+            self._ale.setInt("random_seed", seed % 2**31)
+            self._ale.setFloat("repeat_action_probability", 0.0)
+            self._ale.setInt("frame_skip", 1)
+            self._ale.loadROM(ale_py.roms.get_rom_path("breakout"))
+            self._actions = self._ale.getMinimalActionSet()
+        self._ale.reset_game()
+        self._over = False
+        return self._look()
+
+    def step(self, action: int) -> Step:
+        """Hold `action` for `frameskip` emulator frames. After the game's end the screen stands still."""
+        if not 0 <= action < ACTIONS:
+            raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action}")
+        reward = 0
+        for _ in range(self.frameskip):
+            reward += self._ale.act(self._actions[action])
+        self._over = self._ale.game_over()
+        return Step(self._look(), int(reward), self._ale.lives(), self._over)
+
+    def _look(self) -> Frame:
+        self._ale.getScreen(self._screen)
+        self._frame = classes_from_ale(self._screen)
+        return self._frame
+
+    @property
+    def frame(self) -> Frame:
+        """The frame shown now: (210, 160) uint8 classes."""
+        return self._frame
+
+    @property
+    def rgb(self) -> Frame:
+        """The frame shown now: (210, 160, 3) uint8 RGB."""
+        return rgb_from_classes(self._frame)
+
+    @property
+    def over(self) -> bool:
+        """Whether the game is over."""
+        return self._over
+
+    def objects(self) -> Objects:
+        """Ball, paddle, lives and score, read from RAM."""
+        ram = self._ale.getRAM()
+        ball = None
+        if ram[BALL_Y]:
+            ball = (int(ram[BALL_Y]) - BALL_Y_OFFSET, int(ram[BALL_X]) - BALL_X_OFFSET)
+        bcd = int(ram[SCORE_HIGH]) * 256 + int(ram[SCORE_LOW])
+        return Objects(ball, int(ram[PADDLE_X]) - PADDLE_X_OFFSET, int(ram[LIVES]), int(f"{bcd:x}"))
+
+    def ram(self) -> Frame:
+        """All 128 bytes of RAM, uint8, a copy."""
+        return np.array(self._ale.getRAM(), np.uint8)
+
+    def edit(self, wall: bytes | None = None, score: int | None = None) -> None:
+        """Put another wall (36 bytes of RAM) or score (0..999) into the running game; seen from the next frame on.
+
+        For making rare states. A pair of frames that spans an edit must never be learned from.
+        """
+        if wall is not None:
+            if len(wall) != WALL_BYTES:
+                raise ValueError(f"a wall is {WALL_BYTES} bytes, got {len(wall)}")
+            for address, value in enumerate(wall):
+                self._ale.setRAM(address, value)
+        if score is not None:
+            if not 0 <= score <= 999:
+                raise ValueError(f"score must be 0..999, got {score}")
+            bcd = int(str(score), 16)
+            self._ale.setRAM(SCORE_HIGH, bcd >> 8)
+            self._ale.setRAM(SCORE_LOW, bcd & 255)
+
+    def snapshot(self) -> Snapshot:
+        """The whole state, for `restore`."""
+        return Snapshot(self._ale.cloneSystemState(), self._frame, self._over)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this emulator; the game goes on from it exactly as it did then."""
+        self._ale.restoreSystemState(snapshot.state)
+        self._frame, self._over = snapshot.frame, snapshot.over

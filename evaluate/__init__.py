@@ -1,0 +1,1 @@
+"""Testing and analysis: metrics, held-out runs, benchmarks."""
