@@ -28,7 +28,7 @@ class Quantizer(nn.Module):
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, decay: float = 0.99, dead_below: float = 0.02) -> None:
+    def __init__(self, decay: float = 0.99, dead_below: float = 0.005) -> None:
         super().__init__()
         self.decay, self.dead_below = decay, dead_below
         self.register_buffer("codebook", torch.zeros(CODES, CODE_DIM))

@@ -1,0 +1,233 @@
+"""The training loop that the VQ-VAE and the context controller share.
+
+Step k draws its batch and its noise from (seed, k) alone, so a run that is resumed gives the losses of one that was
+never stopped (on one machine's CPU, with `epochs` as its length; `minutes` measures time, which no seed repeats).
+
+    OUT/last.safetensors, last.json    everything needed to go on: weights, optimiser, step, elapsed seconds
+    OUT/before.*                       the `last` before that, in case the newest is damaged
+    OUT/best.safetensors, best.json    the weights with the best validation score
+    OUT/log.jsonl                      one JSON object a line: training and validation figures
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from model.checkpoint import fill, load_tensors, meta_path, save_tensors, tensor_path
+from model.files import FileError
+from train.trackers import Tracker
+
+LAST, BEFORE, BEST = "last", "before", "best"
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the text says why and where the last good weights are."""
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long and how to train. One of `minutes` and `epochs` is set; an epoch is as many samples as the data has."""
+
+    batch: int
+    rate: float
+    seed: int = 0
+    minutes: float | None = None
+    epochs: float | None = None
+    warmup: int = 200
+    clip: float = 1.0
+    decay: float = 0.01
+    validate_every: int = 500
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.epochs is None):
+            raise ValueError("give either minutes or epochs")
+        if (self.minutes or self.epochs or 0) <= 0:
+            raise ValueError("minutes and epochs must be above 0")
+
+
+class Task(Protocol):
+    """What is trained. `samples` is the size of an epoch; `meta` goes into every checkpoint."""
+
+    module: nn.Module
+    samples: int
+    meta: dict[str, Any]
+
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """The loss of step `step`, to be minimised, and figures for the log."""
+        ...
+
+    def after_step(self, step: int, generator: torch.Generator) -> None:
+        """Called after the optimiser's step."""
+        ...
+
+    def validate(self) -> tuple[float, dict[str, Any]]:
+        """The score that the best checkpoint is chosen by (higher is better), and figures for the log."""
+        ...
+
+
+def mixed_precision(device: torch.device) -> bool:
+    """Whether bf16 pays on this device: any CUDA GPU, and CPUs with bf16 matrix instructions."""
+    if device.type == "cuda":
+        return True
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def _learning_rate(settings: LoopSettings, step: int, progress: float) -> float:
+    """Linear warm-up, then a cosine down to a hundredth."""
+    warm = min(1.0, (step + 1) / settings.warmup)
+    return settings.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"optimiser.{number}.{name}": torch.as_tensor(value)
+        for number, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        _, number, name = key.split(".")
+        state.setdefault(int(number), {})[name] = value
+    parameters = optimiser.param_groups[0]["params"]
+    for number, parameter in enumerate(parameters):
+        if number not in state or state[number]["exp_avg"].shape != parameter.shape:
+            raise FileError(f"checkpoint {path} does not hold the optimiser of this model")
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+class Loop:
+    """Trains `task` and keeps its checkpoints in `out`."""
+
+    def __init__(self, task: Task, settings: LoopSettings, out: Path, device: torch.device, tracker: Tracker) -> None:
+        self.task, self.settings, self.out, self.device, self.tracker = task, settings, out, device, tracker
+        self.optimiser = torch.optim.AdamW(task.module.parameters(), lr=settings.rate, weight_decay=settings.decay)
+        self.step, self.elapsed, self.best = 0, 0.0, -math.inf
+        self.mixed = mixed_precision(device)
+
+    def _meta(self, **more: Any) -> dict[str, Any]:
+        progress = {"step": self.step, "elapsed_seconds": round(self.elapsed, 1), "best_score": self.best}
+        if not math.isfinite(self.best):
+            progress["best_score"] = None
+        return {**self.task.meta, "training": asdict(self.settings), **progress, **more}
+
+    def _save_last(self) -> None:
+        last, before = self.out / LAST, self.out / BEFORE
+        if tensor_path(last).exists() and meta_path(last).exists():
+            os.replace(tensor_path(last), tensor_path(before))
+            os.replace(meta_path(last), meta_path(before))
+        tensors = {f"model.{name}": tensor for name, tensor in self.task.module.state_dict().items()}
+        save_tensors(last, {**tensors, **_optimiser_tensors(self.optimiser)}, self._meta())
+
+    def resume(self, say: Callable[[str], None]) -> bool:
+        """Go on from the newest sound checkpoint in `out`, if there is one. Says what it did; True if it resumed.
+
+        FileError if there are checkpoints but none is sound, or they are of another model, dataset or settings.
+        """
+        errors = []
+        for name in (LAST, BEFORE):
+            path = self.out / name
+            if not meta_path(path).exists() and not tensor_path(path).exists():
+                continue
+            try:
+                tensors, meta = load_tensors(path)
+                self._take(tensors, meta, path)
+            except FileError as error:
+                errors.append(str(error))
+                continue
+            if errors:
+                say(f"the newest checkpoint is damaged ({errors[0]}); going on from the one before")
+            say(f"resuming at step {self.step}")
+            return True
+        if errors:
+            raise FileError(errors[0])
+        return False
+
+    def _take(self, tensors: dict[str, Tensor], meta: dict[str, Any], path: Path) -> None:
+        wanted = json.loads(json.dumps({**self.task.meta, "training": asdict(self.settings)}))
+        for key, value in wanted.items():
+            found = meta.get(key)
+            if key == "training" and isinstance(found, dict):  # a longer run of the same kind may go on
+                value = {**value, "minutes": found.get("minutes"), "epochs": found.get("epochs")}
+            if found != value:
+                raise FileError(f"checkpoint {path} is of another run: its {key} differs; choose another --out")
+        model = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+        fill(self.task.module, model, path)
+        _fill_optimiser(self.optimiser, {n: t for n, t in tensors.items() if n.startswith("optimiser.")}, path)
+        self.step, self.elapsed = int(meta["step"]), float(meta["elapsed_seconds"])
+        self.best = -math.inf if meta["best_score"] is None else float(meta["best_score"])
+
+    def _progress(self) -> float:
+        if self.settings.minutes is not None:
+            return self.elapsed / (60 * self.settings.minutes)
+        return self.step * self.settings.batch / (float(self.settings.epochs or 1) * self.task.samples)
+
+    def run(self, show: Callable[[float, str], None] = lambda progress, text: None) -> dict[str, Any]:
+        """Train to the end; `show` hears the progress 0..1 and a line. Returns the last validation's figures.
+
+        TrainingError if the loss stops being a number; the checkpoints on disk are then the last good ones.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        generator = torch.Generator()
+        figures: dict[str, Any] = {}
+        start = time.monotonic() - self.elapsed
+        seen, seen_at = self.step, time.monotonic()
+        while (progress := self._progress()) < 1:
+            generator.manual_seed(hash((self.settings.seed, self.step)) & 0x7FFFFFFF)
+            torch.manual_seed(hash((self.settings.seed, self.step, 1)) & 0x7FFFFFFF)
+            for group in self.optimiser.param_groups:
+                group["lr"] = _learning_rate(self.settings, self.step, progress)
+            self.task.module.train()
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+                loss, log = self.task.loss(self.step, self.settings.batch, generator)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), self.settings.clip)
+            if not (torch.isfinite(loss) and torch.isfinite(norm)):
+                raise TrainingError(
+                    f"the loss is not a number at step {self.step}; the last good weights are in {self.out}; "
+                    "go on from them with --resume and a lower --rate"
+                )
+            self.optimiser.step()
+            self.task.after_step(self.step, generator)
+            self.step += 1
+            self.elapsed = time.monotonic() - start
+            if self.step % self.settings.log_every == 0:
+                speed = (self.step - seen) * self.settings.batch / max(time.monotonic() - seen_at, 1e-9)
+                seen, seen_at = self.step, time.monotonic()
+                line = {"step": self.step, "loss": loss.item(), "norm": norm.item(), **log}
+                self.tracker.log({**line, "samples_per_second": round(speed, 1), "seconds": round(self.elapsed, 1)})
+                show(self._progress(), f"step {self.step}  loss {line['loss']:.4f}  {speed:.0f} samples/s")
+            if self.step % self.settings.validate_every == 0:
+                figures = self._validate(show)
+                self.elapsed = time.monotonic() - start
+                self._save_last()
+        if not figures or self.step % self.settings.validate_every:
+            figures = self._validate(show)
+            self._save_last()
+        return figures
+
+    def _validate(self, show: Callable[[float, str], None]) -> dict[str, Any]:
+        self.task.module.eval()
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            score, figures = self.task.validate()
+        self.tracker.log({"step": self.step, "seconds": round(self.elapsed, 1), "validation": figures})
+        text = "  ".join(f"{k} {v:.4g}" for k, v in figures.items() if isinstance(v, (int, float)))
+        show(self._progress(), f"step {self.step}  validation: {text}")
+        if score > self.best:
+            self.best = score
+            save_tensors(self.out / BEST, dict(self.task.module.state_dict()), self._meta(validation=figures))
+        return figures
