@@ -1,0 +1,334 @@
+"""The inference pipeline: key and recent frames in, next frame out.
+
+    from model import WorldModel
+
+    wm = WorldModel.load()
+    wm.reset(frames)              # (n, 210, 160, 3) uint8 RGB, oldest first
+    p = wm.step(2)                # RIGHT; dreaming: the prediction becomes the newest frame
+    p.frame, p.codes
+
+Frames go in and out as RGB; every method has a twin on palette classes (`..._classes`), which is the same without the
+conversion, and `..._batch` methods work on many moments at once. Predictions at temperature 0 are deterministic on one
+machine; above 0 they depend on the seed given to `load`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.breakout import ACTIONS, CELLS, CLASSES, CODES, COLUMNS, ROWS, Frame, classes_from_rgb, rgb_from_classes
+from model.checkpoint import fill, load_tensors, meta_path, tensor_path
+from model.context_controller import ContextController
+from model.device import choose_device
+from model.files import FileError, checksum
+from model.latent_action_model import ActionToLatentMLP, sample_codes
+from model.vqvae import VQVAE
+
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "weights"
+VQVAE_NAME, CONTEXT_NAME, ACTION_NAME = "vqvae", "context", "action_to_latent_best"
+CONTROLLERS = {"context": CONTEXT_NAME, "action": ACTION_NAME}
+_MODELS: dict[str, type[nn.Module]] = {
+    VQVAE_NAME: VQVAE,
+    CONTEXT_NAME: ContextController,
+    ACTION_NAME: ActionToLatentMLP,
+}
+_KINDS = {VQVAE_NAME: "vqvae", CONTEXT_NAME: "context", ACTION_NAME: "action"}
+
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the twin expects: `classes` (210, 160) uint8 and `codes` (35,) int64; `frame` is the same as RGB."""
+
+    classes: Frame
+    codes: Codes
+
+    @cached_property
+    def frame(self) -> Frame:
+        """(210, 160, 3) uint8 RGB."""
+        return rgb_from_classes(self.classes)
+
+
+def load_module(directory: Path, name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """One network of a weights directory, by file name, with its settings. FileError if it cannot be used."""
+    path = directory / name
+    tensors, meta = load_tensors(path)
+    if meta.get("kind") != _KINDS[name] or not isinstance(meta.get("model"), dict):
+        raise FileError(f"{meta_path(path)} does not describe a {_KINDS[name]} of this program")
+    sizes = meta["model"].values()
+    if not all(isinstance(v, (int, float)) and 0 <= v <= 4096 for v in sizes):
+        raise FileError(f"{meta_path(path)} gives sizes that no model of this program has")
+    try:
+        module = _MODELS[name](**meta["model"])
+    except (TypeError, ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
+        raise FileError(f"{meta_path(path)} describes another model: {error}") from None
+    fill(module, tensors, path)
+    return module.eval(), meta
+
+
+def load_vqvae(directory: Path) -> tuple[VQVAE, dict[str, Any]]:
+    """The VQ-VAE of a weights directory, with its settings."""
+    module, meta = load_module(directory, VQVAE_NAME)
+    assert isinstance(module, VQVAE)
+    return module, meta
+
+
+class WorldModel:
+    """The neural twin. Make one with `load`, give it a history with `reset`, then predict, observe or step."""
+
+    def __init__(
+        self,
+        vqvae: VQVAE,
+        controllers: dict[str, nn.Module],
+        frameskip: int,
+        controller: str = "context",
+        majority: Codes | None = None,
+        device: torch.device | None = None,
+        checksum: str = "",
+        seed: int = 0,
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        self.device = device or torch.device("cpu")
+        self.frameskip = frameskip
+        self.vqvae = vqvae.to(self.device).eval()
+        self.controllers = {name: module.to(self.device).eval() for name, module in controllers.items()}
+        self.majority = np.zeros(CELLS, np.int64) if majority is None else majority
+        self.checksum = checksum
+        self.meta = meta or {}
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._history: Tensor | None = None
+        self.controller = controller
+
+    @classmethod
+    def load(
+        cls, path: str | Path | None = None, device: str = "auto", controller: str = "context", seed: int = 0
+    ) -> WorldModel:
+        """Load a directory of weights; without a path, the shipped ones.
+
+        Raises FileError (a ValueError) if they are missing, damaged or do not belong together, ValueError for an
+        unknown controller, one that the directory does not hold, or a device that is not there.
+        """
+        directory = SHIPPED if path is None else Path(path)
+        if not directory.is_dir():
+            raise FileError(f"weights directory {directory} does not exist")
+        chosen = choose_device(device)
+        vqvae, meta = load_vqvae(directory)
+        metas = {"vqvae": meta}
+        controllers: dict[str, nn.Module] = {}
+        files = [directory / VQVAE_NAME]
+        for name, file in CONTROLLERS.items():
+            if not meta_path(directory / file).exists() and not tensor_path(directory / file).exists():
+                continue
+            controllers[name], metas[name] = load_module(directory, file)
+            if metas[name].get("frameskip") != meta.get("frameskip"):
+                raise FileError(f"{directory}: the {name} controller is of another frame skip than the VQ-VAE")
+            if metas[name].get("vqvae_sha256") != checksum(tensor_path(directory / VQVAE_NAME)):
+                raise FileError(f"{directory}: the {name} controller was trained for the codes of another VQ-VAE")
+            files.append(directory / file)
+        frameskip = meta.get("frameskip")
+        if not isinstance(frameskip, int) or not 1 <= frameskip <= 60:
+            raise FileError(f"{meta_path(directory / VQVAE_NAME)} lacks its frame skip")
+        digest = hashlib.sha256("".join(checksum(tensor_path(file)) for file in files).encode()).hexdigest()
+        majority = next((m["majority"] for m in metas.values() if "majority" in m), None)
+        if majority is not None:
+            majority = np.array(majority, np.int64)
+            if majority.shape != (CELLS,) or majority.min() < 0 or majority.max() >= CODES:
+                raise FileError(f"{directory}: the majority codes are not {CELLS} codes")
+        return cls(vqvae, controllers, frameskip, controller, majority, chosen, digest, seed, metas)
+
+    @classmethod
+    def untrained(cls, frameskip: int = 2, seed: int = 0, controller: str = "context") -> WorldModel:
+        """A small twin with random weights: for tests, and to see what chance looks like."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            vqvae = VQVAE(16, 16)
+            vqvae.quantizer.codebook[1:].normal_()
+            controllers: dict[str, nn.Module] = {
+                "context": ContextController(context=4, width=8, dim=32, depth=1, heads=2),
+                "action": ActionToLatentMLP(),
+            }
+        return cls(vqvae, controllers, frameskip, controller, checksum=f"untrained-{seed}", seed=seed)
+
+    @property
+    def controller(self) -> str:
+        """Which controller predicts the codes: "context" or "action". May be set at any time."""
+        return self._controller
+
+    @controller.setter
+    def controller(self, name: str) -> None:
+        if name not in CONTROLLERS:
+            raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {name!r}")
+        if name not in self.controllers:
+            raise FileError(f"these weights hold no {name} controller; train one with: python main.py train {name}")
+        self._controller = name
+
+    @property
+    def context(self) -> int:
+        """How many past frames the twin sees, the newest included."""
+        module = self.controllers.get("context")
+        return module.context if isinstance(module, ContextController) else 1
+
+    # --- one moment, RGB frames ---
+
+    def reset(self, frames: npt.NDArray[np.uint8]) -> None:
+        """A new history: (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1. A short one repeats its first frame."""
+        frames = _checked(frames, "frames", 4)
+        self.reset_classes(classes_from_rgb(frames))
+
+    def predict(self, action: int, temperature: float = 0.0) -> Prediction:
+        """The next frame if `action` is taken now; changes nothing. Temperature 0 takes the likeliest codes."""
+        return self.predict_classes(action, temperature)
+
+    def observe(self, frame: npt.NDArray[np.uint8]) -> None:
+        """A real frame (210, 160, 3) uint8 RGB becomes the newest of the history (teacher forcing)."""
+        self.observe_classes(classes_from_rgb(_checked(frame, "frame", 3)))
+
+    def step(self, action: int, temperature: float = 0.0) -> Prediction:
+        """Predict, and the prediction becomes the newest frame of the history (dreaming)."""
+        return self.step_classes(action, temperature)
+
+    def encode(self, previous: npt.NDArray[np.uint8], following: npt.NDArray[np.uint8]) -> Codes:
+        """The actual codes (35,) int64 of a real pair of RGB frames (210, 160, 3) uint8."""
+        previous, following = _checked(previous, "previous", 3), _checked(following, "following", 3)
+        return self.encode_classes(classes_from_rgb(previous), classes_from_rgb(following))
+
+    def decode(self, codes: npt.ArrayLike) -> Frame:
+        """The next frame (210, 160, 3) uint8 RGB for these 35 codes in the present history."""
+        return rgb_from_classes(self.decode_classes(codes))
+
+    # --- one moment, classes ---
+
+    @property
+    def history(self) -> Frame:
+        """The frames the twin sees: (context, 210, 160) uint8 classes, oldest first, a copy."""
+        return self._seen().cpu().numpy().copy()
+
+    def reset_classes(self, frames: Frame) -> None:
+        """`reset` on classes (n, 210, 160) uint8 0..8."""
+        frames = _checked_classes(frames, "frames", 3)
+        newest = torch.from_numpy(frames[-self.context :].copy()).to(self.device)
+        missing = self.context - len(newest)
+        self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
+
+    def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
+        """`predict`; its `classes` need no conversion."""
+        return self.draw(self.logits(action), temperature)
+
+    def draw(self, logits: npt.NDArray[np.float32], temperature: float = 0.0) -> Prediction:
+        """The prediction for these logits (35, 256) in the present history: choose codes, then decode."""
+        codes = sample_codes(torch.from_numpy(logits).to(self.device), temperature, self._generator)
+        return Prediction(self.decode_classes(codes.cpu().numpy()), codes.cpu().numpy())
+
+    def logits(self, action: int) -> npt.NDArray[np.float32]:
+        """Action to predicted latent code: the controller's logits (35, 256) in the present history."""
+        actions = np.array([_checked_action(action)])
+        return self._logits(self._seen()[None], actions, self._controller)[0].cpu().numpy()
+
+    def observe_classes(self, frame: Frame) -> None:
+        """`observe` on classes (210, 160) uint8 0..8."""
+        self._push(torch.from_numpy(_checked_classes(frame, "frame", 2)).to(self.device))
+
+    def step_classes(self, action: int, temperature: float = 0.0) -> Prediction:
+        """`step`; its `classes` need no conversion."""
+        prediction = self.predict_classes(action, temperature)
+        self._push(torch.from_numpy(prediction.classes).to(self.device))
+        return prediction
+
+    def encode_classes(self, previous: Frame, following: Frame) -> Codes:
+        """`encode` on classes (210, 160) uint8 0..8."""
+        previous, following = _checked_classes(previous, "previous", 2), _checked_classes(following, "following", 2)
+        return self.encode_batch(previous[None], following[None])[0]
+
+    def decode_classes(self, codes: npt.ArrayLike) -> Frame:
+        """`decode` to classes (210, 160) uint8."""
+        chosen = np.asarray(codes)
+        if chosen.shape != (CELLS,) or chosen.dtype.kind not in "iu":
+            raise ValueError(f"codes must be {CELLS} integers, got shape {chosen.shape}, dtype {chosen.dtype}")
+        if chosen.min() < 0 or chosen.max() >= CODES:
+            raise ValueError(f"codes must be 0..{CODES - 1}, got {chosen.min()}..{chosen.max()}")
+        return self._decode(self._seen()[-1:], chosen[None].astype(np.int64))[0].cpu().numpy()
+
+    # --- many moments at once, classes ---
+
+    def predict_batch(self, history: Frame, actions: npt.ArrayLike, controller: str | None = None) -> Any:
+        """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32."""
+        history = _checked_classes(history, "history", 4)
+        if history.shape[1] < self.context:
+            raise ValueError(f"history must hold at least {self.context} frames, got {history.shape[1]}")
+        chosen = np.asarray(actions, np.int64)
+        if chosen.shape != history.shape[:1] or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= ACTIONS:
+            raise ValueError(f"actions must be {len(history)} integers 0..{ACTIONS - 1}")
+        frames = torch.from_numpy(history[:, -self.context :]).to(self.device)
+        return self._logits(frames, chosen, controller or self._controller).cpu().numpy()
+
+    @torch.inference_mode()
+    def encode_batch(self, previous: Frame, following: Frame) -> Codes:
+        """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
+        frames = [torch.from_numpy(np.ascontiguousarray(f)).to(self.device) for f in (previous, following)]
+        return self.vqvae.encode(*frames).cpu().numpy()
+
+    def decode_batch(self, previous: Frame, codes: Codes) -> Frame:
+        """Newest frames (B, 210, 160) uint8 classes and codes (B, 35) -> next frames (B, 210, 160) uint8 classes."""
+        return self._decode(torch.from_numpy(np.ascontiguousarray(previous)).to(self.device), codes).cpu().numpy()
+
+    # --- inside ---
+
+    def _seen(self) -> Tensor:
+        if self._history is None:
+            raise ValueError("the twin has no history yet: call reset(frames) first")
+        return self._history
+
+    def _push(self, frame: Tensor) -> None:
+        self._history = torch.cat((self._seen()[1:], frame[None]))
+
+    @torch.inference_mode()
+    def _logits(self, history: Tensor, actions: npt.NDArray[np.int64], controller: str) -> Tensor:
+        chosen = torch.from_numpy(actions).to(self.device)
+        if controller not in self.controllers:
+            raise ValueError(f"these weights hold no {controller!r} controller")
+        module = self.controllers[controller]
+        if controller == "action":
+            return module(F.one_hot(chosen, ACTIONS).float()).float()
+        return module(history, chosen)
+
+    @torch.inference_mode()
+    def _decode(self, newest: Tensor, codes: npt.NDArray[np.int64]) -> Tensor:
+        return self.vqvae.decode(newest, torch.from_numpy(codes).to(self.device))
+
+
+def _checked(frames: Any, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
+    shape = ("n", ROWS, COLUMNS, 3)[-dimensions:]
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
+        raise ValueError(f"{name} must be a uint8 array, got {getattr(frames, 'dtype', type(frames).__name__)}")
+    if frames.ndim != dimensions or frames.shape[-3:] != (ROWS, COLUMNS, 3) or len(frames) == 0:
+        raise ValueError(f"{name} must have shape {shape}, got {frames.shape}".replace("'", ""))
+    return frames
+
+
+def _checked_classes(frames: Any, name: str, dimensions: int) -> Frame:
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
+        raise ValueError(f"{name} must be a uint8 array, got {getattr(frames, 'dtype', type(frames).__name__)}")
+    if frames.ndim != dimensions or frames.shape[-2:] != (ROWS, COLUMNS) or len(frames) == 0:
+        raise ValueError(f"{name} must end in shape ({ROWS}, {COLUMNS}), got {frames.shape}")
+    if frames.max() >= CLASSES:
+        raise ValueError(f"{name} must hold classes 0..{CLASSES - 1}, got {frames.max()}")
+    return frames
+
+
+def _checked_action(action: Any) -> int:
+    if isinstance(action, bool) or not isinstance(action, (int, np.integer)):
+        raise ValueError(f"action must be an integer, got {type(action).__name__}")
+    if not 0 <= action < ACTIONS:
+        raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action}")
+    return int(action)
