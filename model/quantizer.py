@@ -4,7 +4,8 @@ van den Oord et al. 2017, "Neural Discrete Representation Learning" (https://arx
 codebook moved by exponential averages (its appendix A.1), started by k-means on real vectors, and dead codes revived:
 without the last two the codebook collapsed to a handful of codes.
 
-Code 0 is special: it is the zero vector, means "this cell does not change", and is never learned nor chosen by distance.
+Code 0 is special: it is the zero vector, means "this cell does not change", and is never learned nor chosen by
+distance.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ play that is 2 or 3 cells of 35, so both networks have a tenth of the work.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,8 +40,9 @@ CELL_PATCHES = slice(MARGIN, MARGIN + CELL_ROWS // PATCH_ROWS), slice(MARGIN, MA
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions beside a skip; `condition` (B, W) scales and shifts what lies between (FiLM)."""
 
-    def __init__(self, width: int, condition: int = 0) -> None:
+    def __init__(self, width: int, condition: int = 0, activation: Callable[[Tensor], Tensor] = F.gelu) -> None:
         super().__init__()
+        self.activation = activation
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         nn.init.zeros_(self.second.weight)
@@ -47,11 +50,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, width, R, C) -> the same shape."""
-        inner = self.first(F.gelu(x))
+        inner = self.first(self.activation(x))
         if self.film is not None and condition is not None:
             scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
             inner = inner * (1 + scale) + shift
-        return x + self.second(F.gelu(inner))
+        return x + self.second(self.activation(inner))
 
 
 class Encoder(nn.Module):
@@ -111,7 +114,7 @@ class VQVAE(nn.Module):
         self.encoder = Encoder(encoder_width)
         self.quantizer = Quantizer()
         self.decoder = Decoder(decoder_width)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.no_grad()
     def encode(self, before: Tensor, after: Tensor) -> Tensor:

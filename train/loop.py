@@ -3,10 +3,12 @@
 Step k draws its batch and its noise from (seed, k) alone, so a run that is resumed gives the losses of one that was
 never stopped (on one machine's CPU, with `epochs` as its length; `minutes` measures time, which no seed repeats).
 
-    OUT/last.safetensors, last.json    everything needed to go on: weights, optimiser, step, elapsed seconds
-    OUT/before.*                       the `last` before that, in case the newest is damaged
-    OUT/best.safetensors, best.json    the weights with the best validation score
-    OUT/log.jsonl                      one JSON object a line: training and validation figures
+    OUT/NAME.safetensors, NAME.json    the weights with the best validation score
+    OUT/NAME_last.*                    everything needed to go on: weights, optimiser, step, elapsed seconds
+    OUT/NAME_before.*                  the `last` before that, in case the newest is damaged
+    OUT/NAME_log.jsonl                 one JSON object a line: training and validation figures
+
+NAME is `vqvae`, `context` or, as in the seed design, `action_to_latent_best` (its `last` is `action_to_latent_last`).
 """
 
 from __future__ import annotations
@@ -26,8 +28,6 @@ from torch import Tensor, nn
 from model.checkpoint import fill, load_tensors, meta_path, save_tensors, tensor_path
 from model.files import FileError
 from train.trackers import Tracker
-
-LAST, BEFORE, BEST = "last", "before", "best"
 
 
 class TrainingError(RuntimeError):
@@ -57,11 +57,17 @@ class LoopSettings:
 
 
 class Task(Protocol):
-    """What is trained. `samples` is the size of an epoch; `meta` goes into every checkpoint."""
+    """What is trained. `samples` is the size of an epoch, `meta` goes into every checkpoint, `extra` holds tensors
+    beside the weights that the task itself changes and that a resumed run needs back."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """The network whose parameters are trained."""
+        ...
+
     samples: int
     meta: dict[str, Any]
+    extra: dict[str, Tensor]
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """The loss of step `step`, to be minimised, and figures for the log."""
@@ -100,8 +106,8 @@ def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        _, number, name = key.split(".")
-        state.setdefault(int(number), {})[name] = value
+        _, place, name = key.split(".")
+        state.setdefault(int(place), {})[name] = value
     parameters = optimiser.param_groups[0]["params"]
     for number, parameter in enumerate(parameters):
         if number not in state or state[number]["exp_avg"].shape != parameter.shape:
@@ -112,25 +118,37 @@ def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
 class Loop:
     """Trains `task` and keeps its checkpoints in `out`."""
 
-    def __init__(self, task: Task, settings: LoopSettings, out: Path, device: torch.device, tracker: Tracker) -> None:
+    def __init__(
+        self, task: Task, settings: LoopSettings, out: Path, name: str, device: torch.device, tracker: Tracker
+    ) -> None:
         self.task, self.settings, self.out, self.device, self.tracker = task, settings, out, device, tracker
-        self.optimiser = torch.optim.AdamW(task.module.parameters(), lr=settings.rate, weight_decay=settings.decay)
+        stem = name.removesuffix("_best")
+        self._best_path, self._last_path = out / name, out / f"{stem}_last"
+        self._before_path = out / f"{stem}_before"
+        self.optimiser = torch.optim.AdamW(
+            task.module.parameters(), lr=settings.rate, weight_decay=settings.decay, fused=True
+        )
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self.mixed = mixed_precision(device)
 
     def _meta(self, **more: Any) -> dict[str, Any]:
-        progress = {"step": self.step, "elapsed_seconds": round(self.elapsed, 1), "best_score": self.best}
-        if not math.isfinite(self.best):
-            progress["best_score"] = None
+        best = self.best if math.isfinite(self.best) else None
+        progress = {"step": self.step, "elapsed_seconds": round(self.elapsed, 1), "best_score": best}
         return {**self.task.meta, "training": asdict(self.settings), **progress, **more}
 
     def _save_last(self) -> None:
-        last, before = self.out / LAST, self.out / BEFORE
+        last, before = self._last_path, self._before_path
         if tensor_path(last).exists() and meta_path(last).exists():
             os.replace(tensor_path(last), tensor_path(before))
             os.replace(meta_path(last), meta_path(before))
         tensors = {f"model.{name}": tensor for name, tensor in self.task.module.state_dict().items()}
-        save_tensors(last, {**tensors, **_optimiser_tensors(self.optimiser)}, self._meta())
+        extra = {f"extra.{name}": tensor for name, tensor in self.task.extra.items()}
+        save_tensors(last, {**tensors, **_optimiser_tensors(self.optimiser), **extra}, self._meta())
+
+    def has_checkpoint(self) -> bool:
+        """Whether `out` holds anything of a run of this name."""
+        paths = (self._last_path, self._before_path)
+        return any(file(path).exists() for path in paths for file in (meta_path, tensor_path))
 
     def resume(self, say: Callable[[str], None]) -> bool:
         """Go on from the newest sound checkpoint in `out`, if there is one. Says what it did; True if it resumed.
@@ -138,8 +156,7 @@ class Loop:
         FileError if there are checkpoints but none is sound, or they are of another model, dataset or settings.
         """
         errors = []
-        for name in (LAST, BEFORE):
-            path = self.out / name
+        for path in (self._last_path, self._before_path):
             if not meta_path(path).exists() and not tensor_path(path).exists():
                 continue
             try:
@@ -167,6 +184,11 @@ class Loop:
         model = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
         fill(self.task.module, model, path)
         _fill_optimiser(self.optimiser, {n: t for n, t in tensors.items() if n.startswith("optimiser.")}, path)
+        for name, tensor in self.task.extra.items():
+            found = tensors.get(f"extra.{name}")
+            if found is None or found.shape != tensor.shape:
+                raise FileError(f"checkpoint {path} lacks {name}: it is of another run")
+            tensor.copy_(found)
         self.step, self.elapsed = int(meta["step"]), float(meta["elapsed_seconds"])
         self.best = -math.inf if meta["best_score"] is None else float(meta["best_score"])
 
@@ -229,5 +251,39 @@ class Loop:
         show(self._progress(), f"step {self.step}  validation: {text}")
         if score > self.best:
             self.best = score
-            save_tensors(self.out / BEST, dict(self.task.module.state_dict()), self._meta(validation=figures))
+            save_tensors(self._best_path, dict(self.task.module.state_dict()), self._meta(validation=figures))
         return figures
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What every `train` command takes beside its data: where to, whether to go on, and which extras to log to."""
+
+    out: Path
+    resume: bool = False
+    tensorboard: bool = False
+    wandb: bool = False
+
+
+def train(
+    task: Task,
+    name: str,
+    settings: LoopSettings,
+    options: RunOptions,
+    device: torch.device,
+    show: Callable[[float, str], None] = lambda progress, text: None,
+) -> dict[str, Any]:
+    """Train `task` from the start, or from its last checkpoint. Returns the last validation's figures.
+
+    FileError if `out` holds a run already and `resume` was not asked for, or the other way round.
+    """
+    tracker = Tracker(options.out, name, options.tensorboard, options.wandb)
+    try:
+        loop = Loop(task, settings, options.out, name, device, tracker)
+        if loop.has_checkpoint() and not options.resume:
+            raise FileError(f"{options.out} holds a run of {name} already: add --resume, or choose another --out")
+        if options.resume and not loop.resume(lambda text: show(0.0, text)):
+            raise FileError(f"{options.out} holds no run of {name} to resume")
+        return loop.run(show)
+    finally:
+        tracker.close()

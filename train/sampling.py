@@ -20,15 +20,19 @@ class TransitionSampler:
         t = self.transitions
         scored = dataset.rewards[t] > 0
         lost = dataset.lives[t] != dataset.lives[t + 1]
-        self._cumulative = np.cumsum(np.where(scored | lost, RARE_WEIGHT, 1.0))
+        self.weights = np.where(scored | lost, RARE_WEIGHT, 1.0)
 
     def __len__(self) -> int:
         return len(self.transitions)
 
-    def draw(self, step: int, count: int) -> npt.NDArray[np.int64]:
-        """Frame numbers t (count,) of transitions t -> t + 1."""
-        points = np.random.default_rng([self._seed, step]).random(count) * self._cumulative[-1]
-        return self.transitions[np.searchsorted(self._cumulative, points, side="right")]
+    def draw(self, step: int, count: int, priority: npt.NDArray[np.floating] | None = None) -> npt.NDArray[np.int64]:
+        """Frame numbers t (count,) of transitions t -> t + 1.
+
+        `priority` (one number above 0 for each of `transitions`) takes the place of the fixed weights of rare events.
+        """
+        cumulative = np.cumsum(self.weights if priority is None else priority, dtype=np.float64)
+        points = np.random.default_rng([self._seed, step]).random(count) * cumulative[-1]
+        return self.transitions[np.searchsorted(cumulative, points, side="right")]
 
 
 def spread(transitions: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:

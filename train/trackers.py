@@ -20,14 +20,14 @@ def _flat(figures: dict[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 class Tracker:
-    """Appends to `directory`/log.jsonl, and to the extras asked for.
+    """Appends to `directory`/`name`_log.jsonl, and to the extras asked for.
 
     ValueError if an extra's package is not installed.
     """
 
     def __init__(self, directory: Path, name: str, tensorboard: bool = False, wandb: bool = False) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / "log.jsonl"
+        self._path = directory / f"{name}_log.jsonl"
         self._board: Any = None
         self._wandb: Any = None
         if tensorboard:

@@ -6,6 +6,7 @@ vectors to their codes. For the first steps vectors pass unquantised; then k-mea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from model.breakout import CELL_COLUMNS, CELL_ROWS, CODES
 from model.files import checksum
 from model.pixels import MARGIN, PATCH_COLUMNS, PATCH_ROWS, changed, windows
 from model.vqvae import VQVAE
+from model.world_model import VQVAE_NAME
+from train.loop import LoopSettings, RunOptions, train
 from train.sampling import TransitionSampler, spread
 
 COMMITMENT = 0.25
@@ -46,6 +49,7 @@ class VQVAETask:
         self._sampler = TransitionSampler(dataset, training, seed)
         self._held = spread(dataset.transitions(validation), 4096)
         self.samples = len(self._sampler)
+        self.extra: dict[str, Tensor] = {}
         self.meta = {
             "kind": "vqvae",
             "frameskip": dataset.frameskip,
@@ -70,7 +74,7 @@ class VQVAETask:
         else:
             quantizer = self.module.quantizer
             if step == self._start_at:
-                quantizer.start(self._vectors(step, 4 * batch), generator)
+                quantizer.start(self._vectors(step, max(4 * batch, 512)), generator)
             codes = quantizer(vectors.detach())
             chosen = quantizer.embed(codes)
             commitment = F.mse_loss(vectors, chosen)
@@ -123,6 +127,20 @@ class VQVAETask:
             "perplexity": _perplexity(counts),
         }
         return figures["changed_pixels"] + figures["exact_frames"], figures
+
+
+def train_vqvae(
+    frames: Path,
+    settings: LoopSettings,
+    options: RunOptions,
+    device: torch.device,
+    show: Callable[[float, str], None] = lambda progress, text: None,
+    start_at: int = 600,
+) -> dict[str, Any]:
+    """Train on the dataset `frames` into `options.out`/vqvae.*. Returns the last validation's figures."""
+    dataset = TransitionDataset.load(frames)
+    task = VQVAETask(dataset, dataset_meta(dataset, frames), device, settings.seed, start_at)
+    return train(task, VQVAE_NAME, settings, options, device, show)
 
 
 def _perplexity(counts: Tensor) -> float:
