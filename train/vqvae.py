@@ -26,6 +26,8 @@ from train.loop import LoopSettings, RunOptions, train
 from train.sampling import TransitionSampler, spread
 
 COMMITMENT = 0.25
+CELLS_A_TRANSITION = 2
+"""Changed cells that a batch holds, per transition drawn; two to three change in a step."""
 PIXELS_PER_CELL = 24.0
 """About how many pixels of a changed cell change: the cross-entropy, summed over a cell, is divided by it."""
 
@@ -66,6 +68,9 @@ class VQVAETask:
         """Reconstruction plus commitment, per changed cell."""
         before, after = self._pairs(self._sampler.draw(step, batch))
         which, cells = changed(before, after).nonzero(as_tuple=True)
+        # Always the same number of cells where there are enough: every new shape costs time and memory anew.
+        some = torch.randperm(len(cells), generator=generator)[: CELLS_A_TRANSITION * batch].to(self._device)
+        which, cells = which[some], cells[some]
         old, new = windows(before, which, cells), windows(after, which, cells)
         vectors = self.module.encoder(old, new, cells).float()
         if step < self._start_at:
