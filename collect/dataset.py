@@ -16,6 +16,8 @@ frames in memory, says at once which cells changed, and loses nothing.
 from __future__ import annotations
 
 import io
+import math
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +32,7 @@ from model.breakout import (
     CELL_ROWS,
     CELLS,
     CLASSES,
-    GRID_COLUMNS,
+    EMULATOR_HZ,
     GRID_ROWS,
     Frame,
     changed_cells,
@@ -40,8 +42,9 @@ from model.files import FileError, check_schema, checksum, read_json, write_atom
 
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
 MANIFEST = "manifest.json"
+_EPISODE_NAME = re.compile(r"episode-\d{5,9}\.npz")
 _MEMBERS = ("cells", "index", "actions", "rewards", "lives", "over")
-_MEMBER_LIMIT = 1 << 30
+_MEMBER_LIMIT = 1 << 26
 
 
 class EpisodeWriter:
@@ -94,7 +97,7 @@ class EpisodeWriter:
     def save(self, path: Path, over: bool) -> None:
         """Write the episode file, atomically."""
         data = self.to_bytes(over)
-        write_atomic(path, lambda file: file.write(data) and None)
+        write_atomic(path, lambda file: file.write(data))
 
 
 @dataclass(frozen=True)
@@ -118,17 +121,22 @@ class Episode:
 
 
 def _read_members(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an npz, without pickle, refusing members that unpack to more than they should."""
+    """The arrays of an npz, without pickle. Sizes are checked before any memory is taken."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     with zipfile.ZipFile(path) as archive:
-        names = {f"{name}.npy" for name in _MEMBERS}
-        if set(archive.namelist()) != names:
+        if sorted(archive.namelist()) != sorted(f"{name}.npy" for name in _MEMBERS):
             raise FileError(f"episode {path} does not hold the arrays of an episode")
         for info in archive.infolist():
             if info.file_size > _MEMBER_LIMIT:
                 raise FileError(f"episode {path}: {info.filename} claims {info.file_size} bytes")
             with archive.open(info) as member:
-                arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
+                if np.lib.format.read_magic(member) != (1, 0):
+                    raise ValueError(f"{info.filename} is of an unknown format")
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+                size = math.prod(shape) * dtype.itemsize
+                if dtype.kind not in "bu" or fortran or size != info.file_size - member.tell():
+                    raise ValueError(f"{info.filename} is not of the size or type that it claims")
+                arrays[info.filename.removesuffix(".npy")] = np.frombuffer(member.read(), dtype).reshape(shape)
     return arrays
 
 
@@ -249,16 +257,17 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     path = directory / MANIFEST
     if not path.exists():
         raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again to go on")
-    manifest = read_json(path, "manifest")
+    manifest = read_json(path, "manifest", limit=1 << 26)
     if not isinstance(manifest, dict):
         raise FileError(f"manifest {path} is not a JSON object")
     check_schema(manifest.get("schema"), "manifest", path)
-    entries = manifest.get("episodes")
-    if not isinstance(manifest.get("frameskip"), int) or not isinstance(entries, list):
+    frameskip, entries = manifest.get("frameskip"), manifest.get("episodes")
+    if type(frameskip) is not int or not 1 <= frameskip <= EMULATOR_HZ or not isinstance(entries, list):
         raise FileError(f"manifest {path} lacks its frame skip or its episodes")
     if not entries:
         raise FileError(f"dataset {directory} is empty")
     for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get("file"), str) or "/" in entry["file"]:
+        name, digest = (entry.get("file"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(name, str) or not _EPISODE_NAME.fullmatch(name) or not isinstance(digest, str):
             raise FileError(f"manifest {path} has an episode entry that is not one")
     return manifest

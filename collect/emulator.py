@@ -20,7 +20,6 @@ BALL_X, BALL_Y, PADDLE_X, SCORE_HIGH, SCORE_LOW, LIVES = 99, 101, 72, 76, 77, 57
 BALL_X_OFFSET, BALL_Y_OFFSET, PADDLE_X_OFFSET = 49, -9, 47
 WALL_BYTES = 36
 """RAM bytes 0..35 hold the wall, one bit a brick: a cleared bit is a missing brick from the next frame on."""
-START_LIVES = 5
 
 
 @dataclass(frozen=True)
@@ -69,21 +68,32 @@ class Emulator:
         self.frameskip = frameskip
         self._ale = ale_py.ALEInterface()
         self._screen = np.empty((ROWS, COLUMNS), np.uint8)
-        self.reset(seed)
+        self._load(seed)
+        self.reset()
 
     @property
     def steps_per_second(self) -> float:
         """Steps in a second of true-pace play."""
         return EMULATOR_HZ / self.frameskip
 
+    def _load(self, seed: int) -> None:
+        self._ale.setInt("random_seed", seed % 2**31)
+        self._ale.setFloat("repeat_action_probability", 0.0)
+        self._ale.setInt("frame_skip", 1)
+        rom = ale_py.roms.get_rom_path("breakout")
+        if rom is None:
+            raise ValueError("this ale-py comes without the Breakout ROM; install ale-py 0.11 or later from PyPI")
+        self._ale.loadROM(rom)
+        self._actions = self._ale.getMinimalActionSet()
+
     def reset(self, seed: int | None = None) -> Frame:
-        """Start a new game; with a seed the emulator itself starts anew. Returns the first frame (classes)."""
+        """Start a new game; with a seed the emulator itself starts anew. Returns the first frame (classes).
+
+        Breakout draws nothing from the emulator's chance: every game starts the same, and its actions decide the rest.
+        A seed costs the loading of the ROM, 0.1 s.
+        """
         if seed is not None:
-            self._ale.setInt("random_seed", seed % 2**31)
-            self._ale.setFloat("repeat_action_probability", 0.0)
-            self._ale.setInt("frame_skip", 1)
-            self._ale.loadROM(ale_py.roms.get_rom_path("breakout"))
-            self._actions = self._ale.getMinimalActionSet()
+            self._load(seed)
         self._ale.reset_game()
         self._over = False
         return self._look()

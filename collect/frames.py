@@ -9,22 +9,26 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collect.dataset import MANIFEST, EpisodeWriter, load_episode
+from collect.dataset import MANIFEST, EpisodeWriter, load_episode, read_manifest
 from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
 from model.files import SCHEMA, FileError, check_schema, checksum, read_json, write_json
 
 SETTINGS = "settings.json"
+_HALF_WRITTEN = ".*.tmp"
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,18 @@ class CollectSettings:
     episode_seconds: float = 40.0
 
 
+@lru_cache(maxsize=1)
+def _emulator(frameskip: int) -> Emulator:
+    """One per process: to load the ROM takes as long as a thousand steps."""
+    return Emulator(frameskip)
+
+
 def play_episode(settings: CollectSettings, number: int, limit: int | None = None) -> tuple[EpisodeWriter, bool]:
     """Play episode `number`: at most `limit` steps. Returns the episode and whether the game ended."""
     rng = np.random.default_rng([settings.seed, number])
-    emulator = Emulator(settings.frameskip)
-    start_episode(emulator, settings.policy, int(rng.integers(2**31)), rng)
+    emulator = _emulator(settings.frameskip)
+    rng.integers(2**31)  # the emulator's own seed, which Breakout never uses; drawn to keep older datasets' bytes
+    start_episode(emulator, settings.policy, rng)
     policy = make_policy(settings.policy, rng, settings.frameskip)
     writer = EpisodeWriter(emulator.frame, emulator.objects().lives)
     longest = max(1, round(settings.episode_seconds * emulator.steps_per_second))
@@ -68,25 +79,68 @@ def _collect_one(settings: CollectSettings, number: int, out: Path) -> int:
     return len(writer)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _start_worker() -> None:
+    """Ctrl-C goes to every process of the terminal, and is the parent's to handle. Without a parent, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
-def _lengths(settings: CollectSettings, out: Path, workers: int) -> Iterator[int]:
-    """The lengths of episode 0, 1, 2, ... in order, played ahead by `workers` processes."""
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """While workers are started they inherit this, so a Ctrl-C then cannot print their tracebacks."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[int, None, None]:
+    """The lengths of episode 0, 1, 2, ... in order, played ahead by `workers` processes.
+
+    When it is closed, or interrupted, episodes that are being played are finished and saved.
+    """
     if workers == 1:
-        yield from (_collect_one(settings, number, out) for number in count())
+        for number in count():
+            yield _collect_one(settings, number, out)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _leave_interrupts_to_the_parent) as pool:
-        waiting: list[Future[int]] = []
+    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
         numbers = count()
+        with _interrupts_ignored():
+            waiting = deque([pool.submit(_collect_one, settings, next(numbers), out)])
         try:
             while True:
                 while len(waiting) < 2 * workers:
                     waiting.append(pool.submit(_collect_one, settings, next(numbers), out))
-                yield waiting.pop(0).result()
+                yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finished(out: Path) -> dict[str, Any] | None:
+    """The manifest, if all that it lists is there and sound. What is damaged is removed, to be played again."""
+    try:
+        manifest = read_manifest(out)
+    except FileError:
+        return None
+    damaged = [
+        path
+        for entry in manifest["episodes"]
+        if not (path := out / entry["file"]).exists() or checksum(path) != entry["sha256"]
+    ]
+    for path in damaged:
+        path.unlink(missing_ok=True)
+    return None if damaged else manifest
 
 
 def collect_frames(
@@ -106,28 +160,27 @@ def collect_frames(
         check_schema(found.get("schema") if isinstance(found, dict) else None, "settings", out / SETTINGS)
         if found != wanted:
             raise FileError(f"{out} holds a dataset of other settings; choose another --out, or remove it")
-        if (out / MANIFEST).exists():
-            with suppress(FileError):
-                return dict(read_json(out / MANIFEST, "manifest"))
-    elif out.exists() and any(out.iterdir()):
+        if (manifest := _finished(out)) is not None:
+            progress(settings.transitions)
+            return manifest
+    elif out.exists() and any(not path.match(_HALF_WRITTEN) for path in out.iterdir()):
         raise FileError(f"{out} is not empty and not a dataset; choose another --out")
     write_json(out / SETTINGS, wanted)
 
     lengths: list[int] = []
-    source = _lengths(settings, out, workers or min(os.cpu_count() or 1, 8))
-    while sum(lengths) < settings.transitions:
-        lengths.append(next(source))
-        progress(min(sum(lengths), settings.transitions))
-    source.close()  # type: ignore[attr-defined]
+    with closing(_lengths(settings, out, workers or min(os.cpu_count() or 1, 8))) as source:
+        while sum(lengths) < settings.transitions:
+            lengths.append(next(source))
+            progress(min(sum(lengths), settings.transitions))
 
     last, surplus = len(lengths) - 1, sum(lengths) - settings.transitions
     if surplus:  # cut the last episode to the transitions asked for
         lengths[last] -= surplus
         writer, over = play_episode(settings, last, lengths[last])
         writer.save(_episode_path(out, last), over)
-    for path in out.glob("episode-*.npz"):  # played ahead, not needed
-        if int(path.stem.removeprefix("episode-")) > last:
-            path.unlink()
+    needed = {_episode_path(out, number) for number in range(len(lengths))}
+    for path in {*out.glob("episode-*.npz"), *out.glob(_HALF_WRITTEN)} - needed:  # played ahead, or left by a kill
+        path.unlink(missing_ok=True)
     manifest = {**wanted, "episodes": []}
     for number, length in enumerate(lengths):
         path = _episode_path(out, number)

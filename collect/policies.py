@@ -62,7 +62,8 @@ class MixedPolicy:
     Following wins often enough to reach the deep wall; the rest shows every key in every situation.
     """
 
-    SPELLS = (("follow", 0.66), ("hold", 0.14), ("chance", 0.12), ("idle", 0.08))
+    SPELLS = ("follow", "hold", "chance", "idle")
+    SHARES = (0.66, 0.14, 0.12, 0.08)
 
     def __init__(self, rng: np.random.Generator, frameskip: int) -> None:
         self._rng, self._per_second = rng, EMULATOR_HZ / frameskip
@@ -71,8 +72,7 @@ class MixedPolicy:
         self._noise = float(rng.choice([0.0, 0.05, 0.2]))
 
     def _new_spell(self) -> None:
-        names, shares = zip(*self.SPELLS, strict=True)
-        self._spell = str(self._rng.choice(names, p=shares))
+        self._spell = str(self._rng.choice(self.SPELLS, p=self.SHARES))
         longest = 4.0 if self._spell == "follow" else 1.0
         self._left = int(self._rng.uniform(0.1, longest) * self._per_second) + 1
         self._lag = int(self._rng.integers(1, max(2, round(0.12 * self._per_second))))
@@ -140,12 +140,12 @@ class PeoplePolicy:
             self._key = int(self._rng.choice([Action.LEFT, Action.RIGHT]))
             self._key_left = int(self._rng.uniform(0.1, 0.4) * self._per_second)
         else:
-            late, before = self._past[0], self._past[max(0, len(self._past) - 2 - self._lag)]
+            late = self._past[0]
             if late.ball is None:
                 return Action.NOOP
             speed = 0.0
-            if len(self._past) > 1 and self._past[1].ball is not None and before.ball is not None:
-                speed = self._past[1].ball[1] - before.ball[1]
+            if len(self._past) > 1 and (then := self._past[1].ball) is not None:
+                speed = then[1] - late.ball[1]
             target = late.ball[1] + speed * self._lead + self._aim
             self._key = _toward(target, objects.paddle + PADDLE_WIDTH / 2 - 1, 6.0)
             # A pressed key stays down a moment, so the paddle overshoots.
@@ -172,12 +172,12 @@ def random_wall(rng: np.random.Generator, wall: bytes) -> bytes:
     return bytes(bricks)
 
 
-def start_episode(emulator: Emulator, policy: str, seed: int, rng: np.random.Generator) -> None:
+def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> None:
     """Start a game for `policy`. Two thirds of `mixed` and all of `people` games start at a random stage of the wall.
 
     The edited wall is on the screen when this returns, so no pair of later frames spans the edit.
     """
-    emulator.reset(seed)
+    emulator.reset()
     if policy == "random" or (policy == "mixed" and rng.random() < 0.33):
         return
     for _ in range(EMULATOR_HZ // emulator.frameskip):  # for half a second the game lays its own bricks over any edit
