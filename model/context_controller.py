@@ -59,7 +59,7 @@ class ContextController(nn.Module):
         self.context = context
         channels = 2 + context
         self.stem = nn.Conv2d(ROWS_A_PATCH * COLUMNS_A_PATCH * channels, width, 1)
-        self.blocks = nn.ModuleList(ResidualBlock(width, activation=F.relu) for _ in range(2))
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(2))
         self.to_token = nn.Linear(PATCHES_A_CELL * width, dim)
         self.cell = nn.Parameter(torch.randn(CELLS, dim) * 0.02)
         self.action = nn.Embedding(ACTIONS, dim)

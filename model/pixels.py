@@ -14,10 +14,11 @@ from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, GRID_ROWS
 
 PATCH_ROWS, PATCH_COLUMNS = 3, 4
 PATCH_PIXELS = PATCH_ROWS * PATCH_COLUMNS
-MARGIN = 2
-"""Patches that a window sees beyond its cell, on every side: 6 rows, 8 columns of pixels."""
-WINDOW_ROWS = CELL_ROWS + 2 * MARGIN * PATCH_ROWS
-WINDOW_COLUMNS = CELL_COLUMNS + 2 * MARGIN * PATCH_COLUMNS
+MARGIN = 3
+"""Patches that a window sees beyond its cell, on every side."""
+MARGIN_ROWS, MARGIN_COLUMNS = MARGIN * PATCH_ROWS, MARGIN * PATCH_COLUMNS
+"""The same in pixels, 9 and 12: as far as anything moves in a step."""
+WINDOW_ROWS, WINDOW_COLUMNS = CELL_ROWS + 2 * MARGIN_ROWS, CELL_COLUMNS + 2 * MARGIN_COLUMNS
 
 # Columns: something is there; ball, paddle or top brick row; grey (walls, digits); which brick row.
 _FEATURES = torch.tensor(
@@ -57,14 +58,18 @@ def unpatch(values: Tensor, depth: int) -> Tensor:
 
 
 def windows(frames: Tensor, which: Tensor, cells: Tensor) -> Tensor:
-    """Windows around cells: frames (B, 210, 160), M frame numbers and M cells 0..34 -> (M, 42, 48), same dtype.
+    """Windows around cells: frames (B, 210, 160), M frame numbers and M cells 0..34 -> (M, 48, 56), same dtype.
 
     Beyond the screen's edge there is background (class 0).
     """
-    pad_rows, pad_columns = MARGIN * PATCH_ROWS, MARGIN * PATCH_COLUMNS
-    padded = F.pad(frames, (pad_columns, pad_columns, pad_rows, pad_rows))
+    padded = F.pad(frames, (MARGIN_COLUMNS, MARGIN_COLUMNS, MARGIN_ROWS, MARGIN_ROWS))
     views = padded.unfold(1, WINDOW_ROWS, CELL_ROWS).unfold(2, WINDOW_COLUMNS, CELL_COLUMNS)
     return views[which, cells % GRID_ROWS, cells // GRID_ROWS]
+
+
+def middle(windows: Tensor) -> Tensor:
+    """The cell in the middle of its window: (M, 48, 56) -> (M, 30, 32)."""
+    return windows[:, MARGIN_ROWS : MARGIN_ROWS + CELL_ROWS, MARGIN_COLUMNS : MARGIN_COLUMNS + CELL_COLUMNS]
 
 
 def split_cells(frames: Tensor) -> Tensor:

@@ -11,13 +11,12 @@ play that is 2 or 3 cells of 35, so both networks have a tenth of the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, CLASSES, CODE_DIM
+from model.breakout import BALL_CLASS, CELL_COLUMNS, CELL_ROWS, CELLS, CLASSES, CODE_DIM
+from model.motion import CORRELATION, KERNEL, correlation, move
 from model.pixels import (
     FEATURES,
     MARGIN,
@@ -27,6 +26,7 @@ from model.pixels import (
     changed,
     features,
     join_cells,
+    middle,
     patches,
     split_cells,
     unpatch,
@@ -40,9 +40,8 @@ CELL_PATCHES = slice(MARGIN, MARGIN + CELL_ROWS // PATCH_ROWS), slice(MARGIN, MA
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions beside a skip; `condition` (B, W) scales and shifts what lies between (FiLM)."""
 
-    def __init__(self, width: int, condition: int = 0, activation: Callable[[Tensor], Tensor] = F.gelu) -> None:
+    def __init__(self, width: int, condition: int = 0) -> None:
         super().__init__()
-        self.activation = activation
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         nn.init.zeros_(self.second.weight)
@@ -50,11 +49,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, width, R, C) -> the same shape."""
-        inner = self.first(self.activation(x))
+        inner = self.first(F.relu(x))
         if self.film is not None and condition is not None:
             scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
             inner = inner * (1 + scale) + shift
-        return x + self.second(self.activation(inner))
+        return x + self.second(F.relu(inner))
 
 
 class Encoder(nn.Module):
@@ -64,51 +63,68 @@ class Encoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(2 * FEATURES * PATCH_PIXELS, width, 3, padding=1)
         self.block = ResidualBlock(width)
+        self.motion = nn.Linear(CORRELATION, 128)
         self.head = nn.Sequential(
-            nn.Linear(2 * width + CELLS, 256), nn.GELU(), nn.Linear(256, CODE_DIM), nn.LayerNorm(CODE_DIM, bias=False)
+            nn.Linear(2 * width + 128, 256), nn.ReLU(), nn.Linear(256, CODE_DIM), nn.LayerNorm(CODE_DIM, bias=False)
         )
 
-    def forward(self, before: Tensor, after: Tensor, cells: Tensor) -> Tensor:
-        """(M, 42, 48) uint8 windows of frame t and t + 1, (M,) cells 0..34 -> (M, 128)."""
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """(M, 48, 56) uint8 windows of frame t and t + 1 -> (M, 128)."""
         old, new = features(before), features(after)
         x = patches(torch.cat((old, new - old), -1), PATCH_ROWS, PATCH_COLUMNS)
-        moved = patches((before != after)[..., None], PATCH_ROWS, PATCH_COLUMNS).any(1, keepdim=True)
+        differs = before != after
+        moved = patches(differs[..., None], PATCH_ROWS, PATCH_COLUMNS).any(1, keepdim=True)[:, :, *CELL_PATCHES]
         x = self.block(self.stem(x))[:, :, *CELL_PATCHES]
-        moved = moved[:, :, *CELL_PATCHES]
         # Only patches that changed count, and the mean is over them: a small change is no small vector.
         mean = (x * moved).sum((2, 3)) / moved.sum((2, 3)).clamp(min=1)
         peak = x.masked_fill(~moved, -1e4).amax((2, 3))
-        return self.head(torch.cat((mean, peak, F.one_hot(cells, CELLS).to(mean.dtype)), 1))
+        motion = correlation(differs & (before == BALL_CLASS), differs & (after == BALL_CLASS))
+        return self.head(torch.cat((mean, peak, self.motion(motion)), 1))
 
 
 class Decoder(nn.Module):
-    """The window of the last frame and a code vector -> the classes of the cell one step later."""
+    """The window of the last frame and a code vector -> the classes of the cell one step later.
 
-    def __init__(self, width: int = 128) -> None:
+    Patches say what is where and which of it is meant; motion kernels made from the code carry it to the pixel.
+    """
+
+    KERNELS, PIXEL_WIDTH = 2, 8
+
+    def __init__(self, width: int = 96) -> None:
         super().__init__()
         self.stem = nn.Conv2d(FEATURES * PATCH_PIXELS, width, 3, padding=1)
-        self.condition = nn.Sequential(nn.Linear(CODE_DIM + CELLS, width), nn.GELU())
-        self.blocks = nn.ModuleList(ResidualBlock(width, width) for _ in range(2))
-        self.head = nn.Conv2d(width, PATCH_PIXELS * CLASSES, 1)
+        self.condition = nn.Sequential(nn.Linear(CODE_DIM, width), nn.ReLU())
+        self.block = ResidualBlock(width, width)
+        self.cell = nn.Embedding(CELLS, width)
+        self.kernels = nn.Sequential(
+            nn.Linear(CODE_DIM, 128), nn.ReLU(), nn.Linear(128, self.KERNELS * KERNEL), nn.Unflatten(1, (-1, KERNEL))
+        )
+        self.to_pixels = nn.Conv2d(width, PATCH_PIXELS * self.PIXEL_WIDTH, 1)
+        self.draw = nn.Sequential(
+            nn.Conv2d(self.PIXEL_WIDTH + self.KERNELS + FEATURES, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, CLASSES, 1),
+        )
         self.keep = nn.Parameter(torch.tensor(3.0))
 
     def forward(self, before: Tensor, vectors: Tensor, cells: Tensor) -> Tensor:
-        """(M, 42, 48) uint8 windows, (M, 128) vectors, (M,) cells -> (M, 30, 32, 9) logits over classes."""
-        condition = self.condition(torch.cat((vectors, F.one_hot(cells, CELLS).to(vectors.dtype)), 1))
-        x = self.stem(patches(features(before), PATCH_ROWS, PATCH_COLUMNS))
-        for block in self.blocks:
-            x = block(x, condition)
-        logits = unpatch(self.head(F.gelu(x[:, :, *CELL_PATCHES])), CLASSES).float()
-        rows, columns = MARGIN * PATCH_ROWS, MARGIN * PATCH_COLUMNS
-        now = before[:, rows : rows + CELL_ROWS, columns : columns + CELL_COLUMNS]
+        """(M, 48, 56) uint8 windows, (M, 128) vectors, (M,) cells -> (M, 9, 30, 32) logits over classes."""
+        condition = self.condition(vectors)
+        x = self.stem(patches(features(before), PATCH_ROWS, PATCH_COLUMNS)) + self.cell(cells)[:, :, None, None]
+        x = self.block(x, condition)[:, :, *CELL_PATCHES]
+        pixels = unpatch(self.to_pixels(F.relu(x)), self.PIXEL_WIDTH)
+        now = middle(before)
+        moved = move(before == BALL_CLASS, torch.softmax(self.kernels(vectors).float(), -1)).permute(0, 2, 3, 1)
+        pixels = torch.cat((pixels, moved.to(pixels.dtype), features(now, pixels.dtype)), -1).permute(0, 3, 1, 2)
         # Most pixels stay as they are: the network has to argue for a change only.
-        return logits + self.keep * F.one_hot(now.long(), CLASSES)
+        stay = F.one_hot(now.long(), CLASSES).permute(0, 3, 1, 2)
+        return self.draw(pixels).float() + self.keep * stay
 
 
 class VQVAE(nn.Module):
     """Encoder, quantiser and decoder, and the grid of codes they share."""
 
-    def __init__(self, encoder_width: int = 96, decoder_width: int = 128) -> None:
+    def __init__(self, encoder_width: int = 96, decoder_width: int = 96) -> None:
         super().__init__()
         self.settings = {"encoder_width": encoder_width, "decoder_width": decoder_width}
         self.encoder = Encoder(encoder_width)
@@ -122,7 +138,7 @@ class VQVAE(nn.Module):
         codes = torch.full((len(before), CELLS), UNCHANGED, dtype=torch.int64, device=before.device)
         which, cells = changed(before, after).nonzero(as_tuple=True)
         if len(which):
-            vectors = self.encoder(windows(before, which, cells), windows(after, which, cells), cells)
+            vectors = self.encoder(windows(before, which, cells), windows(after, which, cells))
             codes[which, cells] = self.quantizer(vectors)
         return codes
 
@@ -135,5 +151,5 @@ class VQVAE(nn.Module):
         vectors = self.quantizer.embed(codes[which, cells])
         logits = self.decoder(windows(before, which, cells), vectors, cells)
         drawn = split_cells(before).clone()
-        drawn[which, cells] = logits.argmax(-1).to(torch.uint8)
+        drawn[which, cells] = logits.argmax(1).to(torch.uint8)
         return join_cells(drawn)

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from collect.dataset import MANIFEST, TransitionDataset
-from model.breakout import CELL_COLUMNS, CELL_ROWS, CODES
+from model.breakout import CODES
 from model.files import checksum
-from model.pixels import MARGIN, PATCH_COLUMNS, PATCH_ROWS, changed, windows
+from model.pixels import changed, middle, windows
 from model.vqvae import VQVAE
 from model.world_model import VQVAE_NAME
 from train.loop import LoopSettings, RunOptions, train
@@ -72,7 +72,7 @@ class VQVAETask:
         some = torch.randperm(len(cells), generator=generator)[: CELLS_A_TRANSITION * batch].to(self._device)
         which, cells = which[some], cells[some]
         old, new = windows(before, which, cells), windows(after, which, cells)
-        vectors = self.module.encoder(old, new, cells).float()
+        vectors = self.module.encoder(old, new).float()
         if step < self._start_at:
             passed, commitment, perplexity = vectors, vectors.new_zeros(()), 0.0
             self._seen = (vectors.detach(), None)
@@ -87,9 +87,7 @@ class VQVAETask:
             self._seen = (vectors.detach(), codes)
             perplexity = _perplexity(torch.bincount(codes, minlength=CODES))
         logits = self.module.decoder(old, passed, cells)
-        rows, columns = MARGIN * PATCH_ROWS, MARGIN * PATCH_COLUMNS
-        target = new[:, rows : rows + CELL_ROWS, columns : columns + CELL_COLUMNS]
-        drawn = F.cross_entropy(logits.flatten(0, 2), target.long().flatten(), reduction="sum")
+        drawn = F.cross_entropy(logits, middle(new).long(), reduction="sum")
         drawn = drawn / (max(len(cells), 1) * PIXELS_PER_CELL)
         log = {"drawn": drawn.item(), "commitment": commitment.item(), "perplexity": perplexity}
         return drawn + COMMITMENT * commitment, log
@@ -101,9 +99,7 @@ class VQVAETask:
             for t in np.array_split(self._sampler.draw(-step % 2**31, count), 8):
                 before, after = self._pairs(t)
                 which, cells = changed(before, after).nonzero(as_tuple=True)
-                parts.append(
-                    self.module.encoder(windows(before, which, cells), windows(after, which, cells), cells).float()
-                )
+                parts.append(self.module.encoder(windows(before, which, cells), windows(after, which, cells)).float())
         return torch.cat(parts)
 
     def after_step(self, step: int, generator: torch.Generator) -> None:
