@@ -6,6 +6,7 @@ in what order, or whether a run was interrupted in between: the same settings gi
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -45,6 +46,7 @@ class CollectSettings:
 @lru_cache(maxsize=1)
 def _emulator(frameskip: int) -> Emulator:
     """One per process: to load the ROM takes as long as a thousand steps."""
+    atexit.register(_emulator.cache_clear)  # ale-py prints complaints about emulators that outlive their modules
     return Emulator(frameskip)
 
 

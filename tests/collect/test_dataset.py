@@ -1,0 +1,253 @@
+"""Datasets: lossless, split by whole episode, and damage of any kind ends in one FileError."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collect.dataset import MANIFEST, EpisodeWriter, TransitionDataset, load_episode, read_manifest
+from collect.emulator import Emulator
+from model.breakout import CELLS, changed_cells, to_cells
+from model.files import FileError
+
+FUZZ = settings(
+    max_examples=120,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def read_or_refused(path: Path) -> None:
+    """The only two ways that reading a file may end."""
+    with suppress(FileError):
+        episode = load_episode(path)
+        assert episode.frame(0).max() < 9
+        assert len(episode.lives) == len(episode) + 1
+
+
+@pytest.fixture
+def copy(frames_dir: Path, tmp_path: Path) -> Path:
+    """A dataset to be damaged."""
+    return shutil.copytree(frames_dir, tmp_path / "copy")
+
+
+def changed(directory: Path, **changes: object) -> None:
+    """Replace entries of the manifest; None removes one."""
+    manifest = json.loads((directory / MANIFEST).read_text())
+    manifest = {k: v for k, v in {**manifest, **changes}.items() if v is not None}
+    (directory / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_frames_come_back_as_the_emulator_showed_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    emulator = Emulator(2)
+    frames, actions, rewards = [emulator.frame], rng.integers(4, size=200).tolist(), []
+    writer = EpisodeWriter(emulator.frame, 5)
+    for action in actions:
+        step = emulator.step(action)
+        writer.add(action, step.frame, step.reward, step.lives)
+        frames.append(step.frame)
+        rewards.append(step.reward)
+    writer.save(tmp_path / "e.npz", over=True)
+    episode = load_episode(tmp_path / "e.npz")
+    assert len(episode) == len(writer) == 200
+    assert np.array_equal(episode.frame(slice(None)), np.stack(frames))
+    assert np.array_equal(episode.frame(7), frames[7])
+    assert episode.actions.tolist() == actions
+    assert episode.rewards.tolist() == rewards
+    assert episode.over
+
+
+def test_changed_cells_agree_with_a_plain_comparison() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        before = rng.integers(9, size=(210, 160)).astype(np.uint8)
+        after = before.copy()
+        for _ in range(int(rng.integers(0, 6))):
+            after[rng.integers(210), rng.integers(160)] = 8 - after[rng.integers(210), rng.integers(160)]
+        plain = (to_cells(before) != to_cells(after)).any(axis=(1, 2))
+        assert np.array_equal(changed_cells(before, after), plain)
+    for row in range(210):
+        after = before.copy()
+        after[row, row % 160] ^= 1
+        assert np.flatnonzero(changed_cells(before, after)).tolist() == [row % 160 // 32 * 7 + row // 30]
+
+
+def test_pairs_never_cross_an_episodes_end(frames_dir: Path) -> None:
+    dataset = TransitionDataset.load(frames_dir)
+    manifest = read_manifest(frames_dir)
+    pairs = dataset.transitions()
+    assert len(pairs) == len(dataset) == manifest["transitions"]
+    ends = set((dataset.first[1:] - 1).tolist())
+    assert ends.isdisjoint(pairs.tolist())
+    for number, entry in enumerate(manifest["episodes"]):
+        episode = load_episode(frames_dir / entry["file"])
+        mine = dataset.transitions(np.array([number]))
+        assert np.array_equal(dataset.frame(mine + 1), episode.frame(slice(1, None)))
+        assert np.array_equal(dataset.actions[mine], episode.actions)
+    history = dataset.history(dataset.first[:-1], 4)  # at a start there is nothing before
+    assert (history == dataset.first[:-1, None]).all()
+
+
+def test_splits_are_by_whole_episode_and_repeatable(frames_dir: Path) -> None:
+    dataset = TransitionDataset.load(frames_dir)
+    training, validation = dataset.split(seed=3)
+    assert sorted([*training, *validation]) == list(range(dataset.episodes))
+    assert len(validation) == round(0.2 * dataset.episodes)
+    assert np.array_equal(dataset.split(seed=3)[1], validation)
+    a, b = set(dataset.transitions(training)), set(dataset.transitions(validation))
+    assert a.isdisjoint(b)
+    assert len(a | b) == len(dataset)
+
+
+def test_one_episode_cannot_be_split(frames_dir: Path) -> None:
+    manifest = read_manifest(frames_dir)
+    alone = TransitionDataset([load_episode(frames_dir / manifest["episodes"][0]["file"])], manifest)
+    with pytest.raises(FileError, match="cannot be split"):
+        alone.split()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"schema": 2}, "newer"),
+        ({"schema": 0}, "older"),
+        ({"schema": None}, "no schema"),
+        ({"schema": True}, "no schema"),
+        ({"frameskip": "2"}, "frame skip"),
+        ({"frameskip": 0}, "frame skip"),
+        ({"episodes": []}, "empty"),
+        ({"episodes": 3}, "episodes"),
+        ({"episodes": ["episode-00000.npz"]}, "entry"),
+        ({"episodes": [{"file": "../../etc/passwd", "sha256": ""}]}, "entry"),
+        ({"episodes": [{"file": "episode-00099.npz", "sha256": ""}]}, "lacks"),
+        ({"episodes": [{"file": "episode-00000.npz", "sha256": "0"}]}, "checksum"),
+    ],
+)
+def test_foreign_manifests(copy: Path, changes: dict[str, object], says: str) -> None:
+    changed(copy, **changes)
+    with pytest.raises(FileError, match=says):
+        TransitionDataset.load(copy)
+
+
+def test_damaged_datasets(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="does not exist"):
+        TransitionDataset.load(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileError, match=r"no manifest\.json"):
+        TransitionDataset.load(tmp_path / "empty")
+    episode = copy / "episode-00001.npz"
+    whole = episode.read_bytes()
+    episode.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FileError, match="damaged"):
+        TransitionDataset.load(copy)
+    with pytest.raises(FileError, match="damaged"):
+        load_episode(episode)
+    episode.unlink()
+    with pytest.raises(FileError, match="lacks episode-00001"):
+        TransitionDataset.load(copy)
+    for text in ("", "[]", "{", "\xff", "[" * 100000):
+        (copy / MANIFEST).write_text(text, encoding="latin-1")
+        with pytest.raises(FileError, match="manifest"):
+            TransitionDataset.load(copy)
+
+
+def arrays(frames_dir: Path) -> dict[str, np.ndarray]:
+    """The raw arrays of an episode file."""
+    with np.load(frames_dir / "episode-00000.npz") as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("actions", np.array([4] * 20, np.uint8)),
+        ("actions", np.zeros((2, 2), np.uint8)),
+        ("actions", np.zeros(3, np.int64)),
+        ("cells", np.zeros((0, 480), np.uint8)),
+        ("cells", np.full((500, 480), 0x9A, np.uint8)),
+        ("index", np.full((151, CELLS), 60000, np.uint16)),
+        ("index", np.zeros((0, CELLS), np.uint16)),
+        ("over", np.array([True])),
+        ("over", np.array({"pickled": 1}, dtype=object)),
+        ("other", np.zeros(1)),
+    ],
+)
+def test_foreign_episodes(frames_dir: Path, tmp_path: Path, name: str, value: np.ndarray) -> None:
+    np.savez_compressed(tmp_path / "e.npz", **{**arrays(frames_dir), name: value})  # type: ignore[arg-type]
+    with pytest.raises(FileError, match="episode"):
+        load_episode(tmp_path / "e.npz")
+
+
+def test_a_file_that_claims_more_than_it_holds_takes_no_memory(frames_dir: Path, tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 480)}
+    )  # half a petabyte
+    path = tmp_path / "e.npz"
+    with zipfile.ZipFile(frames_dir / "episode-00000.npz") as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, header.getvalue() if name == "cells.npy" else source.read(name))
+    with pytest.raises(FileError, match="size or type"):
+        load_episode(path)
+
+
+@FUZZ
+@given(data=st.data())
+def test_bytes_changed_anywhere_give_an_episode_or_one_clean_error(
+    frames_dir: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    content = bytearray((frames_dir / "episode-00000.npz").read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(content) - 1))
+        content[start : start + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=8))
+    path = tmp_path / "fuzz.npz"
+    path.write_bytes(content)
+    read_or_refused(path)
+
+
+@FUZZ
+@given(data=st.data())
+def test_arrays_changed_behind_sound_checksums(frames_dir: Path, tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "fuzz.npz"
+    with zipfile.ZipFile(frames_dir / "episode-00000.npz") as source:
+        members = {name: bytearray(source.read(name)) for name in source.namelist()}
+    member = members[data.draw(st.sampled_from(sorted(members)))]
+    where = data.draw(st.integers(0, min(len(member), 400) - 1))
+    member[where : where + data.draw(st.integers(0, 12))] = data.draw(st.binary(max_size=12))
+    with zipfile.ZipFile(path, "w") as target:
+        for name, content in members.items():
+            target.writestr(name, bytes(content))
+    read_or_refused(path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@FUZZ
+@given(key=st.sampled_from(["schema", "frameskip", "episodes"]), value=json_values, entry=json_values)
+def test_any_manifest_is_read_or_refused_cleanly(
+    frames_dir: Path, tmp_path: Path, key: str, value: object, entry: object
+) -> None:
+    manifest = json.loads((frames_dir / MANIFEST).read_text())
+    for changes in ({key: value}, {"episodes": [*manifest["episodes"], entry]}, {"policy": value, "seed": entry}):
+        (tmp_path / MANIFEST).write_text(json.dumps({**manifest, **changes}))
+        with suppress(FileError):
+            found = read_manifest(tmp_path)
+            assert 1 <= found["frameskip"] <= 60
+            assert found["episodes"] == manifest["episodes"]
