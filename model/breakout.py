@@ -58,7 +58,9 @@ PALETTE = np.array(
 """(9, 3) uint8: the RGB colour of each class, as `ALE/Breakout-v5` observes it."""
 PALETTE.setflags(write=False)
 CLASSES = len(PALETTE)
-BACKGROUND, GREY_CLASS, BALL_CLASS = 0, 1, 5
+BACKGROUND, GREY_CLASS, RED_CLASS = 0, 1, 5
+BALL_CLASS = RED_CLASS
+"""The ball's class in the open field below the wall; above, it has the colour of the scanlines that it crosses."""
 
 _UNKNOWN = 255
 

@@ -1,8 +1,9 @@
 """The context controller: from the key and the recent frames to the 35 codes of what will change.
 
-It is the twin's physics. Patches of 6 x 4 pixels carry the newest frame in full and, of the frames before it, where
-the red things were (ball and paddle); a few convolutions find motion and contact; then each of the 35 cells becomes
-one token that attends to all others, because a brick hit in the middle changes the score at the top.
+It is the twin's physics. Patches of 6 x 4 pixels carry the newest frame and, of the frames before it, where
+anything was; a few convolutions find contact. Each of the 35 cells becomes one token, to which
+the codes of the last steps are added: in free flight the next code is the last one again. The tokens attend to each
+other, because a ball crosses cells and a brick hit in the middle changes the score at the top.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from torch.nn import functional as F
 from model.breakout import (
     ACTIONS,
     BACKGROUND,
-    BALL_CLASS,
     CELL_COLUMNS,
     CELL_ROWS,
     CELLS,
@@ -22,6 +22,7 @@ from model.breakout import (
     GREY_CLASS,
     GRID_COLUMNS,
     GRID_ROWS,
+    RED_CLASS,
 )
 from model.pixels import patches
 from model.vqvae import ResidualBlock
@@ -51,31 +52,41 @@ class Block(nn.Module):
 
 
 class ContextController(nn.Module):
-    """Key and `context` recent frames -> logits over the codes of every cell."""
+    """Key, `context` recent frames and the codes of the last `past` steps -> logits over the codes of every cell."""
 
-    def __init__(self, context: int = 8, width: int = 80, dim: int = 256, depth: int = 3, heads: int = 4) -> None:
+    def __init__(
+        self, context: int = 8, past: int = 3, width: int = 80, dim: int = 256, depth: int = 3, heads: int = 4
+    ) -> None:
         super().__init__()
-        self.settings = {"context": context, "width": width, "dim": dim, "depth": depth, "heads": heads}
-        self.context = context
+        self.settings = {
+            "context": context, "past": past, "width": width, "dim": dim, "depth": depth, "heads": heads
+        }  # fmt: skip
+        if context <= past:
+            raise ValueError(f"{past} steps lie between {past + 1} frames, not {context}")
+        self.context, self.past = context, past
         channels = 2 + context
         self.stem = nn.Conv2d(ROWS_A_PATCH * COLUMNS_A_PATCH * channels, width, 1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(2))
         self.to_token = nn.Linear(PATCHES_A_CELL * width, dim)
         self.cell = nn.Parameter(torch.randn(CELLS, dim) * 0.02)
         self.action = nn.Embedding(ACTIONS, dim)
+        self.codes = nn.ModuleList(nn.Embedding(CODES, dim) for _ in range(past))
         self.mixer = nn.ModuleList(Block(dim, heads) for _ in range(depth))
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, CODES))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, history: Tensor, action: Tensor) -> Tensor:
-        """(B, context, 210, 160) uint8 classes, oldest first, and (B,) int64 actions -> (B, 35, 256) logits."""
+    def forward(self, history: Tensor, codes: Tensor, action: Tensor) -> Tensor:
+        """(B, context, 210, 160) uint8 classes and (B, past, 35) int64 codes of the steps between the last of them,
+        both oldest first, and (B,) int64 actions -> (B, 35, 256) logits."""
         now = history[:, -1]
-        # Where a brick is, its colour follows from its row: three bits a pixel say all of the newest frame.
-        bits = torch.stack((now != BACKGROUND, now == GREY_CLASS, *(history == BALL_CLASS).unbind(1)), -1)
+        # Colours follow from the scanline, so the picture is in the bits of what is there; the other two only help.
+        bits = torch.stack((now == RED_CLASS, now == GREY_CLASS, *(history != BACKGROUND).unbind(1)), -1)
         x = self.stem(patches(bits, ROWS_A_PATCH, COLUMNS_A_PATCH).to(_compute_dtype(self.cell)))
         for block in self.blocks:
             x = block(x)
         tokens = self.to_token(_by_cell(F.relu(x))) + self.cell + self.action(action)[:, None]
+        for lag, embed in enumerate(self.codes):
+            tokens = tokens + embed(codes[:, lag])
         for block in self.mixer:
             tokens = block(tokens)
         return self.head(tokens).float()

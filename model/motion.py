@@ -37,11 +37,11 @@ def correlation(vanished: Tensor, appeared: Tensor) -> Tensor:
 
 
 def move(mask: Tensor, kernel: Tensor) -> Tensor:
-    """Shift a mask: (M, 48, 56) and kernels (M, K, 475), each a distribution over 19 x 25 displacements.
+    """Shift masks: (M, K, 48, 56) by kernels (M, K, 475), each a distribution over 19 x 25 displacements.
 
-    Returns (M, K, 30, 32) float: how much of the mask arrives at each pixel of the cell in the middle.
+    Returns (M, K, 30, 32) float: how much of a mask arrives at each pixel of the cell in the middle.
     """
     kernel = kernel.float().unflatten(2, (KERNEL_ROWS, KERNEL_COLUMNS))
-    moved = torch.fft.irfft2(torch.fft.rfft2(mask.float())[:, None] * torch.fft.rfft2(kernel, s=SIZE), s=SIZE)
+    moved = torch.fft.irfft2(torch.fft.rfft2(mask.float()) * torch.fft.rfft2(kernel, s=SIZE), s=SIZE)
     # Displacement 0 is the kernel's middle, so what arrives is shifted by the margins; nothing wraps into this part.
     return moved[:, :, 2 * MARGIN_ROWS :, 2 * MARGIN_COLUMNS :]

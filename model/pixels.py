@@ -20,7 +20,7 @@ MARGIN_ROWS, MARGIN_COLUMNS = MARGIN * PATCH_ROWS, MARGIN * PATCH_COLUMNS
 """The same in pixels, 9 and 12: as far as anything moves in a step."""
 WINDOW_ROWS, WINDOW_COLUMNS = CELL_ROWS + 2 * MARGIN_ROWS, CELL_COLUMNS + 2 * MARGIN_COLUMNS
 
-# Columns: something is there; ball, paddle or top brick row; grey (walls, digits); which brick row.
+# Columns: something is there; it is red (paddle, ball in the open, top bricks); grey (walls, digits); which brick row.
 _FEATURES = torch.tensor(
     [
         (0, 0, 0, 0.0),
@@ -68,7 +68,7 @@ def windows(frames: Tensor, which: Tensor, cells: Tensor) -> Tensor:
 
 
 def middle(windows: Tensor) -> Tensor:
-    """The cell in the middle of its window: (M, 48, 56) -> (M, 30, 32)."""
+    """The cell in the middle of its window: (M, 48, 56, ...) -> (M, 30, 32, ...)."""
     return windows[:, MARGIN_ROWS : MARGIN_ROWS + CELL_ROWS, MARGIN_COLUMNS : MARGIN_COLUMNS + CELL_COLUMNS]
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import BALL_CLASS, CELL_COLUMNS, CELL_ROWS, CELLS, CLASSES, CODE_DIM
+from model.breakout import BACKGROUND, CELL_COLUMNS, CELL_ROWS, CELLS, CLASSES, CODE_DIM, GRID_ROWS, ROWS
 from model.motion import CORRELATION, KERNEL, correlation, move
 from model.pixels import (
     FEATURES,
@@ -78,17 +78,19 @@ class Encoder(nn.Module):
         # Only patches that changed count, and the mean is over them: a small change is no small vector.
         mean = (x * moved).sum((2, 3)) / moved.sum((2, 3)).clamp(min=1)
         peak = x.masked_fill(~moved, -1e4).amax((2, 3))
-        motion = correlation(differs & (before == BALL_CLASS), differs & (after == BALL_CLASS))
+        motion = correlation(differs & (before != BACKGROUND), differs & (after != BACKGROUND))
         return self.head(torch.cat((mean, peak, self.motion(motion)), 1))
 
 
 class Decoder(nn.Module):
     """The window of the last frame and a code vector -> the classes of the cell one step later.
 
-    Patches say what is where and which of it is meant; motion kernels made from the code carry it to the pixel.
+    Patches say which pixels are of a thing that moves; kernels made from the code carry them to where they go; a few
+    convolutions on pixels draw the result. A scanline has its own bias, since the Atari picks colours by scanline: the
+    ball is grey above the wall, and has the colour of the brick row that it crosses.
     """
 
-    KERNELS, PIXEL_WIDTH = 2, 8
+    KERNELS, PIXEL_WIDTH, DRAW_WIDTH = 2, 6, 32
 
     def __init__(self, width: int = 96) -> None:
         super().__init__()
@@ -99,26 +101,28 @@ class Decoder(nn.Module):
         self.kernels = nn.Sequential(
             nn.Linear(CODE_DIM, 128), nn.ReLU(), nn.Linear(128, self.KERNELS * KERNEL), nn.Unflatten(1, (-1, KERNEL))
         )
-        self.to_pixels = nn.Conv2d(width, PATCH_PIXELS * self.PIXEL_WIDTH, 1)
-        self.draw = nn.Sequential(
-            nn.Conv2d(self.PIXEL_WIDTH + self.KERNELS + FEATURES, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, CLASSES, 1),
-        )
+        self.to_pixels = nn.Conv2d(width, PATCH_PIXELS * (self.KERNELS + self.PIXEL_WIDTH), 1)
+        self.mix = nn.Conv2d(self.PIXEL_WIDTH + 2 * self.KERNELS + FEATURES, self.DRAW_WIDTH, 3, padding=1)
+        self.scanline = nn.Embedding(ROWS, self.DRAW_WIDTH)
+        self.draw = nn.Conv2d(self.DRAW_WIDTH, CLASSES, 1)
         self.keep = nn.Parameter(torch.tensor(3.0))
 
     def forward(self, before: Tensor, vectors: Tensor, cells: Tensor) -> Tensor:
         """(M, 48, 56) uint8 windows, (M, 128) vectors, (M,) cells -> (M, 9, 30, 32) logits over classes."""
-        condition = self.condition(vectors)
         x = self.stem(patches(features(before), PATCH_ROWS, PATCH_COLUMNS)) + self.cell(cells)[:, :, None, None]
-        x = self.block(x, condition)[:, :, *CELL_PATCHES]
-        pixels = unpatch(self.to_pixels(F.relu(x)), self.PIXEL_WIDTH)
+        x = self.block(x, self.condition(vectors))
+        pixels = unpatch(self.to_pixels(F.relu(x)), self.KERNELS + self.PIXEL_WIDTH)
+        movers = torch.sigmoid(pixels[..., : self.KERNELS].float()) * (before != BACKGROUND)[..., None]
+        movers = movers.permute(0, 3, 1, 2)
+        moved = move(movers, torch.softmax(self.kernels(vectors).float(), -1))
         now = middle(before)
-        moved = move(before == BALL_CLASS, torch.softmax(self.kernels(vectors).float(), -1)).permute(0, 2, 3, 1)
-        pixels = torch.cat((pixels, moved.to(pixels.dtype), features(now, pixels.dtype)), -1).permute(0, 3, 1, 2)
+        seen = torch.cat((middle(pixels[..., self.KERNELS :]), features(now, pixels.dtype)), -1).permute(0, 3, 1, 2)
+        mixed = self.mix(torch.cat((seen, middle(movers.flatten(0, 1)).unflatten(0, movers.shape[:2]), moved), 1))
+        rows = CELL_ROWS * (cells % GRID_ROWS)[:, None] + torch.arange(CELL_ROWS, device=cells.device)
+        mixed = F.relu(mixed + self.scanline(rows).transpose(1, 2)[..., None])
         # Most pixels stay as they are: the network has to argue for a change only.
         stay = F.one_hot(now.long(), CLASSES).permute(0, 3, 1, 2)
-        return self.draw(pixels).float() + self.keep * stay
+        return self.draw(mixed).float() + self.keep * stay
 
 
 class VQVAE(nn.Module):

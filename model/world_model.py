@@ -108,6 +108,7 @@ class WorldModel:
         self.meta = meta or {}
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._history: Tensor | None = None
+        self._codes: Tensor | None = None  # of the steps between the frames of the history
         self.controller = controller
 
     @classmethod
@@ -155,7 +156,7 @@ class WorldModel:
             vqvae = VQVAE(16, 16)
             vqvae.quantizer.codebook[1:].normal_()
             controllers: dict[str, nn.Module] = {
-                "context": ContextController(context=4, width=8, dim=32, depth=1, heads=2),
+                "context": ContextController(context=4, past=2, width=8, dim=32, depth=1, heads=2),
                 "action": ActionToLatentMLP(),
             }
         return cls(vqvae, controllers, frameskip, controller, checksum=f"untrained-{seed}", seed=seed)
@@ -220,6 +221,7 @@ class WorldModel:
         newest = torch.from_numpy(frames[-self.context :].copy()).to(self.device)
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
+        self._codes = self._encode_steps(self._history[None])[0]
 
     def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`predict`; its `classes` need no conversion."""
@@ -233,7 +235,9 @@ class WorldModel:
     def logits(self, action: int) -> npt.NDArray[np.float32]:
         """Action to predicted latent code: the controller's logits (35, 256) in the present history."""
         actions = np.array([_checked_action(action)])
-        return self._logits(self._seen()[None], actions, self._controller)[0].cpu().numpy()
+        history = self._seen()[None]
+        assert self._codes is not None
+        return self._logits(history, self._codes[None], actions, self._controller)[0].cpu().numpy()
 
     def observe_classes(self, frame: Frame) -> None:
         """`observe` on classes (210, 160) uint8 0..8."""
@@ -270,13 +274,14 @@ class WorldModel:
         if chosen.shape != history.shape[:1] or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= ACTIONS:
             raise ValueError(f"actions must be {len(history)} integers 0..{ACTIONS - 1}")
         frames = torch.from_numpy(history[:, -self.context :]).to(self.device)
-        return self._logits(frames, chosen, controller or self._controller).cpu().numpy()
+        controller = controller or self._controller
+        codes = self._encode_steps(frames) if controller == "context" else torch.empty(0)
+        return self._logits(frames, codes, chosen, controller).cpu().numpy()
 
-    @torch.inference_mode()
     def encode_batch(self, previous: Frame, following: Frame) -> Codes:
         """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
         frames = [torch.from_numpy(np.ascontiguousarray(f)).to(self.device) for f in (previous, following)]
-        return self.vqvae.encode(*frames).cpu().numpy()
+        return self._encode(*frames).cpu().numpy()
 
     def decode_batch(self, previous: Frame, codes: Codes) -> Frame:
         """Newest frames (B, 210, 160) uint8 classes and codes (B, 35) -> next frames (B, 210, 160) uint8 classes."""
@@ -291,16 +296,30 @@ class WorldModel:
 
     def _push(self, frame: Tensor) -> None:
         self._history = torch.cat((self._seen()[1:], frame[None]))
+        assert self._codes is not None
+        newest = self._encode(self._history[-2:-1], self._history[-1:])
+        self._codes = torch.cat((self._codes, newest))[1:]
+
+    def _encode_steps(self, history: Tensor) -> Tensor:
+        """The codes of the last steps between frames: (B, context, 210, 160) -> (B, past, 35) int64."""
+        module = self.controllers.get("context")
+        past = module.past if isinstance(module, ContextController) else 0
+        steps = [self._encode(history[:, -n - 1], history[:, -n]) for n in range(past, 0, -1)]
+        return torch.stack(steps, 1) if steps else torch.empty(len(history), 0, CELLS, dtype=torch.int64)
 
     @torch.inference_mode()
-    def _logits(self, history: Tensor, actions: npt.NDArray[np.int64], controller: str) -> Tensor:
+    def _encode(self, previous: Tensor, following: Tensor) -> Tensor:
+        return self.vqvae.encode(previous, following)
+
+    @torch.inference_mode()
+    def _logits(self, history: Tensor, codes: Tensor, actions: npt.NDArray[np.int64], controller: str) -> Tensor:
         chosen = torch.from_numpy(actions).to(self.device)
         if controller not in self.controllers:
             raise ValueError(f"these weights hold no {controller!r} controller")
         module = self.controllers[controller]
         if controller == "action":
             return module(F.one_hot(chosen, ACTIONS).float()).float()
-        return module(history, chosen)
+        return module(history, codes, chosen)
 
     @torch.inference_mode()
     def _decode(self, newest: Tensor, codes: npt.NDArray[np.int64]) -> Tensor:

@@ -89,10 +89,15 @@ class ContextTask:
             **meta,
         }
 
-    def _inputs(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        history = self._dataset.frame(self._dataset.history(t, self.module.context))
+    def _inputs(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """History, codes of the last steps, action, and the codes to predict."""
+        numbers = self._dataset.history(t, self.module.context)
+        steps = numbers[:, -self.module.past - 1 :]
+        # Before an episode's start its first frame repeats: nothing changes in those steps.
+        past = self._codes[steps[:, :-1]] * (steps[:, :-1] != steps[:, 1:])[..., None]
         return (
-            torch.from_numpy(history).to(self._device),
+            torch.from_numpy(self._dataset.frame(numbers)).to(self._device),
+            torch.from_numpy(past.astype(np.int64)).to(self._device),
             torch.from_numpy(self._dataset.actions[t].astype(np.int64)).to(self._device),
             torch.from_numpy(self._codes[t].astype(np.int64)).to(self._device),
         )
@@ -101,8 +106,8 @@ class ContextTask:
         """Cross-entropy of the grid's codes."""
         priority = self.extra["priority"]
         t = self._sampler.draw(step, batch, priority.numpy())
-        history, action, codes = self._inputs(t)
-        logits = self.module(history, action)
+        history, past, action, codes = self._inputs(t)
+        logits = self.module(history, past, action)
         nll = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none").reshape(codes.shape).sum(1)
         priority[self._place[t]] = nll.detach().cpu().clamp(PRIORITY_FLOOR, PRIORITY_CEILING)
         loss = nll.mean() / CELLS_A_STEP
@@ -118,8 +123,8 @@ class ContextTask:
         exact = right = pixels = code_right = cell_right = cells = 0
         nll = 0.0
         for t in np.array_split(self._held, max(1, len(self._held) // 128)):
-            history, action, codes = self._inputs(t)
-            logits = self.module(history, action)
+            history, past, action, codes = self._inputs(t)
+            logits = self.module(history, past, action)
             nll += F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="sum").item()
             chosen = logits.argmax(-1)
             after = torch.from_numpy(self._dataset.frame(t + 1)).to(self._device)

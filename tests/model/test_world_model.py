@@ -1,0 +1,193 @@
+"""The inference pipeline: the contract's shapes, errors and semantics, on an untrained twin and a real emulator."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from collect.emulator import Emulator
+from model import WorldModel
+from model.breakout import rgb_from_classes
+from model.checkpoint import save_tensors
+from model.files import FileError
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    emulator = Emulator(2, seed=1)
+    shown = [emulator.rgb]
+    for step in range(9):
+        emulator.step(1 if step == 0 else 2 + step % 2)
+        shown.append(emulator.rgb)
+    return np.stack(shown)
+
+
+@pytest.fixture
+def wm(frames: np.ndarray) -> WorldModel:
+    torch.set_num_threads(1)
+    twin = WorldModel.untrained()
+    twin.reset(frames[:5])
+    return twin
+
+
+def test_predict_changes_nothing_and_is_deterministic(wm: WorldModel) -> None:
+    before = wm.history
+    first, second = wm.predict(2), wm.predict(2)
+    assert np.array_equal(first.frame, second.frame)
+    assert np.array_equal(first.codes, second.codes)
+    assert np.array_equal(before, wm.history)
+    assert first.frame.shape == (210, 160, 3)
+    assert first.frame.dtype == np.uint8
+    assert first.codes.shape == (35,)
+    assert first.codes.dtype == np.int64
+
+
+def test_step_dreams_and_observe_forces(wm: WorldModel, frames: np.ndarray) -> None:
+    predicted = wm.step(3)
+    assert np.array_equal(rgb_from_classes(wm.history[-1]), predicted.frame)
+    wm.observe(frames[7])
+    assert np.array_equal(rgb_from_classes(wm.history[-1]), frames[7])
+    assert np.array_equal(rgb_from_classes(wm.history[-2]), predicted.frame)
+
+
+def test_observing_one_by_one_is_resetting_to_all(wm: WorldModel, frames: np.ndarray) -> None:
+    other = WorldModel.untrained()
+    other.reset(frames[:1])
+    for frame in frames[1:5]:
+        other.observe(frame)
+    assert np.array_equal(other.history, wm.history)
+    assert np.allclose(other.logits(2), wm.logits(2), atol=1e-4)
+
+
+def test_short_history_repeats_its_first_frame(wm: WorldModel, frames: np.ndarray) -> None:
+    wm.reset(frames[4:6])
+    assert wm.history.shape[0] == wm.context
+    assert np.array_equal(rgb_from_classes(wm.history[0]), frames[4])
+
+
+def test_unchanged_cells_are_code_zero_and_copied(wm: WorldModel, frames: np.ndarray) -> None:
+    codes = wm.encode(frames[4], frames[6])
+    changed = (frames[4] != frames[6]).any(-1).reshape(7, 30, 5, 32).any((1, 3)).T.reshape(35)
+    assert np.array_equal(codes != 0, changed)
+    wm.reset(frames[:5])
+    drawn = wm.decode(codes)
+    same = ~changed.reshape(5, 7).T.repeat(30, 0).repeat(32, 1)
+    assert np.array_equal(drawn[same], frames[4][same])
+    assert np.array_equal(wm.decode(np.zeros(35, np.int64)), frames[4])
+
+
+def test_batches_agree_with_single_moments(wm: WorldModel) -> None:
+    history = wm.history
+    logits = wm.predict_batch(np.stack((history, history)), [1, 3])
+    assert np.allclose(logits[0], wm.logits(1), atol=1e-4)
+    assert np.allclose(logits[1], wm.logits(3), atol=1e-4)
+    codes = wm.predict(3).codes
+    assert np.array_equal(wm.decode_batch(history[-1:], codes[None])[0], wm.decode_classes(codes))
+
+
+def test_temperature_draws_from_the_logits(wm: WorldModel) -> None:
+    drawn = {tuple(wm.predict(2, temperature=5.0).codes) for _ in range(5)}
+    assert len(drawn) > 1
+
+
+def test_controllers_can_be_switched(wm: WorldModel) -> None:
+    context = wm.logits(2)
+    wm.controller = "action"
+    assert not np.allclose(context, wm.logits(2))
+    with pytest.raises(ValueError, match="controller must be one of"):
+        wm.controller = "telepathy"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda wm, f: wm.predict(4), "action must be 0..3"),
+        (lambda wm, f: wm.predict(-1), "action must be 0..3"),
+        (lambda wm, f: wm.predict(1.0), "action must be an integer"),
+        (lambda wm, f: wm.predict(1, temperature=-1), "temperature"),
+        (lambda wm, f: wm.predict(1, temperature=float("nan")), "temperature"),
+        (lambda wm, f: wm.reset(f[0]), "frames must have shape"),
+        (lambda wm, f: wm.reset(f[:0]), "frames must have shape"),
+        (lambda wm, f: wm.reset(f.astype(np.float32)), "uint8"),
+        (lambda wm, f: wm.observe(f), "frame must have shape"),
+        (lambda wm, f: wm.observe(f[0, :100]), "frame must have shape"),
+        (lambda wm, f: wm.observe(f[0] // 2 + 1), "never draws"),
+        (lambda wm, f: wm.encode(f[0], None), "following must be a uint8 array"),
+        (lambda wm, f: wm.decode(np.zeros(34, int)), "codes must be 35 integers"),
+        (lambda wm, f: wm.decode(np.full(35, 256)), r"codes must be 0\.\.255"),
+        (lambda wm, f: wm.decode(np.zeros(35)), "codes must be 35 integers"),
+    ],
+)
+def test_bad_input_is_named(wm: WorldModel, frames: np.ndarray, call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(wm, frames)
+
+
+def test_no_history_yet() -> None:
+    with pytest.raises(ValueError, match="call reset"):
+        WorldModel.untrained().predict(0)
+
+
+class TestLoad:
+    """Weights that cannot be used end in one FileError that says why."""
+
+    @pytest.fixture
+    def weights(self, tmp_path: Path) -> Path:
+        wm = WorldModel.untrained()
+        meta = {"kind": "vqvae", "frameskip": 2, "model": wm.vqvae.settings}
+        save_tensors(tmp_path / "vqvae", dict(wm.vqvae.state_dict()), meta)
+        return tmp_path
+
+    def test_round_trip(self, weights: Path) -> None:
+        with pytest.raises(FileError, match="hold no context controller"):
+            WorldModel.load(weights, device="cpu")
+
+    def test_missing_directory(self, tmp_path: Path) -> None:
+        with pytest.raises(FileError, match="does not exist"):
+            WorldModel.load(tmp_path / "nowhere")
+
+    def test_truncated(self, weights: Path) -> None:
+        file = weights / "vqvae.safetensors"
+        file.write_bytes(file.read_bytes()[:-100])
+        with pytest.raises(FileError, match="damaged"):
+            WorldModel.load(weights)
+
+    def test_foreign(self, weights: Path) -> None:
+        save_tensors(weights / "vqvae", {"x": torch.zeros(3)}, {"kind": "something"})
+        with pytest.raises(FileError, match="does not describe"):
+            WorldModel.load(weights)
+
+    def test_another_model(self, weights: Path) -> None:
+        meta = {"kind": "vqvae", "frameskip": 2, "model": {"encoder_width": 16, "decoder_width": 16}}
+        save_tensors(weights / "vqvae", {"x": torch.zeros(3)}, meta)
+        with pytest.raises(FileError, match="another model"):
+            WorldModel.load(weights)
+
+    def test_not_a_number(self, weights: Path) -> None:
+        wm = WorldModel.untrained()
+        tensors = dict(wm.vqvae.state_dict())
+        tensors["encoder.stem.bias"] = torch.full_like(tensors["encoder.stem.bias"], float("nan"))
+        meta = {"kind": "vqvae", "frameskip": 2, "model": wm.vqvae.settings}
+        save_tensors(weights / "vqvae", tensors, meta)
+        with pytest.raises(FileError, match="NaN"):
+            WorldModel.load(weights)
+
+    @pytest.mark.parametrize("sizes", [{"encoder_width": 10**9}, {"width": 3}, {"encoder_width": "wide"}, {"seed": -1}])
+    def test_absurd_sizes(self, weights: Path, sizes: dict) -> None:
+        tensors = dict(WorldModel.untrained().vqvae.state_dict())
+        save_tensors(weights / "vqvae", tensors, {"kind": "vqvae", "frameskip": 2, "model": sizes})
+        with pytest.raises(FileError):
+            WorldModel.load(weights)
+
+    def test_newer_schema(self, weights: Path) -> None:
+        file = weights / "vqvae.json"
+        file.write_text(file.read_text().replace('"schema": 1', '"schema": 2'))
+        with pytest.raises(FileError, match="newer"):
+            WorldModel.load(weights)
+
+    def test_device_that_is_not_there(self, weights: Path) -> None:
+        if torch.cuda.is_available():
+            pytest.skip("this machine has a CUDA GPU")
+        with pytest.raises(ValueError, match="CUDA"):
+            WorldModel.load(weights, device="cuda")
