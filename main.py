@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +26,63 @@ class PolicyName(StrEnum):
     people = "people"
 
 
+class ControllerName(StrEnum):
+    """`model.world_model.CONTROLLERS`, as a choice on the command line."""
+
+    context = "context"
+    action = "action"
+
+
 # Heavy imports (torch, the emulator) are inside the commands, so that --help is instant.
+
+
+@app.command("play")
+def play(
+    weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
+    controller: Annotated[ControllerName, typer.Option(help="Who predicts the codes.")] = ControllerName.context,
+    dream: Annotated[bool, typer.Option("--dream", help="Begin with the twin on its own frames.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and keys give the same session.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    speed: Annotated[float, typer.Option(help="Times true pace, 0.25 to 4.")] = 1.0,
+    fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Begin in full screen.")] = False,
+    keys: Annotated[Path | None, typer.Option(help="Your own key map; see assets/keys.toml.")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="The same loop without a window.")] = False,
+    frames: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
+    actions: Annotated[str | None, typer.Option(help="A text file of digits 0..3, or random.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write both panels as .gif or .mp4.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the session's accuracy as JSON.")] = None,
+    save_session: Annotated[Path | None, typer.Option(help="Write the session, to be replayed.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Play a saved session again, pixel by pixel.")] = None,
+    dream_only: Annotated[bool, typer.Option("--dream-only", help="The twin alone, no emulator behind it.")] = False,
+) -> None:
+    """Play Breakout beside its neural twin, under the same key. H shows the keys.
+
+    Example: python main.py play --headless --frames 300 --actions random --record out.gif --report out.json
+    """
+    with clean_errors():
+        from app.play import PlayOptions
+        from app.play import play as run
+
+        run(
+            PlayOptions(
+                weights=weights,
+                controller=controller.value,
+                dream=dream,
+                seed=seed,
+                device=device,
+                headless=headless,
+                frames=frames,
+                actions=actions,
+                record=record,
+                report=report,
+                save_session=save_session,
+                replay=replay,
+                dream_only=dream_only,
+                speed=speed,
+                keys=keys,
+                fullscreen=fullscreen,
+            )
+        )
 
 
 @collect_app.command("frames")
@@ -62,6 +119,35 @@ SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the sa
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
 TensorBoardOption = Annotated[bool, typer.Option("--tensorboard", help="Log to TensorBoard as well.")]
 WandbOption = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases as well.")]
+
+
+@collect_app.command("pairs")
+def collect_pairs(
+    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE.")] = Path("checkpoints/world"),
+    frames: Annotated[Path | None, typer.Option(help="A dataset to encode; without it a random agent plays.")] = None,
+    out: Annotated[Path, typer.Option(help="The pairs; statistics go beside.")] = Path(
+        "data/actions/action_latent_pairs.json"
+    ),
+    transitions: Annotated[int, typer.Option(min=1, help="How many pairs; of a smaller dataset, all.")] = 100_000,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """Encode pairs of frames of a random agent's games: (action, latent code) pairs in the seed design's format.
+
+    Example: python main.py collect pairs --weights checkpoints/world --out data/actions/action_latent_pairs.json
+    """
+    with clean_errors():
+        from collect.pairs import PairSource, load_encoder
+        from collect.pairs import collect_pairs as collect
+
+        encoder = load_encoder(weights, device)
+        source = PairSource(frames, encoder.frameskip, seed)
+        with progress("collecting pairs") as show:
+            stats = collect(encoder, source, out, transitions, lambda n: show(n / transitions, f"{n} of {transitions}"))
+        actions = ", ".join(f"{name} {part['share']:.1%}" for name, part in stats["actions"].items())
+        codes = stats["codes"]
+        print(f"{out}: {stats['pairs']} pairs of {stats['episodes']} episodes; {actions}")
+        print(f"{codes['used']} codes in use, perplexity {codes['perplexity']:.2f} over all 35 positions")
 
 
 @train_app.command("vqvae")
@@ -128,9 +214,104 @@ def train_context(
         _print_figures(out / "context.json", figures)
 
 
+@train_app.command("action")
+def train_action(
+    pairs: Annotated[Path, typer.Option(help="Pairs made by `collect pairs`.")] = Path(
+        "data/actions/action_latent_pairs.json"
+    ),
+    out: Annotated[Path, typer.Option(help="Where the weights go, as action_to_latent_best.*.")] = Path(
+        "checkpoints/latent_action"
+    ),
+    epochs: Annotated[float, typer.Option(help="Passes over the pairs.")] = 50,
+    batch: Annotated[int, typer.Option(min=1, help="Pairs in a step.")] = 1024,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    resume: ResumeOption = False,
+    tensorboard: TensorBoardOption = False,
+    wandb: WandbOption = False,
+) -> None:
+    """Train the seed design's controller: from the key alone to the 35 codes.
+
+    Example: python main.py train action --pairs data/actions/action_latent_pairs.json --epochs 50
+    """
+    with clean_errors():
+        from model.device import choose_device
+        from model.files import read_json
+        from train.action import report
+        from train.action import train_action as train
+        from train.loop import LoopSettings, RunOptions
+
+        settings = LoopSettings(batch, rate, seed, epochs=epochs, decay=0.0)
+        options = RunOptions(out, resume, tensorboard, wandb)
+        with progress("train action") as show:
+            train(pairs, settings, options, choose_device(device), show)
+        best = out / "action_to_latent_best.json"
+        print("\n".join([f"{best}:", *report(read_json(best, "checkpoint")["validation"])]))
+
+
+@app.command("ship")
+def ship(
+    weights: Annotated[Path, typer.Option(help="Directory with vqvae.* and context.*.")] = Path("checkpoints/world"),
+    action: Annotated[Path, typer.Option(help="Directory with action_to_latent_best.*.")] = Path(
+        "checkpoints/latent_action"
+    ),
+    frames: FramesOption = Path("data/frames"),
+    out: Annotated[Path, typer.Option(help="Where `play` looks without --weights.")] = Path("assets/weights"),
+) -> None:
+    """Gather trained weights into one directory, for `play` and for the repository.
+
+    Example: python main.py ship --weights checkpoints/world --out assets/weights
+    """
+    with clean_errors():
+        from train.ship import ship as gather
+
+        twin = gather(weights, action, frames, out)
+        size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+        print(f"{out}: {size:.1f} MB, checksum {twin.checksum[:12]}")
+
+
 def _print_figures(path: Path, figures: dict[str, object]) -> None:
     text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if isinstance(value, (int, float)))
     print(f"{path}: {text}")
+
+
+@app.command("evaluate")
+def evaluate(
+    weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
+    seed: SeedOption = 0,
+    json: Annotated[Path | None, typer.Option(help="Write every number as JSON.")] = None,
+    device: DeviceOption = "auto",
+    policy: Annotated[
+        list[PolicyName] | None, typer.Option(help="Who plays the held-out games; default: mixed, then people.")
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Held-out games of each policy.")] = 24,
+    transitions: Annotated[int, typer.Option(min=1, help="Steps predicted one by one, of each policy.")] = 1000,
+    runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 32,
+    least_seconds: Annotated[float, typer.Option(help="A dream starts where the ball is in play so long.")] = 10.0,
+    run_seconds: Annotated[float, typer.Option(help="The longest that a dream may last.")] = 60.0,
+) -> None:
+    """Measure both controllers on games that were never trained on: one step ahead, and dreaming.
+
+    Example: python main.py evaluate --seed 1 --json evaluation.json
+    """
+    with clean_errors():
+        from rich.console import Console
+
+        from evaluate.evaluation import EvaluationSettings
+        from evaluate.evaluation import evaluate as run
+        from evaluate.report import print_evaluation
+        from model import WorldModel
+        from model.files import write_json
+
+        policies = tuple(name.value for name in policy or (PolicyName.mixed, PolicyName.people))
+        settings = EvaluationSettings(seed, policies, episodes, transitions, runs, least_seconds, run_seconds)
+        wm = WorldModel.load(weights, device)
+        with progress("evaluate") as show:
+            report = run(wm, settings, show)
+        if json is not None:
+            write_json(json, report)
+        print_evaluation(report, Console(width=None if sys.stdout.isatty() else 160))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import io
 import math
 import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,18 +79,30 @@ class EpisodeWriter:
         self._rewards.append(reward)
         self._lives.append(lives)
 
+    def to_episode(self, over: bool) -> Episode:
+        """The episode so far, without a file in between."""
+        return Episode(
+            np.frombuffer(b"".join(self._numbers), np.uint8).reshape(-1, CELL_PIXELS),
+            np.stack(self._index),
+            np.array(self._actions, np.uint8),
+            np.array(self._rewards, np.uint8),
+            np.array(self._lives, np.uint8),
+            over,
+        )
+
     def to_bytes(self, over: bool) -> bytes:
         """The episode file. The same episode always gives the same bytes."""
-        cells = np.frombuffer(b"".join(self._numbers), np.uint8).reshape(-1, CELL_PIXELS)
+        episode = self.to_episode(over)
+        cells = episode.cells
         small = np.uint16 if len(cells) <= 1 << 16 else np.uint32
         file = io.BytesIO()
         np.savez_compressed(
             file,
             cells=cells[:, ::2] | (cells[:, 1::2] << 4),
-            index=np.stack(self._index).astype(small),
-            actions=np.array(self._actions, np.uint8),
-            rewards=np.array(self._rewards, np.uint8),
-            lives=np.array(self._lives, np.uint8),
+            index=episode.index.astype(small),
+            actions=episode.actions,
+            rewards=episode.rewards,
+            lives=episode.lives,
             over=np.array(over),
         )
         return file.getvalue()
@@ -204,14 +217,7 @@ class TransitionDataset:
     def load(cls, directory: Path) -> TransitionDataset:
         """Read a dataset that `collect frames` finished. FileError says what is missing or damaged."""
         manifest = read_manifest(directory)
-        episodes = []
-        for entry in manifest["episodes"]:
-            path = directory / entry["file"]
-            if not path.exists():
-                raise FileError(f"dataset {directory} lacks {entry['file']}")
-            if checksum(path) != entry["sha256"]:
-                raise FileError(f"dataset {directory}: {entry['file']} is damaged (its checksum differs)")
-            episodes.append(load_episode(path))
+        episodes = list(read_episodes(directory, manifest))
         try:
             return cls(episodes, manifest)
         except FileError as error:
@@ -271,3 +277,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         if not isinstance(name, str) or not _EPISODE_NAME.fullmatch(name) or not isinstance(digest, str):
             raise FileError(f"manifest {path} has an episode entry that is not one")
     return manifest
+
+
+def read_episodes(directory: Path, manifest: dict[str, Any]) -> Iterator[Episode]:
+    """The episodes that a manifest lists, one after the other. FileError for one that is missing or damaged."""
+    for entry in manifest["episodes"]:
+        path = directory / entry["file"]
+        if not path.exists():
+            raise FileError(f"dataset {directory} lacks {entry['file']}")
+        if checksum(path) != entry["sha256"]:
+            raise FileError(f"dataset {directory}: {entry['file']} is damaged (its checksum differs)")
+        yield load_episode(path)

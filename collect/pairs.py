@@ -1,0 +1,190 @@
+"""`collect pairs`: the seed design's data, (action, latent code) pairs of a random agent's games.
+
+OUT.json          a JSON list of {"action": 0..3, "latent_code": [35 ints of 0..255]}, in the order they were played
+OUT_stats.json    schema, frame skip, seed, checksums, the length of every episode (so that a split can be by whole
+                  episode), how often each action occurs, and which codes occur at each of the 35 positions
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from collect.dataset import MANIFEST, Episode, read_episodes, read_manifest
+from collect.frames import CollectSettings, play_episode
+from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, Action, Frame
+from model.files import SCHEMA, FileError, checksum, write_atomic, write_json
+
+BATCH = 256
+TOP = 8
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A trained encoder. `encode` takes frames and the frames after them, (B, 210, 160) uint8 classes each, and gives
+    codes (B, 35) int64; `vqvae_sha256` says whose codes they are."""
+
+    encode: Callable[[Frame, Frame], npt.NDArray[np.int64]]
+    frameskip: int
+    vqvae_sha256: str
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Where the games come from: a dataset's directory, or None to play anew with a random agent."""
+
+    frames: Path | None
+    frameskip: int
+    seed: int
+
+    def settings(self) -> CollectSettings:
+        """What is played when there is no dataset."""
+        return CollectSettings(0, "random", self.frameskip, self.seed)
+
+
+def load_encoder(weights: Path, device: str = "auto") -> Encoder:
+    """The encoder of the VQ-VAE in a directory of weights. FileError if it cannot be used, ValueError for the device."""
+    import torch  # here, because the processes that only play do without it
+
+    from model.checkpoint import tensor_path
+    from model.device import choose_device
+    from model.world_model import VQVAE_NAME, load_vqvae
+
+    chosen = choose_device(device)
+    vqvae, about = load_vqvae(weights)
+    if type(about.get("frameskip")) is not int:
+        raise FileError(f"the settings of the VQ-VAE in {weights} lack the frame skip")
+    vqvae = vqvae.to(chosen)
+
+    def encode(before: Frame, after: Frame) -> npt.NDArray[np.int64]:
+        with torch.inference_mode():
+            return vqvae.encode(torch.from_numpy(before).to(chosen), torch.from_numpy(after).to(chosen)).cpu().numpy()
+
+    return Encoder(encode, about["frameskip"], checksum(tensor_path(weights / VQVAE_NAME)))
+
+
+def stats_path(pairs: Path) -> Path:
+    """`NAME.json` -> `NAME_stats.json`."""
+    return pairs.with_name(f"{pairs.stem}_stats.json")
+
+
+def _games(source: PairSource) -> tuple[Iterator[Episode], dict[str, Any]]:
+    """Episodes, and what the statistics say of them."""
+    if source.frames is None:
+        settings = source.settings()
+        played = (play_episode(settings, number) for number in count())
+        about = {"policy": settings.policy, "seed": source.seed, "frames_sha256": None}
+        return (writer.to_episode(over) for writer, over in played), about
+    manifest = read_manifest(source.frames)
+    if manifest["frameskip"] != source.frameskip:
+        raise FileError(
+            f"dataset {source.frames} is of frame skip {manifest['frameskip']}, the weights are of {source.frameskip}"
+        )
+    about = {"policy": manifest.get("policy"), "seed": manifest.get("seed")}
+    return read_episodes(source.frames, manifest), {**about, "frames_sha256": checksum(source.frames / MANIFEST)}
+
+
+def collect_pairs(
+    encoder: Encoder,
+    source: PairSource,
+    out: Path,
+    transitions: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
+    """Encode `transitions` pairs (or all of a smaller dataset) into `out`, and return the statistics written beside.
+
+    Memory stays small whatever the number. FileError if the dataset cannot be used, or is of another frame skip;
+    an `out` that was there is replaced only when the new one is whole.
+    """
+    games, about = _games(source)
+    actions = np.zeros(ACTIONS, np.int64)
+    codes = np.zeros((ACTIONS, CELLS, CODES), np.int64)
+    lengths: list[int] = []
+
+    def write(file: BinaryIO) -> None:
+        done = 0
+        for episode in games:
+            length = min(len(episode), transitions - done)
+            for start in range(0, length, BATCH):
+                stop = min(start + BATCH, length)
+                frames = episode.frame(slice(start, stop + 1))
+                found, taken = encoder.encode(frames[:-1], frames[1:]), episode.actions[start:stop]
+                np.add.at(codes, (taken[:, None], np.arange(CELLS), found), 1)
+                for action, code in zip(taken.tolist(), found.tolist(), strict=True):
+                    item = json.dumps({"action": action, "latent_code": code})
+                    file.write(f"{',' if done else '['}\n{item}".encode())
+                    done += 1
+                progress(done)
+            actions[:] += np.bincount(episode.actions[:length], minlength=ACTIONS)
+            if length:
+                lengths.append(length)
+            if done >= transitions:
+                break
+        if not done:
+            raise FileError(f"dataset {source.frames} has no transitions")
+        file.write(b"\n]\n")
+
+    write_atomic(out, write)
+    stats = {
+        "schema": SCHEMA,
+        "pairs": sum(lengths),
+        "pairs_sha256": checksum(out),
+        "vqvae_sha256": encoder.vqvae_sha256,
+        "frameskip": source.frameskip,
+        **about,
+        "episodes": len(lengths),
+        "episode_lengths": lengths,
+        "actions": {
+            Action(number).name: {"count": int(n), "share": n / actions.sum()} for number, n in enumerate(actions)
+        },
+        "codes": code_statistics(codes),
+    }
+    write_json(stats_path(out), stats)
+    return stats
+
+
+def code_statistics(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """How codes are distributed, from counts (4 actions, 35 positions, 256 codes).
+
+    Entropies are in bits; `perplexity` is of the codes of all positions and actions together, code 0 (nothing
+    changes) included. An action that never occurs has no top codes.
+    """
+    everywhere = counts.sum(axis=(0, 1))
+    positions = []
+    for position, of_position in enumerate(counts.sum(axis=0)):
+        positions.append(
+            {
+                "column": position // GRID_ROWS,
+                "row": position % GRID_ROWS,
+                "entropy": _entropy(of_position),
+                "used": int((of_position > 0).sum()),
+                "top": _top(of_position),
+                "top_by_action": {
+                    Action(number).name: _top(of_action, 3) for number, of_action in enumerate(counts[:, position])
+                },
+            }
+        )
+    return {
+        "used": int((everywhere > 0).sum()),
+        "never_used": np.flatnonzero(everywhere == 0).tolist(),
+        "perplexity": float(2 ** _entropy(everywhere)),
+        "counts": everywhere.tolist(),
+        "positions": positions,
+    }
+
+
+def _entropy(counts: npt.NDArray[np.int64]) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return max(0.0, float(-(shares * np.log2(shares)).sum()))
+
+
+def _top(counts: npt.NDArray[np.int64], most: int = TOP) -> list[dict[str, float]]:
+    order = np.argsort(-counts, kind="stable")[:most]
+    return [{"code": int(code), "share": counts[code] / counts.sum()} for code in order if counts[code]]
