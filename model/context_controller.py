@@ -55,7 +55,7 @@ class ContextController(nn.Module):
     """Key, `context` recent frames and the codes of the last `past` steps -> logits over the codes of every cell."""
 
     def __init__(
-        self, context: int = 8, past: int = 3, width: int = 80, dim: int = 256, depth: int = 3, heads: int = 4
+        self, context: int = 8, past: int = 3, width: int = 64, dim: int = 256, depth: int = 3, heads: int = 4
     ) -> None:
         super().__init__()
         self.settings = {

@@ -1,0 +1,184 @@
+"""Training: losses go down, a resumed run repeats the uninterrupted one, and checkpoints survive damage."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from collect.dataset import TransitionDataset
+from collect.frames import CollectSettings, collect_frames
+from model import WorldModel
+from model.files import FileError
+from model.world_model import load_vqvae
+from train.context import encode_dataset, majority_codes, train_context
+from train.loop import Loop, LoopSettings, RunOptions, TrainingError
+from train.trackers import Tracker
+from train.vqvae import train_vqvae
+
+CPU = torch.device("cpu")
+TINY = {"context": 4, "past": 2, "width": 8, "dim": 32, "depth": 1, "heads": 2}
+SETTINGS = LoopSettings(batch=8, rate=2e-3, epochs=0.2, warmup=5, validate_every=10, log_every=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("frames") / "data"
+    collect_frames(CollectSettings(1000, "mixed", 2, 0, episode_seconds=8.0), out, workers=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def weights(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VQ-VAE and a context controller, trained for a moment."""
+    out = tmp_path_factory.mktemp("weights")
+    train_vqvae(frames, replace(SETTINGS, epochs=0.4), RunOptions(out), CPU, start_at=20)
+    train_context(frames, out, SETTINGS, RunOptions(out), CPU, model=TINY)
+    return out
+
+
+def losses(directory: Path, name: str) -> dict[int, float]:
+    lines = [json.loads(line) for line in (directory / f"{name}_log.jsonl").read_text().splitlines()]
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+def test_loss_goes_down(weights: Path) -> None:
+    for name in ("vqvae", "context"):
+        log = losses(weights, name)
+        assert np.mean(list(log.values())[-5:]) < 0.8 * np.mean(list(log.values())[:3]), name
+
+
+def test_weights_load_and_belong_together(weights: Path) -> None:
+    wm = WorldModel.load(weights, device="cpu")
+    assert wm.frameskip == 2
+    assert wm.context == 4
+    with pytest.raises(FileError, match="no action controller"):
+        wm.controller = "action"
+
+
+def test_dataset_codes_are_those_of_the_pairs(frames: Path, weights: Path) -> None:
+    vqvae, _ = load_vqvae(weights)
+    dataset = TransitionDataset.load(frames)
+    codes = encode_dataset(vqvae, dataset, CPU)
+    wm = WorldModel.load(weights, device="cpu")
+    t = dataset.transitions()[::97]
+    assert np.array_equal(codes[t], wm.encode_batch(dataset.frame(t), dataset.frame(t + 1)))
+    assert not codes[dataset.first[1:] - 1].any()  # no step leaves an episode's last frame
+
+
+def test_majority_is_counted_per_position() -> None:
+    codes = np.zeros((5, 35), np.uint8)
+    codes[:3, 4] = 9
+    assert majority_codes(codes).tolist() == [9 if cell == 4 else 0 for cell in range(35)]
+
+
+def run_until(monkeypatch: pytest.MonkeyPatch, step: int, run: Any) -> None:
+    """Run, and stop as if killed right after `step` was validated and saved."""
+
+    class Killed(Exception):
+        pass
+
+    save = Loop._save_last
+
+    def save_then_die(self: Loop) -> None:
+        save(self)
+        if self.step == step:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_save_last", save_then_die)
+        with pytest.raises(Killed):
+            run()
+
+
+def test_resumed_vqvae_repeats_the_uninterrupted_losses(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, epochs=0.3)
+    train_vqvae(frames, settings, RunOptions(tmp_path / "whole"), CPU, start_at=6)
+    cut = RunOptions(tmp_path / "cut")
+    run_until(monkeypatch, 10, lambda: train_vqvae(frames, settings, cut, CPU, start_at=6))
+    train_vqvae(frames, settings, replace(cut, resume=True), CPU, start_at=6)
+    whole, resumed = losses(tmp_path / "whole", "vqvae"), losses(tmp_path / "cut", "vqvae")
+    assert len(whole) > 20
+    assert whole == resumed
+
+
+def test_resumed_context_repeats_the_uninterrupted_losses(
+    frames: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = RunOptions(tmp_path)
+    run_until(monkeypatch, 10, lambda: train_context(frames, weights, SETTINGS, cut, CPU, model=TINY))
+    train_context(frames, weights, SETTINGS, replace(cut, resume=True), CPU, model=TINY)
+    assert losses(tmp_path, "context") == losses(weights, "context")
+
+
+def test_nothing_is_overwritten_unasked(frames: Path, weights: Path) -> None:
+    before = (weights / "vqvae.safetensors").read_bytes()
+    with pytest.raises(FileError, match="--resume"):
+        train_vqvae(frames, SETTINGS, RunOptions(weights), CPU)
+    assert (weights / "vqvae.safetensors").read_bytes() == before
+
+
+def test_resume_needs_a_run_of_the_same_settings(frames: Path, weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="no run of vqvae"):
+        train_vqvae(frames, SETTINGS, RunOptions(tmp_path, resume=True), CPU)
+    with pytest.raises(FileError, match="another run"):
+        train_vqvae(frames, replace(SETTINGS, batch=9), RunOptions(weights, resume=True), CPU, start_at=20)
+
+
+def test_damaged_newest_checkpoint_falls_back(frames: Path, tmp_path: Path) -> None:
+    train_vqvae(frames, SETTINGS, RunOptions(tmp_path), CPU, start_at=6)
+    (tmp_path / "vqvae_last.safetensors").write_bytes(b"not a checkpoint")
+    said: list[str] = []
+    longer = replace(SETTINGS, epochs=0.3)
+    train_vqvae(frames, longer, RunOptions(tmp_path, True), CPU, lambda _, text: said.append(text), start_at=6)
+    assert any("damaged" in text and "the one before" in text for text in said)
+
+
+def test_nan_stops_and_keeps_the_last_good_weights(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train.vqvae import VQVAETask
+
+    loss = VQVAETask.loss
+
+    def poisoned(self: VQVAETask, step: int, batch: int, generator: torch.Generator) -> Any:
+        value, log = loss(self, step, batch, generator)
+        return value * (float("nan") if step == 15 else 1.0), log
+
+    monkeypatch.setattr(VQVAETask, "loss", poisoned)
+    with pytest.raises(TrainingError, match="step 15"):
+        train_vqvae(frames, SETTINGS, RunOptions(tmp_path), CPU, start_at=6)
+    vqvae, meta = load_vqvae(tmp_path)
+    assert meta["step"] == 10
+    assert all(torch.isfinite(p).all() for p in vqvae.parameters())
+
+
+def test_another_frame_skip_is_refused(weights: Path, tmp_path: Path) -> None:
+    collect_frames(CollectSettings(40, "random", 4, 0, episode_seconds=1.0), tmp_path / "data", workers=1)
+    with pytest.raises(FileError, match="frame skip 4"):
+        train_context(tmp_path / "data", weights, SETTINGS, RunOptions(tmp_path / "out"), CPU, model=TINY)
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ValueError, match="either minutes or epochs"):
+        LoopSettings(batch=8, rate=1e-3)
+    with pytest.raises(ValueError, match="above 0"):
+        LoopSettings(batch=8, rate=1e-3, minutes=-1)
+
+
+def test_extras_that_are_not_installed_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ValueError, match="pip install"):
+        Tracker(tmp_path, "x", wandb=True)

@@ -1,0 +1,38 @@
+"""`ship`: gather trained weights into one directory that `play` can use, small enough to keep in the repository.
+
+The VQ-VAE stays as it is, since a rounded encoder could choose other codes than the controllers learned; the
+controllers are stored in half precision, half the size.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from collect.dataset import MANIFEST, read_manifest
+from model.checkpoint import load_tensors, save_tensors, tensor_path
+from model.files import FileError, checksum
+from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel
+
+
+def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
+    """Copy `weights`/vqvae and context, `action`/action_to_latent_best and the manifest of `frames` into `out`.
+
+    FileError if one is missing or the controllers are of another VQ-VAE. Returns the twin, loaded from `out`.
+    """
+    read_manifest(frames)
+    vqvae, about = load_tensors(weights / VQVAE_NAME)
+    sha256 = checksum(tensor_path(weights / VQVAE_NAME))
+    controllers = {}
+    for directory, name in ((weights, CONTEXT_NAME), (action, ACTION_NAME)):
+        tensors, meta = load_tensors(directory / name)
+        if meta.get("vqvae_sha256") != sha256:
+            raise FileError(f"{directory / name} was trained for the codes of another VQ-VAE than {weights}")
+        controllers[name] = {key: tensor.to(torch.float16) for key, tensor in tensors.items()}, meta
+    save_tensors(out / VQVAE_NAME, vqvae, about)
+    for name, (tensors, meta) in controllers.items():
+        save_tensors(out / name, tensors, {**meta, "vqvae_sha256": checksum(tensor_path(out / VQVAE_NAME))})
+    shutil.copyfile(frames / MANIFEST, out / MANIFEST)
+    return WorldModel.load(out, device="cpu")
