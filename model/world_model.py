@@ -26,8 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, CELLS, CLASSES, CODES, COLUMNS, ROWS, Frame, classes_from_rgb, rgb_from_classes
+from model.breakout import ACTIONS, CELLS, CODES, Frame, classes_from_rgb, rgb_from_classes
 from model.checkpoint import fill, load_tensors, meta_path, tensor_path
+from model.checks import checked_action, checked_classes, checked_rgb
 from model.context_controller import ContextController
 from model.device import choose_device
 from model.files import FileError, checksum
@@ -184,7 +185,7 @@ class WorldModel:
 
     def reset(self, frames: npt.NDArray[np.uint8]) -> None:
         """A new history: (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1. A short one repeats its first frame."""
-        frames = _checked(frames, "frames", 4)
+        frames = checked_rgb(frames, "frames", 4)
         self.reset_classes(classes_from_rgb(frames))
 
     def predict(self, action: int, temperature: float = 0.0) -> Prediction:
@@ -193,7 +194,7 @@ class WorldModel:
 
     def observe(self, frame: npt.NDArray[np.uint8]) -> None:
         """A real frame (210, 160, 3) uint8 RGB becomes the newest of the history (teacher forcing)."""
-        self.observe_classes(classes_from_rgb(_checked(frame, "frame", 3)))
+        self.observe_classes(classes_from_rgb(checked_rgb(frame, "frame", 3)))
 
     def step(self, action: int, temperature: float = 0.0) -> Prediction:
         """Predict, and the prediction becomes the newest frame of the history (dreaming)."""
@@ -201,7 +202,7 @@ class WorldModel:
 
     def encode(self, previous: npt.NDArray[np.uint8], following: npt.NDArray[np.uint8]) -> Codes:
         """The actual codes (35,) int64 of a real pair of RGB frames (210, 160, 3) uint8."""
-        previous, following = _checked(previous, "previous", 3), _checked(following, "following", 3)
+        previous, following = checked_rgb(previous, "previous", 3), checked_rgb(following, "following", 3)
         return self.encode_classes(classes_from_rgb(previous), classes_from_rgb(following))
 
     def decode(self, codes: npt.ArrayLike) -> Frame:
@@ -217,7 +218,7 @@ class WorldModel:
 
     def reset_classes(self, frames: Frame) -> None:
         """`reset` on classes (n, 210, 160) uint8 0..8."""
-        frames = _checked_classes(frames, "frames", 3)
+        frames = checked_classes(frames, "frames", 3)
         newest = torch.from_numpy(frames[-self.context :].copy()).to(self.device)
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
@@ -234,14 +235,14 @@ class WorldModel:
 
     def logits(self, action: int) -> npt.NDArray[np.float32]:
         """Action to predicted latent code: the controller's logits (35, 256) in the present history."""
-        actions = np.array([_checked_action(action)])
+        actions = np.array([checked_action(action)])
         history = self._seen()[None]
         assert self._codes is not None
         return self._logits(history, self._codes[None], actions, self._controller)[0].cpu().numpy()
 
     def observe_classes(self, frame: Frame) -> None:
         """`observe` on classes (210, 160) uint8 0..8."""
-        self._push(torch.from_numpy(_checked_classes(frame, "frame", 2)).to(self.device))
+        self._push(torch.from_numpy(checked_classes(frame, "frame", 2)).to(self.device))
 
     def step_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`step`; its `classes` need no conversion."""
@@ -251,7 +252,7 @@ class WorldModel:
 
     def encode_classes(self, previous: Frame, following: Frame) -> Codes:
         """`encode` on classes (210, 160) uint8 0..8."""
-        previous, following = _checked_classes(previous, "previous", 2), _checked_classes(following, "following", 2)
+        previous, following = checked_classes(previous, "previous", 2), checked_classes(following, "following", 2)
         return self.encode_batch(previous[None], following[None])[0]
 
     def decode_classes(self, codes: npt.ArrayLike) -> Frame:
@@ -267,7 +268,7 @@ class WorldModel:
 
     def predict_batch(self, history: Frame, actions: npt.ArrayLike, controller: str | None = None) -> Any:
         """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32."""
-        history = _checked_classes(history, "history", 4)
+        history = checked_classes(history, "history", 4)
         if history.shape[1] < self.context:
             raise ValueError(f"history must hold at least {self.context} frames, got {history.shape[1]}")
         chosen = np.asarray(actions, np.int64)
@@ -324,30 +325,3 @@ class WorldModel:
     @torch.inference_mode()
     def _decode(self, newest: Tensor, codes: npt.NDArray[np.int64]) -> Tensor:
         return self.vqvae.decode(newest, torch.from_numpy(codes).to(self.device))
-
-
-def _checked(frames: Any, name: str, dimensions: int) -> npt.NDArray[np.uint8]:
-    shape = ("n", ROWS, COLUMNS, 3)[-dimensions:]
-    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
-        raise ValueError(f"{name} must be a uint8 array, got {getattr(frames, 'dtype', type(frames).__name__)}")
-    if frames.ndim != dimensions or frames.shape[-3:] != (ROWS, COLUMNS, 3) or len(frames) == 0:
-        raise ValueError(f"{name} must have shape {shape}, got {frames.shape}".replace("'", ""))
-    return frames
-
-
-def _checked_classes(frames: Any, name: str, dimensions: int) -> Frame:
-    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
-        raise ValueError(f"{name} must be a uint8 array, got {getattr(frames, 'dtype', type(frames).__name__)}")
-    if frames.ndim != dimensions or frames.shape[-2:] != (ROWS, COLUMNS) or len(frames) == 0:
-        raise ValueError(f"{name} must end in shape ({ROWS}, {COLUMNS}), got {frames.shape}")
-    if frames.max() >= CLASSES:
-        raise ValueError(f"{name} must hold classes 0..{CLASSES - 1}, got {frames.max()}")
-    return frames
-
-
-def _checked_action(action: Any) -> int:
-    if isinstance(action, bool) or not isinstance(action, (int, np.integer)):
-        raise ValueError(f"action must be an integer, got {type(action).__name__}")
-    if not 0 <= action < ACTIONS:
-        raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action}")
-    return int(action)
