@@ -1,0 +1,211 @@
+"""One step from real history ("teacher forced"): predictions on held-out transitions, and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from collect.dataset import TransitionDataset
+from evaluate.heldout import episode_of
+from evaluate.metrics import Numbers, codebook_use, mean, psnr, ratio
+from evaluate.predictors import Codes, Predictor, probabilities
+from model import WorldModel
+from model.breakout import ACTIONS, CELLS, Action, Frame, changed_cells
+
+BATCH = 64
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How N drawn frames compare: `wrong` pixels, `right` of those that changed, `psnr` in dB, each (N,)."""
+
+    wrong: npt.NDArray[np.int64]
+    right: npt.NDArray[np.int64]
+    psnr: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What really happened in N held-out steps, and how the codes of the real pair draw it.
+
+    `t` frame numbers, `actions`, `episodes` (N,) int64; `codes` (N, 35) int64; `dynamic` (N, 35) bool, cells whose
+    pixels changed; `changed` (N,) pixels that changed.
+    """
+
+    t: npt.NDArray[np.int64]
+    actions: npt.NDArray[np.int64]
+    episodes: npt.NDArray[np.int64]
+    codes: Codes
+    dynamic: npt.NDArray[np.bool_]
+    changed: npt.NDArray[np.int64]
+    inferred: Drawn
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What one predictor said of the same N steps.
+
+    `codes` (N, 35); `confidence` (N, 35) its probability of those codes; `truth` (N, 35) its probability of the real
+    ones; `rank` (N, 35) how many codes it held likelier than the real one. `random_psnr` (N,) is of the frame for a
+    random action instead of the one taken.
+    """
+
+    name: str
+    codes: Codes
+    confidence: npt.NDArray[np.float32]
+    truth: npt.NDArray[np.float32]
+    rank: npt.NDArray[np.int64]
+    drawn: Drawn
+    random_psnr: npt.NDArray[np.float64]
+
+
+def compare(before: Frame, after: Frame, drawn: Frame) -> Drawn:
+    """Real frames before and after a step and the drawn ones, each (B, 210, 160) uint8 classes."""
+    wrong = drawn != after
+    moved = before != after
+    return Drawn(wrong.sum((1, 2)), (moved & ~wrong).sum((1, 2)), psnr(after, drawn))
+
+
+def _joined(parts: list[Any]) -> Any:
+    """One record of arrays from the records of its batches."""
+    first = parts[0]
+    fields: dict[str, Any] = {}
+    for name in first.__dataclass_fields__:
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], str):
+            fields[name] = values[0]
+        else:
+            fields[name] = np.concatenate(values) if isinstance(values[0], np.ndarray) else _joined(values)
+    return type(first)(**fields)
+
+
+def predict_transitions(
+    wm: WorldModel,
+    predictors: Sequence[Predictor],
+    dataset: TransitionDataset,
+    t: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Truth, list[Predicted]]:
+    """Run every predictor on the transitions t -> t + 1 of `dataset`. `progress` is told how many are done."""
+    truths: list[Truth] = []
+    said: list[list[Predicted]] = [[] for _ in predictors]
+    others = rng.integers(0, ACTIONS, len(t))
+    for start in range(0, len(t), BATCH):
+        chunk = t[start : start + BATCH]
+        truth, history, after = _real(wm, dataset, chunk)
+        truths.append(truth)
+        for predictor, parts in zip(predictors, said, strict=True):
+            parts.append(_predict(wm, predictor, truth, history, after, others[start : start + BATCH], rng))
+        progress(start + len(chunk))
+    return _joined(truths), [_joined(parts) for parts in said]
+
+
+def _real(wm: WorldModel, dataset: TransitionDataset, t: npt.NDArray[np.int64]) -> tuple[Truth, Frame, Frame]:
+    history = dataset.frame(dataset.history(t, wm.context))
+    before, after = history[:, -1], dataset.frame(t + 1)
+    codes = wm.encode_batch(before, after)
+    truth = Truth(
+        t,
+        dataset.actions[t].astype(np.int64),
+        episode_of(dataset, t),
+        codes,
+        np.stack([changed_cells(b, a) for b, a in zip(before, after, strict=True)]),
+        (before != after).sum((1, 2)),
+        compare(before, after, wm.decode_batch(before, codes)),
+    )
+    return truth, history, after
+
+
+def _predict(
+    wm: WorldModel,
+    predictor: Predictor,
+    truth: Truth,
+    history: Frame,
+    after: Frame,
+    others: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Predicted:
+    logits = predictor.logits(history, truth.actions)
+    codes = predictor.codes(logits, rng)
+    shares = probabilities(logits)
+    true_share = np.take_along_axis(shares, truth.codes[..., None], -1)
+    random_codes = predictor.codes(predictor.logits(history, others), rng)
+    before = history[:, -1]
+    return Predicted(
+        predictor.name,
+        codes,
+        np.take_along_axis(shares, codes[..., None], -1)[..., 0],
+        true_share[..., 0],
+        (shares > true_share).sum(-1),
+        compare(before, after, wm.decode_batch(before, codes)),
+        psnr(after, wm.decode_batch(before, random_codes)),
+    )
+
+
+def _by_action(parts: Numbers, wholes: Numbers, truth: Truth) -> dict[str, Any]:
+    """`ratio` over all steps and for each action taken."""
+    chosen = {action.name.lower(): truth.actions == action for action in Action}
+    return {
+        "all": ratio(parts, wholes, truth.episodes),
+        **{name: ratio(parts[of], wholes[of], truth.episodes[of]) for name, of in chosen.items()},
+    }
+
+
+def summarise_truth(truth: Truth, majority: Codes) -> dict[str, Any]:
+    """What needs no predictor: the baselines, and the picture for the codes of the real pair."""
+    cells = np.full(len(truth.t), CELLS)
+    ones = np.ones(len(truth.t), np.int64)
+    hits = truth.codes == majority
+    dynamic = truth.dynamic.sum(1)
+    return {
+        "steps": {
+            "all": len(truth.t),
+            **{action.name.lower(): int((truth.actions == action).sum()) for action in Action},
+        },
+        "changed_cells_a_step": mean(dynamic, truth.episodes),
+        "changed_pixels_a_step": mean(truth.changed, truth.episodes),
+        "majority_code_accuracy": _by_action(hits.sum(1), cells, truth),
+        "majority_dynamic_accuracy": _by_action((hits & truth.dynamic).sum(1), dynamic, truth),
+        "copy_last_exact_frames": _by_action(truth.changed == 0, ones, truth),
+        "copy_last_changed_pixels": 0.0,
+        "inferred": _picture(truth.inferred, truth),
+        "codebook": {
+            "all_cells": codebook_use(truth.codes),
+            "changed_cells": codebook_use(truth.codes[truth.dynamic]),
+        },
+    }
+
+
+def _picture(drawn: Drawn, truth: Truth) -> dict[str, Any]:
+    ones = np.ones(len(truth.t), np.int64)
+    return {
+        "exact_frames": _by_action(drawn.wrong == 0, ones, truth),
+        "changed_pixels": _by_action(drawn.right, truth.changed, truth),
+        "wrong_pixels_a_step": mean(drawn.wrong, truth.episodes),
+        "psnr": mean(drawn.psnr, truth.episodes),
+    }
+
+
+def summarise(predicted: Predicted, truth: Truth) -> dict[str, Any]:
+    """The contract's one-step metrics of one predictor, each as {value, low, high, of}."""
+    hits = predicted.codes == truth.codes
+    cells, dynamic = np.full(len(truth.t), CELLS), truth.dynamic.sum(1)
+    ones = np.ones(len(truth.t), np.int64)
+    return {
+        "code_accuracy": _by_action(hits.sum(1), cells, truth),
+        "dynamic_accuracy": _by_action((hits & truth.dynamic).sum(1), dynamic, truth),
+        "dynamic_top5_accuracy": _by_action(((predicted.rank < TOP) & truth.dynamic).sum(1), dynamic, truth),
+        "expected_code_accuracy": _by_action(predicted.truth.sum(1, dtype=np.float64), cells, truth),
+        "expected_dynamic_accuracy": _by_action(
+            (predicted.truth * truth.dynamic).sum(1, dtype=np.float64), dynamic, truth
+        ),
+        **_picture(predicted.drawn, truth),
+        "delta_psnr": _by_action(truth.inferred.psnr - predicted.random_psnr, ones, truth),
+        "delta_psnr_of_the_key": _by_action(predicted.drawn.psnr - predicted.random_psnr, ones, truth),
+    }

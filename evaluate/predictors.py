@@ -1,0 +1,78 @@
+"""What is put to the test: a controller, and how its codes are chosen from its logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model import WorldModel
+from model.breakout import CELLS, CODES, COLUMNS, ROWS, Frame
+from model.quantizer import UNCHANGED
+
+Codes = npt.NDArray[np.int64]
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """`logits(histories (B, n, 210, 160) uint8 classes, actions (B,) int64) -> (B, 35, 256)` under a name.
+
+    `temperature` 0 takes the likeliest codes; above it they are drawn.
+    """
+
+    name: str
+    logits: Callable[[Frame, npt.NDArray[np.int64]], Logits]
+    temperature: float = 0.0
+
+    def codes(self, logits: Logits, rng: np.random.Generator) -> Codes:
+        """The codes (B, 35) chosen for these logits."""
+        return choose_codes(logits, self.temperature, rng)
+
+
+def choose_codes(logits: Logits, temperature: float, rng: np.random.Generator) -> Codes:
+    """Codes (...,) from logits (..., 256): the likeliest at temperature 0, else drawn from softmax(logits / T)."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    # The largest of the logits plus Gumbel noise is a draw from their softmax.
+    return (logits / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
+
+
+def probabilities(logits: Logits, temperature: float = 1.0) -> npt.NDArray[np.float32]:
+    """softmax(logits / temperature) over the last axis."""
+    scaled = (logits - logits.max(-1, keepdims=True)) / temperature
+    shares = np.exp(scaled)
+    return shares / shares.sum(-1, keepdims=True)
+
+
+def controllers_of(wm: WorldModel) -> list[Predictor]:
+    """One predictor for each controller that the weights hold."""
+
+    def of(name: str) -> Predictor:
+        return Predictor(name, lambda history, actions: wm.predict_batch(history, actions, name))
+
+    return [of(name) for name in wm.controllers]
+
+
+def copy_last() -> Predictor:
+    """The baseline that lets nothing change: code 0 in every cell."""
+
+    def logits(history: Frame, actions: npt.NDArray[np.int64]) -> Logits:
+        unchanged = np.zeros((len(history), CELLS, CODES), np.float32)
+        unchanged[..., UNCHANGED] = 1
+        return unchanged
+
+    return Predictor("copy_last", logits)
+
+
+def action_to_code(wm: WorldModel, action: int, temperature: float = 0.0, seed: int = 0) -> Codes:
+    """From an action 0..3 to the 35 codes that the action-only controller expects, whatever the screen shows.
+
+    Above temperature 0 the codes are drawn, the same for the same seed. FileError if the weights hold no such
+    controller, ValueError for an action out of range.
+    """
+    blank = np.zeros((1, wm.context, ROWS, COLUMNS), np.uint8)
+    logits = wm.predict_batch(blank, np.array([action]), "action")[0]
+    return choose_codes(logits, temperature, np.random.default_rng(seed))
