@@ -50,7 +50,7 @@ class PairSource:
 
 
 def load_encoder(weights: Path, device: str = "auto") -> Encoder:
-    """The encoder of the VQ-VAE in a directory of weights. FileError if it cannot be used, ValueError for the device."""
+    """The encoder of the VQ-VAE in `weights`. FileError if it cannot be used, ValueError if there is no such device."""
     import torch  # here, because the processes that only play do without it
 
     from model.checkpoint import tensor_path

@@ -24,8 +24,13 @@ from train.latent_action_data import get_action_latent_dataloaders, load_pairs, 
 from train.loop import LoopSettings, RunOptions
 
 CPU = torch.device("cpu")
-SETTINGS = LoopSettings(batch=64, rate=3e-3, epochs=12, warmup=5, decay=0.0, log_every=1)
+SETTINGS = LoopSettings(batch=64, rate=3e-3, epochs=8, warmup=5, decay=0.0, log_every=1)
 LENGTHS = [100, 40, 60, 80, 20, 70, 90, 50, 30, 60]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 def write_pairs(path: Path, stats: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +70,7 @@ def test_loaders_hand_out_every_pair_once_and_split_by_episode(tmp_path: Path) -
         assert (one_hot.sum(1) == 1).all()
         seen += [[int(a), *c] for a, c in zip(one_hot.argmax(1), code.tolist(), strict=True)]
         episodes.append(set(code[:, 5].tolist()))
-        assert len(found[0][0]) == 64
+        assert [len(part) for part, _ in found[:-1]] == [64] * (len(found) - 1)
     assert sorted(seen) == sorted([int(a), *c] for a, c in zip(actions, codes.tolist(), strict=True))
     assert episodes[0].isdisjoint(episodes[1])
     assert len(episodes[1]) == 2
@@ -132,7 +137,7 @@ def test_a_resumed_run_gives_the_losses_of_one_that_never_stopped(pairs: Path, t
         train_action(pairs, replace(SETTINGS, epochs=4), RunOptions(halves), CPU, stop)
     train_action(pairs, replace(SETTINGS, epochs=4), RunOptions(halves, resume=True), CPU)
     by_step = {(line["step"], "loss" in line): line for line in log(halves)}  # steps after the checkpoint come twice
-    assert list(by_step.values()) == log(whole) or sorted(map(str, by_step.values())) == sorted(map(str, log(whole)))
+    assert sorted(map(str, by_step.values())) == sorted(map(str, log(whole)))
     for name in ("action_to_latent_best", "action_to_latent_last"):
         a, b = load_tensors(whole / name)[0], load_tensors(halves / name)[0]
         assert all(torch.equal(a[key], b[key]) for key in a)
