@@ -309,9 +309,39 @@ def evaluate(
         wm = WorldModel.load(weights, device)
         with progress("evaluate") as show:
             report = run(wm, settings, show)
+            show(1.0, "")
         if json is not None:
             write_json(json, report)
         print_evaluation(report, Console(width=None if sys.stdout.isatty() else 160))
+
+
+@app.command("bench")
+def bench(
+    weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every number as JSON.")] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    seconds: Annotated[float, typer.Option(help="How long each part is measured.")] = 10.0,
+) -> None:
+    """Measure this machine: collecting, training, and the parts of a play step, with peak memory.
+
+    Example: python main.py bench --json bench.json
+    """
+    with clean_errors():
+        from rich.console import Console
+
+        from evaluate.bench import bench as run
+        from evaluate.report import print_bench
+        from model import WorldModel
+        from model.files import write_json
+
+        wm = WorldModel.load(weights, device)
+        with progress("bench") as show:
+            report = run(wm, seconds, seed, show)
+            show(1.0, "")
+        if json is not None:
+            write_json(json, report)
+        print_bench(report, Console(width=None if sys.stdout.isatty() else 160))
 
 
 if __name__ == "__main__":

@@ -134,3 +134,31 @@ def print_evaluation(report: dict[str, Any], console: Console) -> None:
         use = result["truth"]["codebook"]["changed_cells"]
         print_use = f"{use['used']} of 256 codes draw its changed cells, perplexity {number(use['perplexity'])}"
         console.print(f"{policy}: {print_use}", highlight=False)
+
+
+def print_bench(report: dict[str, Any], console: Console) -> None:
+    """Print the report of `evaluate.bench.bench`."""
+    machine, play = report["machine"], report["play"]
+    console.print(
+        f"{machine['system']} {machine['processor']}, {machine['cores']} cores, {machine['device']}, "
+        f"torch {machine['torch']} with {machine['torch_threads']} threads, frame skip {report['frameskip']}",
+        highlight=False,
+    )
+    table = _table("a play step, milliseconds (one thread, no display)", "part", "median", "99th percentile")
+    for name, found in play["milliseconds"].items():
+        if name == "whole step":
+            table.add_section()
+        table.add_row(name, number(found["median"], 2), number(found["p99"], 2))
+    table.add_row("true pace allows", number(play["true_pace_milliseconds"], 2), EMPTY)
+    console.print(table)
+    console.print(f"peak memory while playing: {number(play['peak_memory_mb'], 0)} MB", highlight=False)
+    collecting = report["collecting"]
+    console.print(
+        f"collecting on one core: {number(collecting['collected_steps_per_second'], 0)} steps/s, "
+        f"{100 * collecting['share_of_bare']:.0f}% of the bare emulator with its screen read "
+        f"({number(collecting['bare_emulator_steps_per_second'], 0)} steps/s)",
+        highlight=False,
+    )
+    for name, found in report["training"].items():
+        speed = number(found["samples_per_second"])
+        console.print(f"training {name}: {speed} samples/s in batches of {found['batch']}", highlight=False)

@@ -1,0 +1,238 @@
+"""`bench`: how fast this machine collects, trains and plays. Wall-clock times: leave the machine alone meanwhile.
+
+This is the one module here that looks into `app` and `train`, because it measures them.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ale_py
+import ale_py.roms
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from collect.dataset import TransitionDataset
+from collect.emulator import Emulator
+from collect.frames import CollectSettings, play_episode
+from evaluate.heldout import play_held_out
+from evaluate.metrics import rounded
+from model import WorldModel
+from model.breakout import COLUMNS, EMULATOR_HZ, ROWS
+from model.files import SCHEMA
+
+Show = Callable[[float, str], None]
+WARM_UP = 3
+TRAIN_BATCH = 64
+
+
+def bench(wm: WorldModel, seconds: float, seed: int = 0, show: Show = lambda share, text: None) -> dict[str, Any]:
+    """Measure every part for about `seconds` each, above 0; `seed` is of the games played."""
+    if not seconds > 0:
+        raise ValueError(f"seconds must be above 0, got {seconds}")
+    show(0.0, "playing")
+    play = bench_play(wm, seconds, seed)
+    show(0.35, "collecting")
+    collecting = bench_collecting(wm.frameskip, seconds, seed)
+    show(0.6, "training")
+    return rounded(
+        {
+            "schema": SCHEMA,
+            "kind": "bench",
+            "weights": wm.checksum,
+            "frameskip": wm.frameskip,
+            "machine": {
+                "system": platform.system(),
+                "processor": platform.machine(),
+                "cores": os.cpu_count(),
+                "device": str(wm.device),
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "torch_threads": torch.get_num_threads(),
+            },
+            "seconds": seconds,
+            "seed": seed,
+            "play": play,
+            "collecting": collecting,
+            "training": bench_training(wm, seconds, seed, lambda text: show(0.8, text)),
+        }
+    )
+
+
+def peak_memory() -> float | None:
+    """The most memory that this process ever held, in MB; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes on macOS, kilobytes elsewhere
+
+
+def times(seconds: list[float]) -> dict[str, Any]:
+    """{median, p99, of}: milliseconds of the given times."""
+    if not seconds:
+        return {"median": None, "p99": None, "of": 0}
+    median, p99 = np.quantile(np.array(seconds) * 1e3, (0.5, 0.99))
+    return {"median": float(median), "p99": float(p99), "of": len(seconds)}
+
+
+def _timed(sink: list[float], call: Callable[..., Any], *arguments: Any) -> Any:
+    start = time.perf_counter()
+    result = call(*arguments)
+    sink.append(time.perf_counter() - start)
+    return result
+
+
+@contextmanager
+def _no_display() -> Iterator[None]:
+    """SDL without a display, so that no window opens, and one torch thread, as in `play`."""
+    before, threads = os.environ.get("SDL_VIDEODRIVER"), torch.get_num_threads()
+    os.environ["SDL_VIDEODRIVER"] = "dummy"
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if before is None:
+            del os.environ["SDL_VIDEODRIVER"]
+        else:
+            os.environ["SDL_VIDEODRIVER"] = before
+
+
+def bench_play(wm: WorldModel, seconds: float, seed: int = 0) -> dict[str, Any]:
+    """The parts of a play step one by one, and the whole: milliseconds; peak memory of the process in MB."""
+    from app.clock import Unpaced
+    from app.keys import load_keys
+    from app.players import Autopilot
+    from app.session import Session
+    from app.view import Choices, make_view
+    from app.window import Window
+
+    names = ("emulator", "controller", "decoder", "encoder", "drawing", "whole step", "drawing, every view on")
+    parts: dict[str, list[float]] = {name: [] for name in names}
+    with _no_display():
+        session = Session(wm, Emulator(wm.frameskip))
+        beside = Emulator(wm.frameskip)
+        player, clock = Autopilot("follow", seed), Unpaced(session.steps_per_second)
+        everything = Choices(grid=2, difference=True, futures=True)
+        window = Window(load_keys())
+        try:
+            session.warm_up()
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end or len(parts["whole step"]) <= WARM_UP:
+                action = player.act(session) or 0
+                if beside.over:
+                    beside.reset()
+                before = session.moment.real
+                _timed(parts["emulator"], beside.step, action)
+                logits = _timed(parts["controller"], wm.logits, action)
+                codes = logits.argmax(-1)
+                _timed(parts["decoder"], wm.decode_classes, codes)
+                start = time.perf_counter()
+                after = session.step(action).real
+                stepped = time.perf_counter()
+                window.show(lambda: make_view(session, clock, Choices()))
+                shown = time.perf_counter()
+                parts["drawing"].append(shown - stepped)
+                parts["whole step"].append(shown - start)
+                if before is not None and after is not None:
+                    _timed(parts["encoder"], wm.encode_classes, before, after)
+                _timed(parts[names[-1]], window.show, lambda: make_view(session, clock, everything))
+        finally:
+            window.close()
+    found = {name: times(measured[WARM_UP:]) for name, measured in parts.items()}
+    return {
+        "milliseconds": found,
+        "true_pace_milliseconds": 1e3 * wm.frameskip / EMULATOR_HZ,
+        "peak_memory_mb": peak_memory(),
+    }
+
+
+def _bare_steps(actions: npt.NDArray[np.uint8], frameskip: int) -> float:
+    """Seconds that the emulator alone takes for these actions, the screen read after each step."""
+    ale = ale_py.ALEInterface()
+    ale.setFloat("repeat_action_probability", 0.0)
+    rom = ale_py.roms.get_rom_path("breakout")
+    assert rom is not None  # `Emulator` has said so if it is missing
+    ale.loadROM(rom)
+    keys, screen = ale.getMinimalActionSet(), np.empty((ROWS, COLUMNS), np.uint8)
+    start = time.perf_counter()
+    for action in actions:
+        for _ in range(frameskip):
+            ale.act(keys[action])
+        ale.getScreen(screen)
+        if ale.game_over():
+            ale.reset_game()
+    return time.perf_counter() - start
+
+
+def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str, Any]:
+    """Steps a second on one core: the emulator alone with its screen read, and collecting with the mixed policy.
+
+    They take turns, episode by episode, so that a machine that changes its pace changes both.
+    """
+    settings = CollectSettings(0, "mixed", frameskip, seed, 20.0)
+    play_episode(settings, 0, 10)  # loads the ROM
+    steps, bare, collecting, number = 0, 0.0, 0.0, 0
+    while bare + collecting < seconds:
+        start = time.perf_counter()
+        writer, over = play_episode(settings, number)
+        writer.to_bytes(over)
+        collecting += time.perf_counter() - start
+        actions = np.random.default_rng(number).integers(0, 4, len(writer)).astype(np.uint8)
+        bare += _bare_steps(actions, frameskip)
+        steps, number = steps + len(writer), number + 1
+    return {
+        "bare_emulator_steps_per_second": steps / bare,
+        "collected_steps_per_second": steps / collecting,
+        "share_of_bare": bare / collecting,
+        "steps": steps,
+    }
+
+
+def bench_training(
+    wm: WorldModel, seconds: float, seed: int = 0, say: Callable[[str], None] = lambda text: None
+) -> dict[str, dict[str, Any]]:
+    """Training samples a second of the VQ-VAE and of the context controller, data and optimiser included."""
+    from train.context import ContextTask, encode_dataset
+    from train.loop import Task
+    from train.vqvae import VQVAETask
+
+    dataset: TransitionDataset = play_held_out("mixed", wm.frameskip, seed, 2, 10.0)
+    say("training the VQ-VAE")
+    # Quantisation starts during the warm-up, so what is measured is the bulk of a training run.
+    tasks: list[tuple[str, Task]] = [("vqvae", VQVAETask(dataset, {}, wm.device, 0, start_at=0))]
+    codes = encode_dataset(wm.vqvae, dataset, wm.device)
+    tasks.append(("context", ContextTask(wm.vqvae, dataset, codes, {}, wm.device, 0)))
+    return {name: _training_speed(task, wm.device, seconds) for name, task in tasks}
+
+
+def _training_speed(task: Any, device: torch.device, seconds: float) -> dict[str, Any]:
+    from train.loop import mixed_precision
+
+    optimiser = torch.optim.AdamW(task.module.parameters(), lr=1e-4)
+    generator = torch.Generator().manual_seed(0)
+    task.module.train()
+    step, start = 0, time.perf_counter()
+    while step <= WARM_UP or time.perf_counter() - start < seconds:
+        if step == WARM_UP:
+            start = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
+            loss, _ = task.loss(step, TRAIN_BATCH, generator)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        task.after_step(step, generator)
+        step += 1
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    steps = step - WARM_UP
+    return {"samples_per_second": steps * TRAIN_BATCH / (time.perf_counter() - start), "batch": TRAIN_BATCH}
