@@ -19,7 +19,7 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from model.breakout import (
     GRID_ROWS,
     Frame,
     changed_cells,
+    classes_from_ale,
     from_cells,
 )
 from model.files import FileError, check_schema, checksum, read_json, write_atomic
@@ -49,32 +50,36 @@ _MEMBER_LIMIT = 1 << 26
 
 
 class EpisodeWriter:
-    """Takes one episode frame by frame. `add` the first frame alone, then each step."""
+    """Takes one episode screen by screen: the first one here, then `add` each step.
 
-    def __init__(self, frame: Frame, lives: int) -> None:
+    Screens are (210, 160) uint8 palette indices, as `Emulator.screen` gives them: it is enough to look up the classes
+    of the few cells that differ, at the end.
+    """
+
+    def __init__(self, screen: Frame, lives: int) -> None:
         self._numbers: dict[bytes, int] = {}
         self._row = np.zeros(CELLS, np.uint32)
         self._index: list[npt.NDArray[np.uint32]] = []
         self._actions: list[int] = []
         self._rewards: list[int] = []
         self._lives = [lives]
-        self._frame = frame
-        self._store(frame, range(CELLS))
+        self._screen = screen
+        self._store(screen, range(CELLS))
 
     def __len__(self) -> int:
         return len(self._actions)
 
-    def _store(self, frame: Frame, cells: Any) -> None:
+    def _store(self, screen: Frame, cells: Iterable[int]) -> None:
         for cell in cells:
-            column, row = divmod(int(cell), GRID_ROWS)
-            block = frame[row * CELL_ROWS : (row + 1) * CELL_ROWS, column * CELL_COLUMNS : (column + 1) * CELL_COLUMNS]
+            column, row = divmod(cell, GRID_ROWS)
+            block = screen[row * CELL_ROWS : (row + 1) * CELL_ROWS, column * CELL_COLUMNS : (column + 1) * CELL_COLUMNS]
             self._row[cell] = self._numbers.setdefault(block.tobytes(), len(self._numbers))
         self._index.append(self._row.copy())
-        self._frame = frame
+        self._screen = screen
 
-    def add(self, action: int, frame: Frame, reward: int, lives: int) -> None:
-        """One step: `action` led to `frame` (210, 160) uint8 classes."""
-        self._store(frame, np.flatnonzero(changed_cells(self._frame, frame)))
+    def add(self, action: int, screen: Frame, reward: int, lives: int) -> None:
+        """One step: `action` led to `screen`."""
+        self._store(screen, changed_cells(self._screen, screen).nonzero()[0].tolist())
         self._actions.append(action)
         self._rewards.append(reward)
         self._lives.append(lives)
@@ -82,7 +87,7 @@ class EpisodeWriter:
     def to_episode(self, over: bool) -> Episode:
         """The episode so far, without a file in between."""
         return Episode(
-            np.frombuffer(b"".join(self._numbers), np.uint8).reshape(-1, CELL_PIXELS),
+            classes_from_ale(np.frombuffer(b"".join(self._numbers), np.uint8)).reshape(-1, CELL_PIXELS),
             np.stack(self._index),
             np.array(self._actions, np.uint8),
             np.array(self._rewards, np.uint8),

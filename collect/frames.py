@@ -57,12 +57,16 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     rng.integers(2**31)  # the emulator's own seed, which Breakout never uses; drawn to keep older datasets' bytes
     start_episode(emulator, settings.policy, rng)
     policy = make_policy(settings.policy, rng, settings.frameskip)
-    writer = EpisodeWriter(emulator.frame, emulator.objects().lives)
+    objects = emulator.objects()
+    writer = EpisodeWriter(emulator.screen, objects.lives)
     longest = max(1, round(settings.episode_seconds * emulator.steps_per_second))
-    while not emulator.over and len(writer) < min(longest, limit or longest):
-        action = policy.act(emulator.objects())
-        step = emulator.step(action)
-        writer.add(action, step.frame, step.reward, step.lives)
+    for _ in range(min(longest, limit or longest)):
+        action = policy.act(objects)
+        reward = emulator.advance(action)
+        objects = emulator.objects()
+        writer.add(action, emulator.screen, reward, objects.lives)
+        if emulator.over:
+            break
     return writer, emulator.over
 
 

@@ -130,7 +130,7 @@ _CELL_OF_WORD = _cell_of_word()
 def changed_cells(before: Frame, after: Frame) -> npt.NDArray[np.bool_]:
     """Which cells differ between two screens of classes: (210, 160) twice -> (35,) bool, flat order."""
     # Eight pixels at a time, and few of them differ.
-    differs = np.flatnonzero(before.view(np.uint64) != after.view(np.uint64))
+    differs = (before.view(np.uint64) != after.view(np.uint64)).reshape(-1).nonzero()[0]
     changed = np.zeros(CELLS, np.bool_)
     changed[_CELL_OF_WORD[differs]] = True
     return changed

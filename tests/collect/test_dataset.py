@@ -53,10 +53,10 @@ def test_frames_come_back_as_the_emulator_showed_them(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     emulator = Emulator(2)
     frames, actions, rewards = [emulator.frame], rng.integers(4, size=200).tolist(), []
-    writer = EpisodeWriter(emulator.frame, 5)
+    writer = EpisodeWriter(emulator.screen, 5)
     for action in actions:
         step = emulator.step(action)
-        writer.add(action, step.frame, step.reward, step.lives)
+        writer.add(action, emulator.screen, step.reward, step.lives)
         frames.append(step.frame)
         rewards.append(step.reward)
     writer.save(tmp_path / "e.npz", over=True)
