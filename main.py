@@ -182,6 +182,38 @@ def train_vqvae(
         _print_figures(out / "vqvae.json", figures)
 
 
+@train_app.command("decoder")
+def train_decoder(
+    frames: FramesOption = Path("data/frames"),
+    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE to go on from.")] = Path("checkpoints/world"),
+    out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/refined"),
+    minutes: MinutesOption = None,
+    epochs: EpochsOption = None,
+    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 80,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    resume: ResumeOption = False,
+    tensorboard: TensorBoardOption = False,
+    wandb: WandbOption = False,
+) -> None:
+    """With the codes fixed, go on with the decoder on what it draws worst. Without --minutes or --epochs: 20 minutes.
+
+    Example: python main.py train decoder --weights checkpoints/world --out checkpoints/refined --minutes 20
+    """
+    with clean_errors():
+        from model.device import choose_device
+        from train.decoder import train_decoder as train
+        from train.loop import LoopSettings, RunOptions
+
+        minutes = 20.0 if minutes is None and epochs is None else minutes
+        settings = LoopSettings(batch, rate, seed, minutes, epochs)
+        options = RunOptions(out, resume, tensorboard, wandb)
+        with progress("train decoder") as show:
+            figures = train(frames, weights, settings, options, choose_device(device), show)
+        _print_figures(out / "vqvae.json", figures)
+
+
 @train_app.command("context")
 def train_context(
     frames: FramesOption = Path("data/frames"),

@@ -29,11 +29,11 @@ TOP = 8
 @dataclass(frozen=True)
 class Encoder:
     """A trained encoder. `encode` takes frames and the frames after them, (B, 210, 160) uint8 classes each, and gives
-    codes (B, 35) int64; `vqvae_sha256` says whose codes they are."""
+    codes (B, 35) int64; `codes_sha256` says whose codes they are."""
 
     encode: Callable[[Frame, Frame], npt.NDArray[np.int64]]
     frameskip: int
-    vqvae_sha256: str
+    codes_sha256: str
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ def load_encoder(weights: Path, device: str = "auto") -> Encoder:
     """The encoder of the VQ-VAE in `weights`. FileError if it cannot be used, ValueError if there is no such device."""
     import torch  # here, because the processes that only play do without it
 
-    from model.checkpoint import tensor_path
     from model.device import choose_device
-    from model.world_model import VQVAE_NAME, load_vqvae
+    from model.world_model import load_vqvae
 
     chosen = choose_device(device)
     vqvae, about = load_vqvae(weights)
@@ -67,7 +66,7 @@ def load_encoder(weights: Path, device: str = "auto") -> Encoder:
         with torch.inference_mode():
             return vqvae.encode(torch.from_numpy(before).to(chosen), torch.from_numpy(after).to(chosen)).cpu().numpy()
 
-    return Encoder(encode, about["frameskip"], checksum(tensor_path(weights / VQVAE_NAME)))
+    return Encoder(encode, about["frameskip"], vqvae.codes_sha256())
 
 
 def stats_path(pairs: Path) -> Path:
@@ -136,7 +135,7 @@ def collect_pairs(
         "schema": SCHEMA,
         "pairs": sum(lengths),
         "pairs_sha256": checksum(out),
-        "vqvae_sha256": encoder.vqvae_sha256,
+        "codes_sha256": encoder.codes_sha256,
         "frameskip": source.frameskip,
         **about,
         "episodes": len(lengths),

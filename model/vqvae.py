@@ -11,6 +11,8 @@ play that is 2 or 3 cells of 35, so both networks have a tenth of the work.
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -157,3 +159,10 @@ class VQVAE(nn.Module):
         drawn = split_cells(before).clone()
         drawn[which, cells] = logits.argmax(1).to(torch.uint8)
         return join_cells(drawn)
+
+    def codes_sha256(self) -> str:
+        """What gives the codes their meaning: SHA-256 of the encoder and the codebook, but not of the decoder."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted((*self.encoder.state_dict().items(), ("codebook", self.quantizer.codebook))):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()

@@ -135,7 +135,7 @@ class WorldModel:
             controllers[name], metas[name] = load_module(directory, file)
             if metas[name].get("frameskip") != meta.get("frameskip"):
                 raise FileError(f"{directory}: the {name} controller is of another frame skip than the VQ-VAE")
-            if metas[name].get("vqvae_sha256") != checksum(tensor_path(directory / VQVAE_NAME)):
+            if metas[name].get("codes_sha256") != vqvae.codes_sha256():
                 raise FileError(f"{directory}: the {name} controller was trained for the codes of another VQ-VAE")
             files.append(directory / file)
         frameskip = meta.get("frameskip")

@@ -80,7 +80,7 @@ class ActionTask:
             "kind": "action",
             "frameskip": stats.get("frameskip"),
             "model": self._module.settings,
-            "vqvae_sha256": stats.get("vqvae_sha256"),
+            "codes_sha256": stats.get("codes_sha256"),
             "majority": self._majority.tolist(),
             "dataset": {"pairs": len(pairs.actions), **{name: stats.get(name) for name in names}},
         }

@@ -4,8 +4,7 @@ The loss is the cross-entropy of the 35 codes: the negative log-likelihood of th
 or three cells of 35 change in a step.
 
 Most steps are free flight and soon well known, so a transition is drawn the more often the less likely its codes were
-when it was last seen (after Schaul et al. 2015, "Prioritized Experience Replay", https://arxiv.org/abs/1511.05952, but
-without its importance weights: the game is all but deterministic, so there is no distribution to distort).
+when it was last seen (`train.sampling.Priority`).
 """
 
 from __future__ import annotations
@@ -22,20 +21,17 @@ from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
 from model.breakout import CELLS, CODES
-from model.checkpoint import tensor_path
 from model.context_controller import ContextController
-from model.files import FileError, checksum
+from model.files import FileError
 from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
-from model.world_model import CONTEXT_NAME, VQVAE_NAME, load_vqvae
+from model.world_model import CONTEXT_NAME, load_vqvae
 from train.loop import LoopSettings, RunOptions, train
-from train.sampling import TransitionSampler, spread
+from train.sampling import Priority, TransitionSampler, spread
 from train.vqvae import dataset_meta
 
 CELLS_A_STEP = 3.0
-PRIORITY_FLOOR, PRIORITY_CEILING = 0.15, 3.0
-"""Bounds of a transition's priority, in nats: nothing is forgotten, and what cannot be known does not take over."""
 
 
 @torch.no_grad()
@@ -78,9 +74,8 @@ class ContextTask:
         self._sampler = TransitionSampler(dataset, training, seed)
         self._held = spread(dataset.transitions(validation), 2048)
         self.samples = len(self._sampler)
-        self._place = np.full(len(dataset.index), -1)  # from a frame's number to its place among the training ones
-        self._place[self._sampler.transitions] = np.arange(self.samples)
-        self.extra = {"priority": torch.full((self.samples,), PRIORITY_CEILING)}
+        self._priority = Priority(dataset, self._sampler)
+        self.extra = {"priority": self._priority.values}
         self.meta = {
             "kind": "context",
             "frameskip": dataset.frameskip,
@@ -104,12 +99,12 @@ class ContextTask:
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Cross-entropy of the grid's codes."""
-        priority = self.extra["priority"]
+        priority = self._priority.values
         t = self._sampler.draw(step, batch, priority.numpy())
         history, past, action, codes = self._inputs(t)
         logits = self.module(history, past, action)
         nll = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none").reshape(codes.shape).sum(1)
-        priority[self._place[t]] = nll.detach().cpu().clamp(PRIORITY_FLOOR, PRIORITY_CEILING)
+        self._priority.set(t, nll)
         loss = nll.mean() / CELLS_A_STEP
         moved = codes != UNCHANGED
         right = (logits.argmax(-1) == codes)[moved].float().mean().item() if moved.any() else 1.0
@@ -170,7 +165,7 @@ def train_context(
     codes = encode_dataset(vqvae, dataset, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
     meta = {
         "dataset": dataset_meta(dataset, frames),
-        "vqvae_sha256": checksum(tensor_path(weights / VQVAE_NAME)),
+        "codes_sha256": vqvae.codes_sha256(),
     }
     task = ContextTask(vqvae, dataset, codes, meta, device, settings.seed, model)
     return train(task, CONTEXT_NAME, settings, options, device, show)

@@ -76,7 +76,7 @@ def _load_stats(path: Path, pairs: int) -> dict[str, Any] | None:
     lengths, frameskip = stats.get("episode_lengths"), stats.get("frameskip")
     if not isinstance(lengths, list) or not all(type(n) is int and n > 0 for n in lengths) or sum(lengths) != pairs:
         raise FileError(f"statistics {beside}: the episodes' lengths do not add up to {pairs} pairs")
-    if type(frameskip) is not int or not isinstance(stats.get("vqvae_sha256"), str):
+    if type(frameskip) is not int or not isinstance(stats.get("codes_sha256"), str):
         raise FileError(f"statistics {beside} lack the frame skip or the checksum of the VQ-VAE")
     return stats
 

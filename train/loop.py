@@ -125,9 +125,8 @@ class Loop:
         stem = name.removesuffix("_best")
         self._best_path, self._last_path = out / name, out / f"{stem}_last"
         self._before_path = out / f"{stem}_before"
-        self.optimiser = torch.optim.AdamW(
-            task.module.parameters(), lr=settings.rate, weight_decay=settings.decay, fused=True
-        )
+        trained = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
+        self.optimiser = torch.optim.AdamW(trained, lr=settings.rate, weight_decay=settings.decay, fused=True)
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self.mixed = mixed_precision(device)
 

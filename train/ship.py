@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from collect.dataset import MANIFEST, read_manifest
-from model.checkpoint import load_tensors, save_tensors, tensor_path
-from model.files import FileError, checksum
-from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel
+from model.checkpoint import load_tensors, save_tensors
+from model.files import FileError
+from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel, load_vqvae
 
 
 def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
@@ -23,16 +23,14 @@ def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
     FileError if one is missing or the controllers are of another VQ-VAE. Returns the twin, loaded from `out`.
     """
     read_manifest(frames)
-    vqvae, about = load_tensors(weights / VQVAE_NAME)
-    sha256 = checksum(tensor_path(weights / VQVAE_NAME))
-    controllers = {}
+    vqvae, _ = load_vqvae(weights)
+    parts = {VQVAE_NAME: load_tensors(weights / VQVAE_NAME)}
     for directory, name in ((weights, CONTEXT_NAME), (action, ACTION_NAME)):
         tensors, meta = load_tensors(directory / name)
-        if meta.get("vqvae_sha256") != sha256:
+        if meta.get("codes_sha256") != vqvae.codes_sha256():
             raise FileError(f"{directory / name} was trained for the codes of another VQ-VAE than {weights}")
-        controllers[name] = {key: tensor.to(torch.float16) for key, tensor in tensors.items()}, meta
-    save_tensors(out / VQVAE_NAME, vqvae, about)
-    for name, (tensors, meta) in controllers.items():
-        save_tensors(out / name, tensors, {**meta, "vqvae_sha256": checksum(tensor_path(out / VQVAE_NAME))})
+        parts[name] = {key: tensor.to(torch.float16) for key, tensor in tensors.items()}, meta
+    for name, (tensors, meta) in parts.items():
+        save_tensors(out / name, tensors, meta)
     shutil.copyfile(frames / MANIFEST, out / MANIFEST)
     return WorldModel.load(out, device="cpu")

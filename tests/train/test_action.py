@@ -43,7 +43,7 @@ def write_pairs(path: Path, stats: bool = True) -> tuple[np.ndarray, np.ndarray]
     items = [{"action": int(a), "latent_code": c.tolist()} for a, c in zip(actions, codes, strict=True)]
     path.write_text(json.dumps(items))
     if stats:
-        about = {"schema": 1, "frameskip": 2, "vqvae_sha256": "0" * 64, "pairs_sha256": checksum(path)}
+        about = {"schema": 1, "frameskip": 2, "codes_sha256": "0" * 64, "pairs_sha256": checksum(path)}
         stats_path(path).write_text(json.dumps({**about, "episode_lengths": LENGTHS}))
     return actions, codes
 
