@@ -1,0 +1,99 @@
+"""Pace: when the next step is due, and how fast the game really runs.
+
+A machine that is too slow makes the game slower, never later: a step that was missed is dropped from the plan
+instead of being caught up on, so the picture always answers the newest key.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+
+SLOWEST, FASTEST = 0.25, 4.0
+_MEASURED_SECONDS = 2.0
+_SLOW_BELOW, _WELL_ABOVE = 0.93, 0.97
+
+
+class Clock:
+    """Due times at `rate` steps a second times `speed` (0.25..4). Seconds everywhere; `now` is the time source."""
+
+    def __init__(self, rate: float, speed: float = 1.0, now: Callable[[], float] = time.perf_counter) -> None:
+        self._rate, self._now = rate, now
+        self._ends: deque[float] = deque()
+        self._costs: deque[float] = deque(maxlen=60)
+        self.slow = False
+        """Whether the machine does not keep up with the pace."""
+        self.speed = speed
+        self.start()
+
+    @property
+    def speed(self) -> float:
+        """How many times true pace."""
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        if not SLOWEST <= speed <= FASTEST:
+            raise ValueError(f"speed must be {SLOWEST}..{FASTEST:g}, got {speed:g}")
+        self._speed = speed
+        self.period = 1 / (self._rate * speed)
+        self._ends.clear()
+
+    def start(self) -> None:
+        """Begin, or go on after a pause: the next step is due now, and the pause is not measured."""
+        self._due = self._began = self._now()
+        self._ends.clear()
+
+    def wait_time(self) -> float:
+        """Seconds until the next step is due; 0 if it is due."""
+        return max(0.0, self._due - self._now())
+
+    def begin(self) -> None:
+        """A step begins now."""
+        self._began = self._now()
+        if self._began - self._due > self.period:  # more than a whole step late: go on from here
+            self._due = self._began
+        self._due += self.period
+
+    def end(self) -> None:
+        """The step that began is done and shown."""
+        now = self._now()
+        self._costs.append(now - self._began)
+        self._ends.append(now)
+        while self._ends[-1] - self._ends[0] > _MEASURED_SECONDS:
+            self._ends.popleft()
+        if now - self._ends[0] > _MEASURED_SECONDS / 2:
+            share = self.measured * self.period
+            self.slow = share < (_WELL_ABOVE if self.slow else _SLOW_BELOW)
+
+    @property
+    def target(self) -> float:
+        """Steps a second asked for."""
+        return 1 / self.period
+
+    @property
+    def measured(self) -> float:
+        """Steps a second over the last two seconds; 0 before there are two steps."""
+        if len(self._ends) < 2:
+            return 0.0
+        return (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
+
+    @property
+    def cost(self) -> float:
+        """Median seconds that a step takes, drawing included; 0 before the first."""
+        return median(self._costs) if self._costs else 0.0
+
+
+class Unpaced(Clock):
+    """For headless runs: every step is due at once, however fast the machine is."""
+
+    def wait_time(self) -> float:
+        """Always 0."""
+        return 0.0
+
+    def end(self) -> None:
+        """The step is done; a pace that nobody asked for cannot be missed."""
+        super().end()
+        self.slow = False

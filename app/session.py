@@ -1,0 +1,286 @@
+"""The real game and its twin in lock-step: one `step(action)`, and commands that change how they run. No screen.
+
+Two ways to run. One step: after every step the twin is shown the real frame and predicts the next. Dream: the twin
+lives on its own frames. A session is a seed, a list of commands and a list of actions: the same three give the same
+pixels on both sides again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from app.scoring import Drift, StepScore, Tally, as_json, score_step
+from collect.emulator import Emulator, Objects, Snapshot
+from model.breakout import ACTIONS, EMULATOR_HZ, Frame
+
+if TYPE_CHECKING:
+    from model.world_model import WorldModel
+
+REMEMBERED_SECONDS, RECENT_SECONDS, REWIND_SECONDS = 30, 5, 2
+REWIND_ROOM_SECONDS = 12
+COMMANDS = ("dream", "resync", "controller", "restart", "fork", "rewind")
+"""What `Session.do` understands, and what a session file holds beside the actions."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the last step showed: screens of classes (210, 160) uint8, codes (35,) int64.
+
+    `real`, `actual` and `score` are None when no emulator runs behind the twin.
+    """
+
+    action: int
+    twin: Frame
+    predicted: npt.NDArray[np.int64]
+    real: Frame | None = None
+    actual: npt.NDArray[np.int64] | None = None
+    score: StepScore | None = None
+
+
+class Mark(NamedTuple):
+    """Something worth a line on the timeline: what, and at which step (counted as `Session.taken`)."""
+
+    step: int
+    what: str
+
+
+class _Saved(NamedTuple):
+    game_steps: int
+    emulator: Snapshot | None
+    real: tuple[Frame, ...]
+    twin: tuple[Frame, ...]
+    since_real: int
+
+
+class Session:
+    """The emulator and the twin under the same action, with the running score of one against the other.
+
+    Without an emulator (`emulator=None`) the twin dreams alone from `start`, classes (n, 210, 160) uint8.
+    Raises ValueError if the emulator's frame skip is not the twin's, or neither emulator nor start is given.
+    """
+
+    def __init__(
+        self, twin: WorldModel, emulator: Emulator | None, dream: bool = False, start: Frame | None = None
+    ) -> None:
+        if emulator is None and start is None:
+            raise ValueError("a session without an emulator needs frames to start from")
+        if emulator is not None and emulator.frameskip != twin.frameskip:
+            raise ValueError(f"the emulator's frame skip is {emulator.frameskip}, the twin's is {twin.frameskip}")
+        self.twin, self.emulator, self._start = twin, emulator, start
+        self.steps_per_second = EMULATOR_HZ / twin.frameskip
+        self.dreaming = dream or emulator is None
+        self.forked = False
+        self.taken = 0
+        """Steps taken since the session began; rewinding does not take any back."""
+        self.log: list[tuple[int, str]] = []
+        """Every command with the value of `taken` at which it was given."""
+        self.actions = bytearray()
+        self.tally = Tally(self.steps(REMEMBERED_SECONDS))
+        self.drift = Drift()
+        self.exact_now, self.exact_longest = 0, 0
+        self.marks: deque[Mark] = deque(maxlen=64)
+        self._hashes = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
+        self._saved: deque[_Saved] = deque(maxlen=self.steps(REWIND_ROOM_SECONDS))
+        self._commands: dict[str, Callable[[], None]] = {name: getattr(self, f"_{name}") for name in COMMANDS}
+        self._begin()
+
+    def steps(self, seconds: float) -> int:
+        """Seconds of game time in steps, at least one."""
+        return max(1, round(seconds * self.steps_per_second))
+
+    def warm_up(self) -> None:
+        """Run every network once, so that the first key does not wait for anything. Changes nothing."""
+        now = self.twin.controller
+        frame = self._twin_frames[-1]
+        for name in self.twin.controllers:
+            self.twin.controller = name
+            self.twin.predict_classes(0)
+        self.twin.controller = now
+        self.twin.encode_classes(frame, np.roll(frame, 1, 0))
+
+    # --- steps ---
+
+    def step(self, action: int) -> Moment:
+        """Take one step with `action` 0..3 on both sides; ValueError for another action."""
+        if not 0 <= action < ACTIONS:
+            raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action}")
+        self._save()
+        self.actions.append(action)
+        self.taken += 1
+        self._game_steps += 1
+        self.since_real += 1
+        prediction = self.twin.step_classes(action) if self.dreaming else self.twin.predict_classes(action)
+        if self.emulator is None:
+            self._twin_frames.append(prediction.classes)
+            self.moment = Moment(action, prediction.classes, prediction.codes)
+        else:
+            self._compare(action, prediction.classes, prediction.codes, self.emulator)
+        self._hashes[1].update(prediction.classes.tobytes())
+        return self.moment
+
+    def _compare(self, action: int, twin: Frame, predicted: npt.NDArray[np.int64], emulator: Emulator) -> None:
+        before, lives = emulator.frame, self.objects.lives if self.objects else 0
+        step = emulator.step(action)
+        real = step.frame
+        self.objects = emulator.objects()
+        self._real_frames.append(real)
+        self._twin_frames.append(twin if self.dreaming else real)
+        if not self.dreaming:
+            self.twin.observe_classes(real)
+        actual = self.twin.encode_classes(before, real)
+        score = score_step(before, real, twin, predicted, actual, self.twin.majority)
+        self.tally.add(score)
+        self.exact_now = self.exact_now + 1 if score.exact else 0
+        self.exact_longest = max(self.exact_longest, self.exact_now)
+        if self.dreaming and self.drift.add(score, real, twin):
+            self._mark("parted")
+        if step.lives < lives:
+            self._mark("life")
+        self._hashes[0].update(real.tobytes())
+        self.moment = Moment(action, twin, predicted, real, actual, score)
+
+    def futures(self) -> Frame:
+        """What the twin expects next for each of the four actions: (4, 210, 160) uint8 classes. Changes nothing."""
+        history = self.twin.history
+        logits = self.twin.predict_batch(np.repeat(history[None], ACTIONS, 0), range(ACTIONS))
+        codes = np.asarray(logits).argmax(-1)
+        return self.twin.decode_batch(np.repeat(history[-1:], ACTIONS, 0), codes)
+
+    @property
+    def over(self) -> bool:
+        """Whether the real game is over; further steps show the same screen."""
+        return self.emulator is not None and self.emulator.over
+
+    # --- commands ---
+
+    def do(self, command: str) -> None:
+        """Carry out one of `COMMANDS` between two steps, and log it.
+
+        dream: one step <-> dream. resync: the twin is put on reality. controller: context <-> action.
+        restart: a new game. fork: cut the twin loose, or tie it back with the history it has. rewind: both sides
+        go back two seconds. Raises ValueError for another command.
+        """
+        if command not in self._commands:
+            raise ValueError(f"command must be one of {', '.join(COMMANDS)}, got {command!r}")
+        self.log.append((self.taken, command))
+        self._commands[command]()
+
+    def _mark(self, what: str) -> None:
+        self.marks.append(Mark(self.taken, what))
+
+    def _begin(self) -> None:
+        if self.emulator is None:
+            assert self._start is not None
+            frames, self.objects = list(self._start), None
+        else:
+            frames, self.objects = [self.emulator.reset()], self.emulator.objects()
+        self._real_frames: deque[Frame] = deque(frames, maxlen=self.twin.context)
+        self._game_steps = 0
+        self._on_reality()
+        frame = self._twin_frames[-1]
+        nothing = np.zeros_like(self.twin.majority)
+        self.moment = Moment(0, frame, nothing, frame if self.emulator else None, nothing if self.emulator else None)
+        self._saved.clear()
+
+    def _on_reality(self) -> None:
+        self._twin_frames: deque[Frame] = deque(self._real_frames, maxlen=self.twin.context)
+        self.twin.reset_classes(np.stack(self._twin_frames))
+        self.since_real = 0
+        self.drift.restart()
+
+    def _dream(self) -> None:
+        if self.emulator is None:
+            return
+        self.dreaming, self.forked = not self.dreaming, False
+        self._on_reality()
+        self._mark("dream" if self.dreaming else "one step")
+
+    def _resync(self) -> None:
+        if self.emulator is None:
+            self._restart()
+            return
+        self._on_reality()
+        self._mark("resync")
+
+    def _fork(self) -> None:
+        if self.emulator is None:
+            return
+        # Cut loose, the history is real anyway; tied back, imagined frames stay in it until real ones push them out.
+        self.forked = not self.dreaming
+        self.dreaming = not self.dreaming
+        self.since_real = 0
+        self.drift.restart()
+        self._mark("cut" if self.dreaming else "tied")
+
+    def _controller(self) -> None:
+        names = list(self.twin.controllers)
+        self.twin.controller = names[(names.index(self.twin.controller) + 1) % len(names)]
+        self._mark("controller")
+
+    def _restart(self) -> None:
+        self._begin()
+        self._mark("restart")
+
+    def _save(self) -> None:
+        snapshot = self.emulator.snapshot() if self.emulator else None
+        state = _Saved(self._game_steps, snapshot, tuple(self._real_frames), tuple(self._twin_frames), self.since_real)
+        self._saved.append(state)
+
+    def _rewind(self) -> None:
+        """Back by two seconds, or as far as is remembered."""
+        if not self._saved:
+            return
+        target = self._game_steps - self.steps(REWIND_SECONDS)
+        saved = self._saved.pop()
+        while self._saved and saved.game_steps > target:
+            saved = self._saved.pop()
+        self._game_steps, self.since_real = saved.game_steps, saved.since_real
+        self._real_frames = deque(saved.real, maxlen=self.twin.context)
+        if self.emulator is not None and saved.emulator is not None:
+            self.emulator.restore(saved.emulator)
+            self.objects = self.emulator.objects()
+        # A twin that is fed reality now must not keep what it imagined then.
+        self._twin_frames = deque(saved.twin if self.dreaming else saved.real, maxlen=self.twin.context)
+        self.twin.reset_classes(np.stack(self._twin_frames))
+        self.drift.restart()
+        real = self._real_frames[-1] if self.emulator else None
+        self.moment = Moment(self.moment.action, self._twin_frames[-1], self.moment.predicted, real)
+        self._mark("rewind")
+
+    # --- what it came to ---
+
+    objects: Objects | None
+    """The real game's ball, paddle, lives and score; None without an emulator."""
+    moment: Moment
+    """The newest step, or the opening frame before the first one."""
+    since_real: int
+    """Steps since the twin was last put on reality."""
+
+    def digests(self) -> tuple[str, str]:
+        """Hashes over every real and every predicted frame so far: equal sessions have equal ones."""
+        return self._hashes[0].hexdigest(), self._hashes[1].hexdigest()
+
+    def report(self) -> dict[str, Any]:
+        """The session's figures, ready for JSON."""
+        return {
+            "steps": self.taken,
+            "game_seconds": round(self.taken / self.steps_per_second, 3),
+            "frameskip": self.twin.frameskip,
+            "controller": self.twin.controller,
+            "mode": "dream" if self.dreaming else "one-step",
+            "weights": self.twin.checksum,
+            "score": self.objects.score if self.objects else None,
+            "lives": self.objects.lives if self.objects else None,
+            **as_json(self.tally, self.drift, self.exact_longest),
+            "action_steps": [self.actions.count(action) for action in range(ACTIONS)],
+            "commands": [{"step": step, "command": command} for step, command in self.log],
+            "real_digest": self.digests()[0],
+            "twin_digest": self.digests()[1],
+        }

@@ -1,0 +1,119 @@
+"""A twin without networks, tiny weights, and a virtual screen with a window manager."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.breakout import CELLS, changed_cells, from_cells, to_cells
+
+
+class StandInTwin:
+    """What the session uses of `WorldModel`. It predicts that nothing changes, or in dreams smears a dot along.
+
+    A changed cell's code is a hash of its new pixels, so equal changes have equal codes.
+    """
+
+    def __init__(self, frameskip: int = 2, context: int = 4, mistakes: bool = False) -> None:
+        self.frameskip, self.context, self.mistakes = frameskip, context, mistakes
+        self.controller, self.controllers = "context", {"context": None, "action": None}
+        self.majority = np.zeros(CELLS, np.int64)
+        self.checksum = "stand-in"
+        self._frames: deque[np.ndarray] = deque(maxlen=context)
+
+    @property
+    def history(self) -> np.ndarray:
+        return np.stack(self._frames)
+
+    def reset_classes(self, frames: np.ndarray) -> None:
+        newest = list(frames[-self.context :])
+        self._frames.extend([newest[0]] * (self.context - len(newest)) + newest)
+
+    def predict_classes(self, action: int, temperature: float = 0.0) -> Any:
+        frame = self._frames[-1].copy()
+        if self.mistakes:
+            frame[100 : 100 + 10 * (action + 1), 40:60] = 5
+        return SimpleNamespace(classes=frame, codes=self.encode_classes(self._frames[-1], frame))
+
+    def step_classes(self, action: int, temperature: float = 0.0) -> Any:
+        prediction = self.predict_classes(action)
+        self._frames.append(prediction.classes)
+        return prediction
+
+    def observe_classes(self, frame: np.ndarray) -> None:
+        self._frames.append(frame)
+
+    def encode_classes(self, previous: np.ndarray, following: np.ndarray) -> np.ndarray:
+        changed = changed_cells(np.ascontiguousarray(previous), np.ascontiguousarray(following))
+        codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
+        return np.where(changed, codes, 0).astype(np.int64)
+
+    def predict_batch(self, history: np.ndarray, actions: Any) -> np.ndarray:
+        logits = np.zeros((len(history), CELLS, 256), np.float32)
+        for row, action in enumerate(actions):
+            logits[row, action, 1 + action] = 1
+        return logits
+
+    def decode_batch(self, previous: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        cells = to_cells(previous).copy()
+        cells[codes != 0] = 2
+        return from_cells(cells)
+
+
+@pytest.fixture
+def make_twin() -> Callable[..., Any]:
+    return StandInTwin
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of random weights, as the training commands would leave it."""
+    import torch
+
+    from model.checkpoint import save_tensors
+    from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel
+
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("weights")
+    twin = WorldModel.untrained(frameskip=4)
+    about = {"frameskip": 4, "majority": [0] * CELLS}
+    vqvae = {"kind": "vqvae", "model": twin.vqvae.settings, **about}
+    save_tensors(out / VQVAE_NAME, twin.vqvae.state_dict(), vqvae)
+    about["codes_sha256"] = twin.vqvae.codes_sha256()
+    for kind, name in (("context", CONTEXT_NAME), ("action", ACTION_NAME)):
+        module: Any = twin.controllers[kind]
+        save_tensors(out / name, module.state_dict(), {"kind": kind, "model": module.settings, **about})
+    return out
+
+
+@pytest.fixture(scope="session")
+def display() -> Iterator[str]:
+    """A virtual X display with a window manager, which hands out the focus."""
+    missing = [tool for tool in ("Xvfb", "xdotool", "openbox") if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)} (Debian: apt-get install xvfb xdotool openbox)")
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1440x900x24", "-nolisten", "tcp"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        name = f":{pipe.readline().strip()}"
+    environment = {**os.environ, "DISPLAY": name}
+    manager = subprocess.Popen(["openbox"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield name
+    for process in (manager, server):
+        process.terminate()
+        process.wait()

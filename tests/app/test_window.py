@@ -1,0 +1,326 @@
+"""The real window on a virtual screen, driven by real X key events; what is drawn and what it did are looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.clock import Clock
+from app.keys import load_keys
+from app.play import Loop
+from app.session import Session
+from collect.emulator import Emulator
+from model.breakout import PALETTE, Action
+
+Script = Generator[None, None, None]
+MAIN = Path(__file__).resolve().parents[2] / "main.py"
+
+
+class Stage:
+    """A loop in a real window, and a script that acts between its polls. Time is never looked at, only effects."""
+
+    def __init__(self, loop: Loop, display: str) -> None:
+        self.loop, self.session, self.screen = loop, loop.session, loop.screen
+        self._display = display
+        self.window_id = str(self.screen._window.handle)
+        self._poll = loop.screen.poll
+
+    def key(self, what: str, *keys: str) -> None:
+        subprocess.run(["xdotool", what, *keys], env={**os.environ, "DISPLAY": self._display}, check=True, timeout=60)
+
+    def until(self, condition: Callable[[], Any], polls: int = 300) -> Script:
+        for _ in range(polls):
+            if condition():
+                return
+            yield
+        raise AssertionError("the window never came to the state that the keys ask for")
+
+    def steps(self, count: int) -> Script:
+        end = self.session.taken + count
+        yield from self.until(lambda: self.session.taken >= end)
+
+    def pixels(self) -> np.ndarray:
+        """(width, height, 3) uint8 of what the window shows."""
+        import pygame
+
+        return pygame.surfarray.array3d(self.screen._window.get_surface())
+
+    def play(self, script: Script, start: Callable[[], None] | None = None) -> None:
+        def poll(seconds: float) -> list[str]:
+            next(script, None)
+            return self._poll(seconds)
+
+        self.screen.poll = poll
+        (start or self.loop.run)()
+        assert next(script, "over") == "over", "the window closed before the script was over"
+
+
+@pytest.fixture
+def stage(display: str, make_twin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    from app.window import Window
+
+    windows = []
+
+    def make(**options: Any) -> Stage:
+        keys = load_keys()
+        session = Session(make_twin(**options), Emulator(2))
+        window = Window(keys)
+        windows.append(window)
+        stage = Stage(Loop(session, window, Clock(session.steps_per_second), keys, captures=tmp_path), display)
+        for _ in range(200):  # the window manager gives the focus when it has mapped the window
+            if window._window.focused:
+                return stage
+            window.poll(0.05)
+        raise AssertionError("the window started without the focus")
+
+    yield make
+    for window in windows:
+        window.close()
+
+
+def test_a_held_key_acts_until_it_is_let_go_and_a_tap_acts_once(stage: Any) -> None:
+    s = stage()
+
+    def script() -> Script:
+        yield from s.steps(2)
+        s.key("keydown", "Left")
+        yield from s.until(lambda: s.session.actions[-5:] == bytes([Action.LEFT] * 5))
+        s.key("keydown", "d")  # with the arrows in use, d is a command
+        s.key("keyup", "d")
+        yield from s.until(lambda: s.session.dreaming)
+        s.key("keydown", "Right")  # over a held LEFT: the last one pressed wins
+        yield from s.until(lambda: s.session.actions[-1] == Action.RIGHT)
+        s.key("keyup", "Right")
+        yield from s.until(lambda: s.session.actions[-1] == Action.LEFT)
+        s.key("keyup", "Left")
+        yield from s.until(lambda: s.session.actions[-1] == Action.NOOP)
+        before = s.session.taken
+        s.key("key", "--delay", "0", "Right")  # down and up again before the next step
+        s.key("key", "--delay", "0", "space")
+        yield from s.steps(6)
+        assert sorted(s.session.actions[before:])[-2:] == [Action.FIRE, Action.RIGHT]
+        s.key("key", "q")
+        yield
+
+    s.play(script())
+
+
+def test_letters_steer_and_then_d_goes_right(stage: Any) -> None:
+    s = stage()
+
+    def script() -> Script:
+        s.key("keydown", "a")
+        yield from s.until(lambda: Action.LEFT in s.session.actions)
+        s.key("keyup", "a")
+        s.key("keydown", "d")
+        yield from s.until(lambda: Action.RIGHT in s.session.actions)
+        s.key("keyup", "d")
+        assert not s.session.dreaming
+        s.key("key", "shift+d")
+        yield from s.until(lambda: s.session.dreaming)
+        s.key("key", "Escape")
+        yield
+
+    s.play(script())
+
+
+def test_pause_stands_still_and_steps_singly(stage: Any) -> None:
+    s = stage()
+
+    def script() -> Script:
+        yield from s.steps(3)
+        s.key("key", "p")
+        yield from s.until(lambda: s.loop.choices.paused)
+        taken = s.session.taken
+        s.key("key", "Right")
+        s.key("key", "e")
+        yield from s.until(lambda: s.session.taken == taken + 1)
+        assert s.session.actions[-1] == Action.RIGHT
+        s.key("key", "Left")
+        yield
+        s.key("key", "period")
+        yield from s.until(lambda: not s.loop.choices.paused)
+        yield from s.steps(3)
+        assert Action.LEFT not in s.session.actions, "a key tapped during the pause was played after it"
+        s.key("key", "q")
+        yield
+
+    s.play(script())
+
+
+def test_dream_resync_controller_fork_restart_and_rewind(stage: Any) -> None:
+    s = stage(mistakes=True)
+
+    def script() -> Script:
+        yield from s.steps(70)
+        for key, done in (
+            ("d", lambda: s.session.dreaming and s.session.drift.parted_at is not None),
+            ("r", lambda: s.session.marks[-1].what in ("resync", "parted") and s.session.since_real < 30),
+            ("d", lambda: not s.session.dreaming),
+            ("c", lambda: s.session.twin.controller == "action"),
+            ("Tab", lambda: s.session.dreaming and s.session.forked),
+            ("Tab", lambda: not s.session.dreaming),
+        ):
+            s.key("key", key)
+            yield from s.until(done)
+        game = s.session._game_steps
+        s.key("keydown", "BackSpace")
+        yield from s.until(lambda: s.session._game_steps <= game - 50)
+        taken = s.session.taken
+        yield from s.until(lambda: s.session._game_steps <= game - 100 or s.session._game_steps == 0)
+        assert s.session.taken == taken, "time went on while Backspace was held"
+        s.key("keyup", "BackSpace")
+        yield from s.steps(2)
+        s.key("key", "Return")
+        yield from s.until(lambda: s.session.log[-1][1] == "restart")
+        s.key("key", "q")
+        yield
+
+    s.play(script())
+    commands = [name for _, name in s.session.log]
+    assert commands[:6] == ["dream", "resync", "dream", "controller", "fork", "fork"]
+
+
+def test_views_change_what_is_drawn(stage: Any) -> None:
+    s = stage(mistakes=True)
+
+    def script() -> Script:
+        yield from s.steps(2)
+        s.key("key", "p")
+        yield from s.until(lambda: s.loop.choices.paused)
+        for key in ("g", "x", "f", "h"):
+            before = s.pixels()
+            s.key("key", key)
+            yield from s.until(lambda before=before: (s.pixels() != before).any())
+            s.key("key", *(["g", "g"] if key == "g" else [key]))
+            yield from s.until(lambda before=before: (s.pixels() == before).all())
+        s.key("key", "bracketright")
+        yield from s.until(lambda: s.loop.clock.speed == 1.5)
+        s.key("key", "bracketleft")
+        yield from s.until(lambda: s.loop.clock.speed == 1.0)
+        s.key("key", "q")
+        yield
+
+    s.play(script())
+
+
+def test_the_picture_is_the_frame_after_the_newest_action(stage: Any) -> None:
+    s = stage()
+
+    def script() -> Script:
+        yield from s.steps(20)
+        s.key("keydown", "Right")
+        for _ in range(5):
+            yield from s.steps(1)
+            shown = s.pixels()
+            panel = shown[: shown.shape[0] // 2]
+            # Red pixels of the row where the paddle is: as many, and as far right, as in the frame of this step.
+            frame = s.session.emulator.frame
+            columns = np.flatnonzero((panel == PALETTE[5]).all(-1).sum(1) > 0)
+            assert (frame[190] == 5).sum() > 0
+            inside = np.flatnonzero((frame == 5).any(0))
+            assert (columns.max() - columns.min() + 1) // 4 == inside.max() - inside.min() + 1
+        s.key("keyup", "Right")
+        s.key("key", "q")
+        yield
+
+    s.play(script())
+
+
+def test_losing_the_focus_lets_go_of_held_keys(stage: Any, display: str) -> None:
+    s = stage()
+
+    def script() -> Script:
+        s.key("keydown", "Left")
+        yield from s.until(lambda: s.session.actions[-1:] == bytes([Action.LEFT]))
+        s.key("windowminimize", s.window_id)
+        yield from s.until(lambda: s.session.actions[-3:] == bytes(3))
+        s.key("keyup", "Left")
+        s.key("windowactivate", s.window_id)
+        yield from s.until(lambda: s.screen._window.focused)
+        yield from s.steps(2)
+        assert s.session.actions[-1] == Action.NOOP
+        s.key("key", "q")
+        yield
+
+    s.play(script())
+
+
+def test_resizing_full_screen_screenshot_and_recording(stage: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    s = stage()
+
+    def script() -> Script:
+        s.key("windowsize", s.window_id, "260", "200")
+        yield from s.until(lambda: s.pixels().shape[0] < 300)
+        yield from s.steps(2)
+        s.key("key", "F11")
+        yield from s.until(lambda: s.pixels().shape == (1440, 900, 3))
+        s.key("key", "F12")
+        yield from s.until(lambda: list(tmp_path.glob("*.png")))
+        s.key("key", "F11")
+        yield from s.until(lambda: s.pixels().shape[0] < 1440)
+        s.key("key", "F9")
+        yield from s.until(lambda: s.loop.recorder is not None)
+        s.key("key", "Left")
+        yield from s.steps(8)
+        s.key("key", "F9")
+        yield from s.until(lambda: s.loop.recorder is None)
+        s.key("key", "m")
+        yield from s.until(lambda: s.loop.player is not None)
+        s.key("key", "Left")
+        yield from s.until(lambda: s.loop.player is None)
+        s.key("key", "q")
+        yield
+
+    s.play(script())
+    with Image.open(next(tmp_path.glob("*.png"))) as image:
+        assert image.size == (1440, 900)
+    with Image.open(next(tmp_path.glob("*.gif"))) as image:
+        assert image.n_frames > 1
+
+
+def test_the_first_picture_shows_the_keys_until_one_is_pressed(stage: Any) -> None:
+    s = stage()
+    shown = []
+
+    def script() -> Script:
+        yield from s.until(lambda: s.loop.choices.help)
+        shown.append(s.pixels())
+        s.key("key", "space")
+        yield
+
+    s.play(script(), s.loop.introduce)
+    assert not s.loop.choices.help
+    assert s.screen.held.take() == Action.FIRE
+    s.loop._show()
+    assert (s.pixels() != shown[0]).any()
+
+
+def test_play_opens_a_window_and_q_ends_it(display: str, weights: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "DISPLAY": display, "SDL_VIDEODRIVER": "x11"}
+    report = tmp_path / "report.json"
+    command = [sys.executable, str(MAIN), "play", "--weights", str(weights), "--report", str(report)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        find = ["xdotool", "search", "--sync", "--name", "neural twin"]
+        subprocess.run(find, env=environment, check=True, timeout=120, stdout=subprocess.DEVNULL)
+        for _ in range(120):
+            subprocess.run(["xdotool", "key", "q"], env=environment, check=True)
+            try:
+                _, errors = process.communicate(timeout=0.5)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+    assert (process.returncode, errors) == (0, b"")
+    assert json.loads(report.read_text())["frameskip"] == 4
