@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pygame
 
-from app.view import Timeline, View
+from app.view import PART, Timeline, View
 from model.breakout import ACTIONS, CELLS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Action, Frame
 
 FONT = Path(__file__).resolve().parent.parent / "assets" / "font" / "JetBrainsMono-Medium.ttf"
@@ -96,11 +96,13 @@ class Painter:
         count = 1 if view.real is None else 2
         box = ((width - (count + 1) * margin) // count, height - header - below - margin)
         size = panel_size(*box)
-        top = header + max(0, (box[1] - size[1]) // 3)
+        top = header + max(0, min((box[1] - size[1]) // 2, 16 if below > FOOTER else height))
         rects = [
             pygame.Rect(margin + (box[0] + margin) * i + (box[0] - size[0]) // 2, top, *size) for i in range(count)
         ]
         self._panel(rects[-1], self._twin_screen(view))
+        if view.difference and view.real is not None and roomy:
+            self._legend(rects[-1])
         if view.real is not None:
             self._panel(rects[0], view.real)
         if view.grid and view.codes is not None:
@@ -108,7 +110,7 @@ class Painter:
         if roomy:
             self._titles(rects, view)
             if below > FOOTER:
-                self._lower(pygame.Rect(margin, rects[0].bottom + 12, width - 2 * margin, 0), view)
+                self._lower(rects, view)
             self._footer(view)
         if view.message is not None:
             for rect in rects:
@@ -137,15 +139,32 @@ class Painter:
     def _panel(self, rect: pygame.Rect, screen: Frame) -> None:
         self._surface.blit(pygame.transform.scale(screen_of(screen), rect.size), rect)
 
+    def _legend(self, rect: pygame.Rect) -> None:
+        """What the colours of the difference say, in the black strip below the playing field."""
+        x = rect.left + 8
+        for words, colour in (
+            ("missing", MISSING),
+            ("not there in the real game", EXTRA),
+            ("other colour", RECOLOURED),
+        ):
+            x += self._write(words, x, rect.bottom - 19, 12, colour) + 16
+
     def _titles(self, rects: list[pygame.Rect], view: View) -> None:
         y = rects[0].top - 28
         names = [("REAL GAME", view.real_note, REAL), ("NEURAL TWIN", view.twin_note, TONES[view.twin_tone])]
         for rect, (name, note, colour) in zip(rects, names[-len(rects) :], strict=True):
-            taken = self._write(name, rect.left, y, 18, colour)
-            size = 15 if _text(note, 15, QUIET).get_width() + taken + 16 <= rect.width else 12
-            self._write(
-                note, rect.right, y + (3 if size == 15 else 6), size, QUIET if name == "REAL GAME" else colour, True
+            room = rect.width - self._write(name, rect.left, y, 18, colour) - 16
+            tone = QUIET if name == "REAL GAME" else colour
+            parts = note.split(PART)
+            # What does not fit at either size is left off from the end.
+            fits = (
+                (PART.join(parts[:count]), size)
+                for count in range(len(parts), 0, -1)
+                for size in (15, 12)
+                if _text(PART.join(parts[:count]), size, tone).get_width() <= room
             )
+            words, size = next(fits, ("", 12))
+            self._write(words, rect.right, y + (3 if size == 15 else 6), size, tone, True)
 
     def _grid(self, rect: pygame.Rect, view: View) -> None:
         assert view.codes is not None
@@ -174,11 +193,14 @@ class Painter:
 
     # --- below the panels ---
 
-    def _lower(self, area: pygame.Rect, view: View) -> None:
-        area.height = self._surface.get_height() - FOOTER - area.top - 4
-        half = (area.width - MARGIN) // 2
-        left = pygame.Rect(area.left, area.top, half, area.height)
-        right = pygame.Rect(area.right - half, area.top, half, area.height)
+    def _lower(self, rects: list[pygame.Rect], view: View) -> None:
+        top, bottom = rects[0].bottom + 12, self._surface.get_height() - FOOTER - 4
+        width = (self._surface.get_width() - 3 * MARGIN) // 2
+        left = pygame.Rect(MARGIN, top, width, bottom - top)
+        right = pygame.Rect(2 * MARGIN + width, top, width, bottom - top)
+        if len(rects) == 2 and rects[0].width >= 560:  # in line with the panels above
+            left.left, left.width = rects[0].left, rects[0].width
+            right.left, right.width = rects[1].left, rects[1].width
         y = self._table(left, view.table) if view.table else left.top
         for fact in view.facts:
             if y + 20 <= left.bottom:
@@ -204,8 +226,8 @@ class Painter:
 
     def _futures(self, area: pygame.Rect, futures: Frame, action: int) -> pygame.Rect:
         """Four small televisions; what is left of the area below them."""
-        width = min((area.width - 3 * 10) // ACTIONS, 150)
-        height = round(width / TELEVISION)
+        height = min(round((area.width - 3 * 10) / ACTIONS / TELEVISION), 150, max(60, area.height - 18 - 100))
+        width = round(height * TELEVISION)
         for number, name in enumerate(Action.__members__):
             box = pygame.Rect(area.left + number * (width + 10), area.top + 18, width, height)
             chosen = number == action
@@ -230,12 +252,13 @@ class Painter:
         half = plot.height / 2
         # Wrong pixels by their logarithm: one stray pixel shows, and a lost ball does not hide everything else.
         heights = np.log2(1 + timeline.wrong) / math.log2(1 + ROWS * COLUMNS) * (plot.height - 2)
-        for start, tall in zip(xs[timeline.wrong > 0], heights[timeline.wrong > 0], strict=True):
-            bar = (round(start), plot.bottom - max(2, round(tall)), max(1, round(step)), max(2, round(tall)))
-            pygame.draw.rect(self._surface, (150, 98, 40), bar)
         if count > 1:
+            low = plot.bottom - 1
+            outline = [(xs[0], low), *zip(xs, low - heights, strict=True), (xs[-1], low)]
+            pygame.draw.polygon(self._surface, (112, 76, 36), outline)
+            pygame.draw.aalines(self._surface, TWIN, False, outline[1:-1])
             ys = plot.top + 3 + (1 - timeline.codes / CELLS) * 2 * half
-            points = np.stack((xs, np.minimum(ys, plot.bottom - 2)), 1)
+            points = np.stack((xs, np.minimum(ys, low)), 1)
             pygame.draw.aalines(self._surface, REAL, False, points.tolist())
         free = plot.right + 1
         for ago, what in reversed(timeline.marks):

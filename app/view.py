@@ -12,6 +12,8 @@ from app.keys import KeyMap
 from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Session
 from model.breakout import CELLS, Action, Frame
 
+PART = "  \N{MIDDLE DOT}  "
+"""Between the parts of a line; where there is little room, the last parts go first."""
 HELP = (
     ("left", "steer left"),
     ("right", "steer right"),
@@ -121,7 +123,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, toast: str = "",
     elif session.dreaming:
         mode = f"{'cut loose' if session.forked else 'dream'} {seconds:.1f} s"
         if session.drift.parted_at is not None:
-            mode += f", parted at {session.drift.parted_at / session.steps_per_second:.1f} s"
+            mode += f"{PART}parted at {session.drift.parted_at / session.steps_per_second:.1f} s"
             tone = "parted"
     else:
         mode = "one step ahead"
@@ -134,7 +136,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, toast: str = "",
         twin=moment.twin,
         real=moment.real,
         real_note=f"score {objects.score:03d}   lives {objects.lives}" if objects else "",
-        twin_note=f"{mode}  \N{MIDDLE DOT}  {controller}",
+        twin_note=f"{mode}{PART}{controller}",
         twin_tone=tone,
         action=moment.action,
         table=[] if alone else _table(session),
@@ -164,7 +166,7 @@ def _table(session: Session) -> list[tuple[str, str, str, str, str]]:
     recent, total = session.tally.rates(session.steps(RECENT_SECONDS)), session.tally.rates()
     dash = "\N{EM DASH}"
     return [
-        ("", "now", f"{RECENT_SECONDS} s", "all", "for free"),
+        ("", "now", f"{RECENT_SECONDS} s", "all", "baseline"),
         (
             "codes right",
             f"{now.codes_right}/{CELLS}" if now else dash,
@@ -173,7 +175,7 @@ def _table(session: Session) -> list[tuple[str, str, str, str, str]]:
             f"{_share(total['majority_code_accuracy'])} majority code",
         ),
         (
-            "codes of changes",
+            "changed cells",
             f"{now.changed_cells_right}/{now.cells_changed}" if now else dash,
             _share(recent["dynamic_code_accuracy"]),
             _share(total["dynamic_code_accuracy"]),
@@ -203,7 +205,7 @@ def _facts(session: Session) -> list[str]:
         return [since]
     streak = f"exact in a row {session.exact_now}, longest {session.exact_longest}"
     if session.drift.longest:
-        streak += f"  \N{MIDDLE DOT}  longest true dream {session.drift.longest / rate:.1f} s"
+        streak += f"{PART}longest true dream {session.drift.longest / rate:.1f} s"
     return [since, streak]
 
 

@@ -22,7 +22,7 @@ from app.view import View
 from model.files import write_atomic
 
 TITLE = "Breakout, beside its neural twin"
-SIZE, SMALLEST = (1344, 700), (240, 160)
+SIZE, SMALLEST = (1344, 772), (240, 160)
 _LOST_SECONDS = 2.0
 NO_SCREEN = "no display: play opens a window; without a screen use: python main.py play --headless --frames 300"
 
