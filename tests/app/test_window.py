@@ -313,14 +313,18 @@ def test_play_opens_a_window_and_q_ends_it(display: str, weights: Path, tmp_path
     report = tmp_path / "report.json"
     command = [sys.executable, str(MAIN), "play", "--weights", str(weights), "--report", str(report)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        find = ["xdotool", "search", "--sync", "--name", "neural twin"]
-        subprocess.run(find, env=environment, check=True, timeout=120, stdout=subprocess.DEVNULL)
-        for _ in range(120):
-            subprocess.run(["xdotool", "key", "q"], env=environment, check=True)
-            try:
-                _, errors = process.communicate(timeout=0.5)
-                break
-            except subprocess.TimeoutExpired:
-                continue
+        try:
+            for _ in range(600):
+                asked = ["xdotool", "getactivewindow", "getwindowname"]
+                active = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60)
+                if "neural twin" in active.stdout:  # only then would the key reach it
+                    subprocess.run(["xdotool", "key", "q"], env=environment, check=True, timeout=60)
+                try:
+                    _, errors = process.communicate(timeout=0.5)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+        finally:
+            process.kill()
     assert (process.returncode, errors) == (0, b"")
     assert json.loads(report.read_text())["frameskip"] == 4
