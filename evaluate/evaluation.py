@@ -32,8 +32,8 @@ class EvaluationSettings:
     seed: int = 0
     policies: tuple[str, ...] = ("mixed", "people")
     episodes: int = 24
-    transitions: int = 1000
-    runs: int = 32
+    transitions: int = 800
+    runs: int = 16
     least_seconds: float = 10.0
     run_seconds: float = 60.0
 

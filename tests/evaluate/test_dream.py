@@ -5,7 +5,8 @@ import pytest
 
 from evaluate.dream import dream, summarise_dreams
 from evaluate.heldout import Starts, dream_starts
-from evaluate.predictors import copy_last
+from evaluate.predictors import controllers_of, copy_last
+from model import WorldModel
 
 MARKS = [1]
 
@@ -69,3 +70,14 @@ def test_no_run_at_all_gives_empty_numbers(twin, games) -> None:
     assert result["runs"] == 0
     assert result["horizon_seconds"]["median"] is None
     assert result["after_seconds"]["1"]["ball"]["error"]["median"] is None
+
+
+def test_dreams_side_by_side_are_those_of_the_twin_alone(games, starts) -> None:
+    wm = WorldModel.untrained()
+    one = Starts(starts.t[:1], np.array([3]))
+    dreams = dream(wm, controllers_of(wm)[0], games, one, np.random.default_rng(0), [])
+    wm.reset_classes(games.frame(games.history(one.t, wm.context))[0])
+    for step in range(3):
+        t = one.t[0] + step
+        drawn = wm.step_classes(int(games.actions[t])).classes
+        assert dreams.wrong_pixels[0, step] == (drawn != games.frame(np.array([t + 1]))[0]).sum()
