@@ -112,6 +112,9 @@ def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
     for number, parameter in enumerate(parameters):
         if number not in state or state[number]["exp_avg"].shape != parameter.shape:
             raise FileError(f"checkpoint {path} does not hold the optimiser of this model")
+        for name in ("exp_avg", "exp_avg_sq"):
+            # In the parameter's own memory layout: the fused optimiser reads both as plain rows of numbers.
+            state[number][name] = torch.empty_like(parameter).detach().copy_(state[number][name])
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
 
 
