@@ -36,7 +36,7 @@ class Stage:
     def key(self, what: str, *keys: str) -> None:
         subprocess.run(["xdotool", what, *keys], env={**os.environ, "DISPLAY": self._display}, check=True, timeout=60)
 
-    def until(self, condition: Callable[[], Any], polls: int = 300) -> Script:
+    def until(self, condition: Callable[[], Any], polls: int = 6000) -> Script:
         for _ in range(polls):
             if condition():
                 return
