@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from cli import clean_errors, progress
+from train.commands import DeviceOption, FramesOption, SeedOption, train_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 collect_app = typer.Typer(no_args_is_help=True, help="Make datasets: transitions, and (action, code) pairs.")
-train_app = typer.Typer(no_args_is_help=True, help="Train the VQ-VAE and the controllers.")
 app.add_typer(collect_app, name="collect")
 app.add_typer(train_app, name="train")
 
@@ -109,18 +109,6 @@ def collect_frames(
         print(f"{out}: {transitions} transitions of {len(manifest['episodes'])} episodes, {size:.1f} MB")
 
 
-FramesOption = Annotated[Path, typer.Option(help="A dataset made by `collect frames`.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-MinutesOption = Annotated[float | None, typer.Option(help="How long to train, on this machine's clock.")]
-EpochsOption = Annotated[
-    float | None, typer.Option(help="How long to train, in passes over the data; instead of minutes.")
-]
-SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
-TensorBoardOption = Annotated[bool, typer.Option("--tensorboard", help="Log to TensorBoard as well.")]
-WandbOption = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases as well.")]
-
-
 @collect_app.command("pairs")
 def collect_pairs(
     weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE.")] = Path("checkpoints/world"),
@@ -150,138 +138,6 @@ def collect_pairs(
         print(f"{codes['used']} codes in use, perplexity {codes['perplexity']:.2f} over all 35 positions")
 
 
-@train_app.command("vqvae")
-def train_vqvae(
-    frames: FramesOption = Path("data/frames"),
-    out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/world"),
-    minutes: MinutesOption = None,
-    epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 80,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
-    warm: Annotated[int, typer.Option(min=1, help="Steps before the codebook starts.")] = 600,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
-    """Learn the codes of what changes between two frames. Without --minutes or --epochs: 20 minutes.
-
-    Example: python main.py train vqvae --frames data/frames --out checkpoints/world --minutes 20
-    """
-    with clean_errors():
-        from model.device import choose_device
-        from train.loop import LoopSettings, RunOptions
-        from train.vqvae import train_vqvae as train
-
-        minutes = 20.0 if minutes is None and epochs is None else minutes
-        settings = LoopSettings(batch, rate, seed, minutes, epochs)
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train vqvae") as show:
-            figures = train(frames, settings, options, choose_device(device), show, warm)
-        _print_figures(out / "vqvae.json", figures)
-
-
-@train_app.command("decoder")
-def train_decoder(
-    frames: FramesOption = Path("data/frames"),
-    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE to go on from.")] = Path("checkpoints/world"),
-    out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/refined"),
-    minutes: MinutesOption = None,
-    epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 80,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
-    """With the codes fixed, go on with the decoder on what it draws worst. Without --minutes or --epochs: 20 minutes.
-
-    Example: python main.py train decoder --weights checkpoints/world --out checkpoints/refined --minutes 20
-    """
-    with clean_errors():
-        from model.device import choose_device
-        from train.decoder import train_decoder as train
-        from train.loop import LoopSettings, RunOptions
-
-        minutes = 20.0 if minutes is None and epochs is None else minutes
-        settings = LoopSettings(batch, rate, seed, minutes, epochs)
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train decoder") as show:
-            figures = train(frames, weights, settings, options, choose_device(device), show)
-        _print_figures(out / "vqvae.json", figures)
-
-
-@train_app.command("context")
-def train_context(
-    frames: FramesOption = Path("data/frames"),
-    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE.")] = Path("checkpoints/world"),
-    out: Annotated[Path, typer.Option(help="Where the weights go, as context.*.")] = Path("checkpoints/world"),
-    minutes: MinutesOption = None,
-    epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 64,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
-    """Learn to predict the codes from the key and the recent frames. Without --minutes or --epochs: 60 minutes.
-
-    Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 60
-    """
-    with clean_errors():
-        from model.device import choose_device
-        from train.context import train_context as train
-        from train.loop import LoopSettings, RunOptions
-
-        minutes = 60.0 if minutes is None and epochs is None else minutes
-        settings = LoopSettings(batch, rate, seed, minutes, epochs)
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train context") as show:
-            figures = train(frames, weights, settings, options, choose_device(device), show)
-        _print_figures(out / "context.json", figures)
-
-
-@train_app.command("action")
-def train_action(
-    pairs: Annotated[Path, typer.Option(help="Pairs made by `collect pairs`.")] = Path(
-        "data/actions/action_latent_pairs.json"
-    ),
-    out: Annotated[Path, typer.Option(help="Where the weights go, as action_to_latent_best.*.")] = Path(
-        "checkpoints/latent_action"
-    ),
-    epochs: Annotated[float, typer.Option(help="Passes over the pairs.")] = 50,
-    batch: Annotated[int, typer.Option(min=1, help="Pairs in a step.")] = 1024,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
-    """Train the seed design's controller: from the key alone to the 35 codes.
-
-    Example: python main.py train action --pairs data/actions/action_latent_pairs.json --epochs 50
-    """
-    with clean_errors():
-        from model.device import choose_device
-        from model.files import read_json
-        from train.action import report
-        from train.action import train_action as train
-        from train.loop import LoopSettings, RunOptions
-
-        settings = LoopSettings(batch, rate, seed, epochs=epochs, decay=0.0)
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train action") as show:
-            train(pairs, settings, options, choose_device(device), show)
-        best = out / "action_to_latent_best.json"
-        print("\n".join([f"{best}:", *report(read_json(best, "checkpoint")["validation"])]))
-
-
 @app.command("ship")
 def ship(
     weights: Annotated[Path, typer.Option(help="Directory with vqvae.* and context.*.")] = Path("checkpoints/world"),
@@ -301,11 +157,6 @@ def ship(
         twin = gather(weights, action, frames, out)
         size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
         print(f"{out}: {size:.1f} MB, checksum {twin.checksum[:12]}")
-
-
-def _print_figures(path: Path, figures: dict[str, object]) -> None:
-    text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if isinstance(value, (int, float)))
-    print(f"{path}: {text}")
 
 
 @app.command("evaluate")

@@ -15,7 +15,7 @@ import pytest
 
 from app.clock import Clock
 from app.keys import load_keys
-from app.play import Loop
+from app.loop import Loop
 from app.session import Session
 from collect.emulator import Emulator
 from model.breakout import PALETTE, Action
