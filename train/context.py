@@ -22,14 +22,13 @@ from torch.nn import functional as F
 from collect.dataset import TransitionDataset
 from model.breakout import CELLS, CODES
 from model.context_controller import ContextController
-from model.files import FileError
 from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
-from model.world_model import CONTEXT_NAME, load_vqvae
+from model.world_model import CONTEXT_NAME
 from train.loop import LoopSettings, RunOptions, train
 from train.sampling import Priority, TransitionSampler, spread
-from train.vqvae import dataset_meta
+from train.vqvae import dataset_meta, load_both
 
 CELLS_A_STEP = 3.0
 
@@ -155,12 +154,7 @@ def train_context(
 
     FileError if the dataset is of another frame skip. Returns the last validation's figures.
     """
-    vqvae, about = load_vqvae(weights)
-    dataset = TransitionDataset.load(frames)
-    if dataset.frameskip != about["frameskip"]:
-        raise FileError(
-            f"dataset {frames} has frame skip {dataset.frameskip}, the VQ-VAE in {weights} has {about['frameskip']}"
-        )
+    vqvae, _, dataset = load_both(weights, frames)
     vqvae = vqvae.to(device)
     codes = encode_dataset(vqvae, dataset, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
     meta = {

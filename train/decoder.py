@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
-from model.files import FileError
 from model.pixels import changed, middle, windows
 from model.vqvae import VQVAE
-from model.world_model import VQVAE_NAME, load_vqvae
+from model.world_model import VQVAE_NAME
 from train.loop import LoopSettings, RunOptions, train
 from train.sampling import Priority
-from train.vqvae import CELLS_A_TRANSITION, PIXELS_PER_CELL, VQVAETask, dataset_meta
+from train.vqvae import CELLS_A_TRANSITION, PIXELS_PER_CELL, VQVAETask, dataset_meta, load_both
 
 
 class DecoderTask(VQVAETask):
@@ -77,12 +76,7 @@ def train_decoder(
 
     FileError if the dataset is of another frame skip.
     """
-    vqvae, about = load_vqvae(weights)
-    dataset = TransitionDataset.load(frames)
-    if dataset.frameskip != about["frameskip"]:
-        raise FileError(
-            f"dataset {frames} has frame skip {dataset.frameskip}, the VQ-VAE in {weights} has {about['frameskip']}"
-        )
+    vqvae, about, dataset = load_both(weights, frames)
     task = DecoderTask(vqvae, dataset, dataset_meta(dataset, frames), device, settings.seed)
     task.meta["before"] = {name: about.get(name) for name in ("training", "step", "elapsed_seconds")}
     return train(task, VQVAE_NAME, settings, options, device, show)

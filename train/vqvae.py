@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from collect.dataset import MANIFEST, TransitionDataset
 from model.breakout import CODES
-from model.files import checksum
+from model.files import FileError, checksum
 from model.pixels import changed, middle, windows
 from model.vqvae import VQVAE
-from model.world_model import VQVAE_NAME
+from model.world_model import VQVAE_NAME, load_vqvae
 from train.loop import LoopSettings, RunOptions, train
 from train.sampling import TransitionSampler, spread
 
@@ -36,6 +36,17 @@ def dataset_meta(dataset: TransitionDataset, directory: Path) -> dict[str, Any]:
     """What a checkpoint says of its data."""
     names = ("policy", "frameskip", "seed", "transitions")
     return {**{name: dataset.manifest.get(name) for name in names}, "manifest_sha256": checksum(directory / MANIFEST)}
+
+
+def load_both(weights: Path, frames: Path) -> tuple[VQVAE, dict[str, Any], TransitionDataset]:
+    """A trained VQ-VAE, its settings, and a dataset. FileError if they are of different frame skips."""
+    vqvae, about = load_vqvae(weights)
+    dataset = TransitionDataset.load(frames)
+    if dataset.frameskip != about["frameskip"]:
+        raise FileError(
+            f"dataset {frames} has frame skip {dataset.frameskip}, the VQ-VAE in {weights} has {about['frameskip']}"
+        )
+    return vqvae, about, dataset
 
 
 class VQVAETask:
