@@ -151,7 +151,7 @@ class Session:
         history = self.twin.history
         logits = self.twin.predict_batch(np.repeat(history[None], ACTIONS, 0), range(ACTIONS))
         codes = np.asarray(logits).argmax(-1)
-        return self.twin.decode_batch(np.repeat(history[-1:], ACTIONS, 0), codes)
+        return self.twin.decode_batch(np.repeat(history[None], ACTIONS, 0), codes)
 
     @property
     def over(self) -> bool:

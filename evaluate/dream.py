@@ -63,7 +63,7 @@ def dream(
     for step in range(longest):
         t = starts.t[alive] + step
         codes = predictor.codes(predictor.logits(history, dataset.actions[t].astype(np.int64)), rng)
-        drawn = wm.decode_batch(history[:, -1], codes)
+        drawn = wm.decode_batch(history, codes)
         real = dataset.frame(t + 1)
         wrong[alive, step] = (drawn != real).sum((1, 2))
         ball[alive, step] = ball_distance(find_balls(real), find_balls(drawn))

@@ -117,7 +117,7 @@ def _real(wm: WorldModel, dataset: TransitionDataset, t: npt.NDArray[np.int64]) 
         codes,
         np.stack([changed_cells(b, a) for b, a in zip(before, after, strict=True)]),
         (before != after).sum((1, 2)),
-        compare(before, after, wm.decode_batch(before, codes)),
+        compare(before, after, wm.decode_batch(history, codes)),
     )
     return truth, history, after
 
@@ -143,8 +143,8 @@ def _predict(
         np.take_along_axis(shares, codes[..., None], -1)[..., 0],
         true_share[..., 0],
         (shares > true_share).sum(-1),
-        compare(before, after, wm.decode_batch(before, codes)),
-        psnr(after, wm.decode_batch(before, random_codes)),
+        compare(before, after, wm.decode_batch(history, codes)),
+        psnr(after, wm.decode_batch(history, random_codes)),
     )
 
 

@@ -5,8 +5,9 @@ play that is 2 or 3 cells of 35, so both networks have a tenth of the work.
 
 - The encoder sees a window around a changed cell in both frames and pools what changed in the cell over its patches:
   a code says how a thing moves, not where in the cell it is, which makes it predictable.
-- The decoder sees the same window of the last frame alone and redraws the cell as the code says. That it sees one
-  frame only keeps all motion in the codes: a wrong code is a wrong picture.
+- The decoder sees the same window of the last frame and redraws the cell as the code says. Of the frame before it sees
+  only where anything was, for what 256 codes cannot say: a ball and a paddle that move at once in one cell. Codes are
+  learned without that, so all motion is in them as far as it fits: a wrong code is a wrong picture.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Decoder(nn.Module):
 
     def __init__(self, width: int = 96) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(FEATURES * PATCH_PIXELS, width, 3, padding=1)
+        self.stem = nn.Conv2d((FEATURES + 1) * PATCH_PIXELS, width, 3, padding=1)
         self.condition = nn.Sequential(nn.Linear(CODE_DIM, width), nn.ReLU())
         self.block = ResidualBlock(width, width)
         self.cell = nn.Embedding(CELLS, width)
@@ -109,9 +110,14 @@ class Decoder(nn.Module):
         self.draw = nn.Conv2d(self.DRAW_WIDTH, CLASSES, 1)
         self.keep = nn.Parameter(torch.tensor(3.0))
 
-    def forward(self, before: Tensor, vectors: Tensor, cells: Tensor) -> Tensor:
-        """(M, 48, 56) uint8 windows, (M, 128) vectors, (M,) cells -> (M, 9, 30, 32) logits over classes."""
-        x = self.stem(patches(features(before), PATCH_ROWS, PATCH_COLUMNS)) + self.cell(cells)[:, :, None, None]
+    def forward(self, before: Tensor, vectors: Tensor, cells: Tensor, earlier: Tensor | None = None) -> Tensor:
+        """(M, 48, 56) uint8 windows, (M, 128) vectors, (M,) cells -> (M, 9, 30, 32) logits over classes.
+
+        `earlier` are the windows one step before; without them the past is taken to have stood still.
+        """
+        was = (before if earlier is None else earlier) != BACKGROUND
+        seen = torch.cat((features(before), was[..., None].float()), -1)
+        x = self.stem(patches(seen, PATCH_ROWS, PATCH_COLUMNS)) + self.cell(cells)[:, :, None, None]
         x = self.block(x, self.condition(vectors))
         pixels = unpatch(self.to_pixels(F.relu(x)), self.KERNELS + self.PIXEL_WIDTH)
         movers = torch.sigmoid(pixels[..., : self.KERNELS].float()) * (before != BACKGROUND)[..., None]
@@ -149,13 +155,17 @@ class VQVAE(nn.Module):
         return codes
 
     @torch.no_grad()
-    def decode(self, before: Tensor, codes: Tensor) -> Tensor:
-        """Frames (B, 210, 160) uint8 classes and codes (B, 35) -> the next frames (B, 210, 160) uint8 classes."""
+    def decode(self, history: Tensor, codes: Tensor) -> Tensor:
+        """Frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and codes (B, 35) -> the next frames
+        (B, 210, 160) uint8 classes. Of the history the last two frames count; a single one has stood still.
+        """
+        before = history[:, -1]
         which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
         if not len(which):
             return before.clone()
         vectors = self.quantizer.embed(codes[which, cells])
-        logits = self.decoder(windows(before, which, cells), vectors, cells)
+        earlier = windows(history[:, -2], which, cells) if history.shape[1] > 1 else None
+        logits = self.decoder(windows(before, which, cells), vectors, cells, earlier)
         drawn = split_cells(before).clone()
         drawn[which, cells] = logits.argmax(1).to(torch.uint8)
         return join_cells(drawn)

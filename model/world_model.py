@@ -179,7 +179,7 @@ class WorldModel:
     def context(self) -> int:
         """How many past frames the twin sees, the newest included."""
         module = self.controllers.get("context")
-        return module.context if isinstance(module, ContextController) else 1
+        return module.context if isinstance(module, ContextController) else 2  # as many as the decoder looks at
 
     # --- one moment, RGB frames ---
 
@@ -262,7 +262,7 @@ class WorldModel:
             raise ValueError(f"codes must be {CELLS} integers, got shape {chosen.shape}, dtype {chosen.dtype}")
         if chosen.min() < 0 or chosen.max() >= CODES:
             raise ValueError(f"codes must be 0..{CODES - 1}, got {chosen.min()}..{chosen.max()}")
-        return self._decode(self._seen()[-1:], chosen[None].astype(np.int64))[0].cpu().numpy()
+        return self._decode(self._seen()[None], chosen[None].astype(np.int64))[0].cpu().numpy()
 
     # --- many moments at once, classes ---
 
@@ -284,9 +284,11 @@ class WorldModel:
         frames = [torch.from_numpy(np.ascontiguousarray(f)).to(self.device) for f in (previous, following)]
         return self._encode(*frames).cpu().numpy()
 
-    def decode_batch(self, previous: Frame, codes: Codes) -> Frame:
-        """Newest frames (B, 210, 160) uint8 classes and codes (B, 35) -> next frames (B, 210, 160) uint8 classes."""
-        return self._decode(torch.from_numpy(np.ascontiguousarray(previous)).to(self.device), codes).cpu().numpy()
+    def decode_batch(self, history: Frame, codes: Codes) -> Frame:
+        """Histories (B, n, 210, 160) uint8 classes, of which the last two frames count, and codes (B, 35) -> next
+        frames (B, 210, 160) uint8 classes."""
+        newest = np.ascontiguousarray(history[:, -2:])
+        return self._decode(torch.from_numpy(newest).to(self.device), codes).cpu().numpy()
 
     # --- inside ---
 
@@ -323,5 +325,5 @@ class WorldModel:
         return module(history, codes, chosen)
 
     @torch.inference_mode()
-    def _decode(self, newest: Tensor, codes: npt.NDArray[np.int64]) -> Tensor:
-        return self.vqvae.decode(newest, torch.from_numpy(codes).to(self.device))
+    def _decode(self, history: Tensor, codes: npt.NDArray[np.int64]) -> Tensor:
+        return self.vqvae.decode(history, torch.from_numpy(codes).to(self.device))

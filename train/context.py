@@ -122,7 +122,7 @@ class ContextTask:
             nll += F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="sum").item()
             chosen = logits.argmax(-1)
             after = torch.from_numpy(self._dataset.frame(t + 1)).to(self._device)
-            drawn = self._vqvae.decode(history[:, -1], chosen)
+            drawn = self._vqvae.decode(history, chosen)
             moved = after != history[:, -1]
             pixels += int(moved.sum())
             right += int(((drawn == after) & moved).sum())

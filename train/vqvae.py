@@ -126,7 +126,7 @@ class VQVAETask:
         for t in np.array_split(self._held, max(1, len(self._held) // 256)):
             before, after = self._pairs(t)
             codes = self.module.encode(before, after)
-            drawn = self.module.decode(before, codes)
+            drawn = self.module.decode(before[:, None], codes)
             moved = before != after
             pixels += int(moved.sum())
             right += int(((drawn == after) & moved).sum())

@@ -64,8 +64,8 @@ class StandInTwin:
             logits[row, action, 1 + action] = 1
         return logits
 
-    def decode_batch(self, previous: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        cells = to_cells(previous).copy()
+    def decode_batch(self, history: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        cells = to_cells(history[:, -1]).copy()
         cells[codes != 0] = 2
         return from_cells(cells)
 

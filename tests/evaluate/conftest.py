@@ -42,8 +42,8 @@ class Dictionary:
         assert len(self.cells) <= CODES
         return codes
 
-    def decode_batch(self, previous, codes):
-        cells = to_cells(previous).copy()
+    def decode_batch(self, history, codes):
+        cells = to_cells(history[:, -1]).copy()
         for b, c in np.argwhere((codes > 0) & (codes < len(self.cells))):
             cells[b, c] = np.frombuffer(self.cells[codes[b, c]], np.uint8).reshape(cells.shape[2:])
         return from_cells(cells)
