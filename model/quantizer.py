@@ -25,14 +25,13 @@ class Quantizer(nn.Module):
     vector of the batch.
     """
 
-    codebook: Tensor
     counts: Tensor
     sums: Tensor
 
     def __init__(self, decay: float = 0.99, dead_below: float = 0.005) -> None:
         super().__init__()
         self.decay, self.dead_below = decay, dead_below
-        self.register_buffer("codebook", torch.zeros(CODES, CODE_DIM))
+        self.codebook = nn.Parameter(torch.zeros(CODES, CODE_DIM), requires_grad=False)
         self.register_buffer("counts", torch.ones(CODES))
         self.register_buffer("sums", torch.zeros(CODES, CODE_DIM))
 
@@ -66,11 +65,24 @@ class Quantizer(nn.Module):
     def update(self, vectors: Tensor, codes: Tensor, generator: torch.Generator) -> None:
         """Move the codebook toward a batch: `vectors` (M, 128) that were given `codes` (M,)."""
         vectors = vectors.float()
-        self.counts.mul_(self.decay).add_(torch.bincount(codes, minlength=CODES), alpha=1 - self.decay)
+        self.count(codes)
         sums = torch.zeros_like(self.sums).index_add_(0, codes, vectors)
         self.sums.mul_(self.decay).add_(sums, alpha=1 - self.decay)
-        dead = torch.nonzero(self.counts[1:] < self.dead_below).flatten() + 1
+        dead = self.unused(self.dead_below)
         if len(dead) and len(vectors):
             chosen = vectors[torch.randint(len(vectors), (len(dead),), generator=generator)]
             self.sums[dead], self.counts[dead] = chosen, 1.0
         self.codebook[1:] = self.sums[1:] / self.counts[1:, None]
+
+    def count(self, codes: Tensor) -> None:
+        """Move the averages of how often each code is taken toward a batch's `codes` (M,)."""
+        self.counts.mul_(self.decay).add_(torch.bincount(codes, minlength=CODES), alpha=1 - self.decay)
+
+    def unused(self, below: float) -> Tensor:
+        """The codes 1..255 that are taken less often than `below`, in vectors a batch: (D,) int64."""
+        return torch.nonzero(self.counts[1:] < below).flatten() + 1
+
+    @torch.no_grad()
+    def replace(self, codes: Tensor, vectors: Tensor) -> None:
+        """Give `codes` (D,) the places of `vectors` (D, 128), and time to be taken."""
+        self.codebook[codes], self.counts[codes] = vectors.float(), 1.0

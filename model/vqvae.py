@@ -52,7 +52,14 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, width, R, C) -> the same shape."""
-        inner = self.first(F.relu(x))
+        return self.finish(x, self.begin(x), condition)
+
+    def begin(self, x: Tensor) -> Tensor:
+        """What needs no condition."""
+        return self.first(F.relu(x))
+
+    def finish(self, x: Tensor, inner: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The rest, given what `begin` made of the same x."""
         if self.film is not None and condition is not None:
             scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
             inner = inner * (1 + scale) + shift
@@ -115,10 +122,18 @@ class Decoder(nn.Module):
 
         `earlier` are the windows one step before; without them the past is taken to have stood still.
         """
+        return self.paint(before, vectors, cells, self.look(before, cells, earlier))
+
+    def look(self, before: Tensor, cells: Tensor, earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What does not depend on the code, for `paint`; windows and cells as in `forward`."""
         was = (before if earlier is None else earlier) != BACKGROUND
         seen = torch.cat((features(before), was[..., None].float()), -1)
         x = self.stem(patches(seen, PATCH_ROWS, PATCH_COLUMNS)) + self.cell(cells)[:, :, None, None]
-        x = self.block(x, self.condition(vectors))
+        return x, self.block.begin(x)
+
+    def paint(self, before: Tensor, vectors: Tensor, cells: Tensor, looked: tuple[Tensor, Tensor]) -> Tensor:
+        """The rest of `forward`, for one of several codes that the same cells may have."""
+        x = self.block.finish(*looked, self.condition(vectors))
         pixels = unpatch(self.to_pixels(F.relu(x)), self.KERNELS + self.PIXEL_WIDTH)
         movers = torch.sigmoid(pixels[..., : self.KERNELS].float()) * (before != BACKGROUND)[..., None]
         movers = movers.permute(0, 3, 1, 2)

@@ -55,8 +55,8 @@ def train_vqvae(
         _print_figures(out / "vqvae.json", figures)
 
 
-@train_app.command("decoder")
-def train_decoder(
+@train_app.command("refine")
+def train_refine(
     frames: FramesOption = Path("data/frames"),
     weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE to go on from.")] = Path("checkpoints/world"),
     out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/refined"),
@@ -70,20 +70,20 @@ def train_decoder(
     tensorboard: TensorBoardOption = False,
     wandb: WandbOption = False,
 ) -> None:
-    """With the codes fixed, go on with the decoder on what it draws worst. Without --minutes or --epochs: 20 minutes.
+    """Go on with a VQ-VAE until each change has a code of its own. Without --minutes or --epochs: 25 minutes.
 
-    Example: python main.py train decoder --weights checkpoints/world --out checkpoints/refined --minutes 20
+    Example: python main.py train refine --weights checkpoints/world --out checkpoints/refined --minutes 25
     """
     with clean_errors():
         from model.device import choose_device
-        from train.decoder import train_decoder as train
         from train.loop import LoopSettings, RunOptions
+        from train.refine import refine
 
-        minutes = 20.0 if minutes is None and epochs is None else minutes
+        minutes = 25.0 if minutes is None and epochs is None else minutes
         settings = LoopSettings(batch, rate, seed, minutes, epochs)
         options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train decoder") as show:
-            figures = train(frames, weights, settings, options, choose_device(device), show)
+        with progress("train refine") as show:
+            figures = refine(frames, weights, settings, options, choose_device(device), show)
         _print_figures(out / "vqvae.json", figures)
 
 

@@ -71,9 +71,15 @@ class VQVAETask:
             "dataset": meta,
         }
 
+    def _triples(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames t - 1 (at an episode's start its first frame again), t and t + 1."""
+        numbers = np.stack((*self._dataset.history(t, 2).T, t + 1))
+        earlier, before, after = torch.from_numpy(self._dataset.frame(numbers)).to(self._device)
+        return earlier, before, after
+
     def _pairs(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        frames = torch.from_numpy(self._dataset.frame(np.stack((t, t + 1)))).to(self._device)
-        return frames[0], frames[1]
+        before, after = torch.from_numpy(self._dataset.frame(np.stack((t, t + 1)))).to(self._device)
+        return before, after
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Reconstruction plus commitment, per changed cell."""
@@ -86,7 +92,7 @@ class VQVAETask:
         vectors = self.module.encoder(old, new).float()
         if step < self._start_at:
             passed, commitment, perplexity = vectors, vectors.new_zeros(()), 0.0
-            self._seen = (vectors.detach(), None)
+            self._seen: tuple[Tensor, ...] = (vectors.detach(),)
         else:
             quantizer = self.module.quantizer
             if step == self._start_at:
@@ -115,18 +121,17 @@ class VQVAETask:
 
     def after_step(self, step: int, generator: torch.Generator) -> None:
         """Move the codebook toward the batch."""
-        vectors, codes = self._seen
-        if codes is not None:
-            self.module.quantizer.update(vectors, codes, generator)
+        if len(self._seen) > 1:
+            self.module.quantizer.update(*self._seen, generator)
 
     def validate(self) -> tuple[float, dict[str, Any]]:
         """Share of changed pixels right on held-out episodes, with codes of the real pair."""
         exact = right = pixels = 0
         counts = torch.zeros(CODES, dtype=torch.int64, device=self._device)
         for t in np.array_split(self._held, max(1, len(self._held) // 256)):
-            before, after = self._pairs(t)
+            earlier, before, after = self._triples(t)
             codes = self.module.encode(before, after)
-            drawn = self.module.decode(before[:, None], codes)
+            drawn = self.module.decode(torch.stack((earlier, before), 1), codes)
             moved = before != after
             pixels += int(moved.sum())
             right += int(((drawn == after) & moved).sum())
