@@ -211,7 +211,7 @@ def bench_training(
     # Quantisation starts during the warm-up, so what is measured is the bulk of a training run.
     tasks: list[tuple[str, Task]] = [("vqvae", VQVAETask(dataset, {}, wm.device, 0, start_at=0))]
     codes = encode_dataset(wm.vqvae, dataset, wm.device)
-    tasks.append(("context", ContextTask(wm.vqvae, dataset, codes, {}, wm.device, 0)))
+    tasks.append(("context", ContextTask(wm.vqvae, dataset, codes, {}, wm.device, 0, TRAIN_BATCH)))
     return {name: _training_speed(task, wm.device, seconds) for name, task in tasks}
 
 

@@ -91,6 +91,7 @@ def train_refine(
 def train_context(
     frames: FramesOption = Path("data/frames"),
     weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE.")] = Path("checkpoints/world"),
+    start: Annotated[Path | None, typer.Option(help="Directory with a context controller of other codes.")] = None,
     out: Annotated[Path, typer.Option(help="Where the weights go, as context.*.")] = Path("checkpoints/world"),
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
@@ -115,7 +116,7 @@ def train_context(
         settings = LoopSettings(batch, rate, seed, minutes, epochs)
         options = RunOptions(out, resume, tensorboard, wandb)
         with progress("train context") as show:
-            figures = train(frames, weights, settings, options, choose_device(device), show)
+            figures = train(frames, weights, settings, options, choose_device(device), show, start=start)
         _print_figures(out / "context.json", figures)
 
 

@@ -5,6 +5,10 @@ or three cells of 35 change in a step.
 
 Most steps are free flight and soon well known, so a transition is drawn the more often the less likely its codes were
 when it was last seen (`train.sampling.Priority`).
+
+A third of every batch is dreams: their history is what the controller itself has made of it so far. A dream goes on
+one step with every training step, and is asked for the codes that lead from its own frame to the real next one
+(DAgger, Ross et al. 2011, https://arxiv.org/abs/1011.0686); when it has lost reality, another one starts.
 """
 
 from __future__ import annotations
@@ -20,17 +24,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
-from model.breakout import CELLS, CODES
+from model.breakout import CELLS, CODES, COLUMNS, ROWS
 from model.context_controller import ContextController
 from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
-from model.world_model import CONTEXT_NAME
+from model.world_model import CONTEXT_NAME, load_module
 from train.loop import LoopSettings, RunOptions, train
 from train.sampling import Priority, TransitionSampler, spread
 from train.vqvae import dataset_meta, load_both
 
 CELLS_A_STEP = 3.0
+DREAMS = 1 / 3
+"""The share of a batch that is dreams."""
+LOST = 34
+"""Wrong pixels beyond which a dream starts anew: a brick is 48, the ball 8."""
+LONGEST = 900
+"""Steps after which it does so in any case."""
+VALIDATION_DREAMS, VALIDATION_STEPS = 48, 90
 
 
 @torch.no_grad()
@@ -53,6 +64,38 @@ def majority_codes(codes: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     return np.array([np.bincount(column, minlength=CODES).argmax() for column in codes.T], np.int64)
 
 
+class Dreams:
+    """Dreams that go on from one training step to the next. `state` is what a resumed run needs back."""
+
+    def __init__(self, count: int, context: int, past: int) -> None:
+        self.state = {
+            "dream_history": torch.zeros(count, context, ROWS, COLUMNS, dtype=torch.uint8),
+            "dream_codes": torch.zeros(count, past, CELLS, dtype=torch.int64),
+            "dream_t": torch.full((count,), -1),
+            "dream_age": torch.zeros(count, dtype=torch.int64),
+        }
+        """The frames and codes so far; the frame number t of the real frame beside the newest; steps dreamt."""
+
+    @property
+    def t(self) -> npt.NDArray[np.int64]:
+        """(D,) frame numbers; -1 where a dream is over."""
+        return self.state["dream_t"].numpy()
+
+    def start(self, which: npt.NDArray[np.int64], t: npt.NDArray[np.int64], history: Tensor, codes: Tensor) -> None:
+        """Dreams number `which` (n,) start at the real frames t (n,), with real history."""
+        state = self.state
+        state["dream_history"][which], state["dream_codes"][which] = history, codes
+        state["dream_t"][which], state["dream_age"][which] = torch.from_numpy(t), 0
+
+    def go_on(self, drawn: Tensor, codes: Tensor, over: Tensor) -> None:
+        """One step: the frames drawn (D, 210, 160), the codes of that step (D, 35), and which dreams are over (D,)."""
+        state = self.state
+        state["dream_history"].copy_(torch.cat((state["dream_history"][:, 1:], drawn[:, None]), 1))
+        state["dream_codes"].copy_(torch.cat((state["dream_codes"], codes[:, None]), 1)[:, 1:])
+        state["dream_age"] += 1
+        state["dream_t"].add_(1).masked_fill_(over | (state["dream_age"] >= LONGEST), -1)
+
+
 class ContextTask:
     """See `train.loop.Task`. `vqvae` is frozen; it gives the codes to predict and draws the frames to judge."""
 
@@ -64,17 +107,28 @@ class ContextTask:
         meta: dict[str, Any],
         device: torch.device,
         seed: int,
+        batch: int,
         model: dict[str, int] | None = None,
+        start: ContextController | None = None,
     ) -> None:
         torch.manual_seed(seed)
-        self.module = ContextController(**(model or {})).to(device)
+        self.module = ContextController(**(model or (start.settings if start else {}))).to(device)
+        if start:
+            _take_physics(self.module, start)
         self._vqvae, self._dataset, self._codes, self._device = vqvae, dataset, codes, device
         training, validation = dataset.split(seed=seed)
         self._sampler = TransitionSampler(dataset, training, seed)
-        self._held = spread(dataset.transitions(validation), 2048)
+        held = dataset.transitions(validation)
+        self._held = spread(held, 2048)
+        ends = dataset.first[np.searchsorted(dataset.first, held, side="right")]
+        self._held_starts = spread(held[held + VALIDATION_STEPS < ends], VALIDATION_DREAMS)
+        self._goes_on = np.zeros(len(dataset.index), bool)
+        self._goes_on[self._sampler.transitions] = True
+        self._seed = seed
         self.samples = len(self._sampler)
         self._priority = Priority(dataset, self._sampler)
-        self.extra = {"priority": self._priority.values}
+        self._dreams = Dreams(round(batch * DREAMS), self.module.context, self.module.past)
+        self.extra = {"priority": self._priority.values, **self._dreams.state}
         self.meta = {
             "kind": "context",
             "frameskip": dataset.frameskip,
@@ -97,17 +151,54 @@ class ContextTask:
         )
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy of the grid's codes."""
+        """Cross-entropy of the grid's codes, of real histories and of dreams."""
+        self._start_dreams(step)
+        dreams = self._dreams
         priority = self._priority.values
-        t = self._sampler.draw(step, batch, priority.numpy())
-        history, past, action, codes = self._inputs(t)
+        t = self._sampler.draw(step, batch - len(dreams.t), priority.numpy())
+        real = self._inputs(t)
+        dreamt = self._dream_inputs()
+        history, past, action, codes = (torch.cat(pair) for pair in zip(real, dreamt, strict=True))
         logits = self.module(history, past, action)
         nll = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none").reshape(codes.shape).sum(1)
-        self._priority.set(t, nll)
-        loss = nll.mean() / CELLS_A_STEP
-        moved = codes != UNCHANGED
-        right = (logits.argmax(-1) == codes)[moved].float().mean().item() if moved.any() else 1.0
-        return loss, {"dynamic_accuracy": right, "priority": priority.mean().item()}
+        self._priority.set(t, nll[: len(t)])
+        age, exact = self._dream_on(dreamt[0], logits[len(t) :].detach().argmax(-1))
+        moved = codes[: len(t)] != UNCHANGED
+        right = (logits[: len(t)].argmax(-1) == codes[: len(t)])[moved].float().mean().item() if moved.any() else 1.0
+        log = {"dynamic_accuracy": right, "priority": priority.mean().item(), "dream_age": age, "dream_exact": exact}
+        return nll.mean() / CELLS_A_STEP, log
+
+    def _start_dreams(self, step: int) -> None:
+        over = np.flatnonzero(self._dreams.t < 0)
+        if len(over):
+            rng = np.random.default_rng([self._seed, step, 1])
+            t = rng.choice(self._sampler.transitions, len(over))
+            history, past, _, _ = self._inputs(t)
+            self._dreams.start(over, t, history.cpu(), past.cpu())
+
+    def _dream_inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `_inputs`, but the history is dreamt, and the codes lead from its newest frame to the real next one."""
+        state, t = self._dreams.state, self._dreams.t
+        history = state["dream_history"].to(self._device)
+        after = torch.from_numpy(self._dataset.frame(t + 1)).to(self._device)
+        return (
+            history,
+            state["dream_codes"].to(self._device),
+            torch.from_numpy(self._dataset.actions[t].astype(np.int64)).to(self._device),
+            self._vqvae.encode(history[:, -1], after),
+        )
+
+    @torch.no_grad()
+    def _dream_on(self, history: Tensor, chosen: Tensor) -> tuple[float, float]:
+        """Let each dream go on with the chosen codes. Returns their mean age in steps, and the share that is exact."""
+        drawn = self._vqvae.decode(history, chosen)
+        codes = self._vqvae.encode(history[:, -1], drawn)
+        t = self._dreams.t + 1
+        real = torch.from_numpy(self._dataset.frame(t)).to(self._device)
+        wrong = (drawn != real).flatten(1).sum(1).cpu()
+        over = torch.from_numpy(~self._goes_on[t] | (self._dataset.lives[t] != self._dataset.lives[t - 1]))
+        self._dreams.go_on(drawn.cpu(), codes.cpu(), over | (wrong > LOST))
+        return float(self._dreams.state["dream_age"].float().mean()), float((wrong == 0).float().mean())
 
     def after_step(self, step: int, generator: torch.Generator) -> None:
         """Nothing to do."""
@@ -138,7 +229,30 @@ class ContextTask:
             "dynamic_accuracy": cell_right / max(cells, 1),
             "nll": nll / len(self._held),
         }
-        return figures["changed_pixels"] + figures["exact_frames"], figures
+        figures["dreams_true"] = self._validate_dreams()
+        return figures["changed_pixels"] + figures["exact_frames"] + figures["dreams_true"], figures
+
+    def _validate_dreams(self) -> float:
+        """The share of held-out dreams with at most `LOST` wrong pixels after each step, on average over the steps."""
+        t = self._held_starts
+        history, past, _, _ = self._inputs(t)
+        true = torch.ones(len(t), dtype=torch.bool, device=self._device)
+        total = 0.0
+        for step in range(VALIDATION_STEPS if len(t) else 0):
+            action = torch.from_numpy(self._dataset.actions[t + step].astype(np.int64)).to(self._device)
+            drawn = self._vqvae.decode(history, self.module(history, past, action).argmax(-1))
+            past = torch.cat((past, self._vqvae.encode(history[:, -1], drawn)[:, None]), 1)[:, 1:]
+            history = torch.cat((history[:, 1:], drawn[:, None]), 1)
+            real = torch.from_numpy(self._dataset.frame(t + step + 1)).to(self._device)
+            true &= (drawn != real).flatten(1).sum(1) <= LOST
+            total += float(true.float().mean())
+        return total / VALIDATION_STEPS
+
+
+def _take_physics(module: ContextController, start: ContextController) -> None:
+    """Copy what does not depend on the meaning of the codes: all but the codes' embeddings and the head."""
+    known = {n: v for n, v in start.state_dict().items() if not n.startswith(("codes.", "head."))}
+    module.load_state_dict(known, strict=False)
 
 
 def train_context(
@@ -149,17 +263,24 @@ def train_context(
     device: torch.device,
     show: Callable[[float, str], None] = lambda progress, text: None,
     model: dict[str, int] | None = None,
+    start: Path | None = None,
 ) -> dict[str, Any]:
     """Train on the dataset `frames` for the codes of the VQ-VAE in `weights`, into `options.out`/context.*.
 
-    FileError if the dataset is of another frame skip. Returns the last validation's figures.
+    `start` is a directory with a context controller of other codes, whose physics is taken over. FileError if the
+    dataset is of another frame skip. Returns the last validation's figures.
     """
     vqvae, _, dataset = load_both(weights, frames)
     vqvae = vqvae.to(device)
     codes = encode_dataset(vqvae, dataset, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
-    meta = {
+    meta: dict[str, Any] = {
         "dataset": dataset_meta(dataset, frames),
         "codes_sha256": vqvae.codes_sha256(),
     }
-    task = ContextTask(vqvae, dataset, codes, meta, device, settings.seed, model)
+    before = None
+    if start is not None:
+        before, about = load_module(start, CONTEXT_NAME)
+        assert isinstance(before, ContextController)
+        meta["start"] = {name: about.get(name) for name in ("training", "step", "elapsed_seconds", "start")}
+    task = ContextTask(vqvae, dataset, codes, meta, device, settings.seed, settings.batch, model, before)
     return train(task, CONTEXT_NAME, settings, options, device, show)
