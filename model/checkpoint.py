@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from model.files import SCHEMA, FileError, check_schema, read_json, write_atomic, write_json
 
 _LIMIT = 1 << 28
+_SCALE = ".scale"
 
 
 def tensor_path(path: Path) -> Path:
@@ -33,7 +34,8 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote. FileError if a file is missing, damaged, foreign, or holds NaN or infinity."""
+    """Read what `save_tensors` wrote, packed or not. FileError if a file is missing, damaged, foreign, or holds NaN or
+    infinity."""
     meta = read_json(meta_path(path), "settings of the weights", limit=1 << 24)
     if not isinstance(meta, dict):
         raise FileError(f"{meta_path(path)} is not a JSON object")
@@ -52,7 +54,33 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise FileError(f"weights {file}: {name} holds NaN or infinity")
-    return tensors, meta
+    try:
+        return _unpack(tensors), meta
+    except RuntimeError as error:
+        raise FileError(f"weights {file}: a scale does not fit its weights: {error}") from None
+
+
+def pack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A byte a weight: matrices and kernels as int8, with a float32 scale a row; the rest in half precision."""
+    packed = {}
+    for name, tensor in tensors.items():
+        if tensor.dim() < 2:
+            packed[name] = tensor.to(torch.float16)
+            continue
+        rows = tensor.float().flatten(1)
+        scale = rows.abs().amax(1).clamp(min=1e-12) / 127
+        packed[name] = (rows / scale[:, None]).round().to(torch.int8).reshape(tensor.shape)
+        packed[name + _SCALE] = scale
+    return packed
+
+
+def _unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    unpacked = dict(tensors)
+    for name in tensors:
+        if name + _SCALE in tensors:
+            rows, scale = tensors[name].float().flatten(1), unpacked.pop(name + _SCALE)
+            unpacked[name] = (rows * scale.float()[:, None]).reshape(tensors[name].shape)
+    return unpacked
 
 
 def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

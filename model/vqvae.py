@@ -186,8 +186,9 @@ class VQVAE(nn.Module):
         return join_cells(drawn)
 
     def codes_sha256(self) -> str:
-        """What gives the codes their meaning: SHA-256 of the encoder and the codebook, but not of the decoder."""
+        """What gives the codes their meaning: SHA-256 of the encoder and the codebook, in the half precision in which
+        they are shipped, but not of the decoder."""
         digest = hashlib.sha256()
         for name, tensor in sorted((*self.encoder.state_dict().items(), ("codebook", self.quantizer.codebook))):
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(name.encode() + tensor.detach().cpu().half().contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -1,7 +1,7 @@
 """`ship`: gather trained weights into one directory that `play` can use, small enough to keep in the repository.
 
-The VQ-VAE stays as it is, since a rounded encoder could choose other codes than the controllers learned; the
-controllers are stored in half precision, half the size.
+The VQ-VAE is stored in half precision, the controllers in a byte a weight. What the evaluation measures are the weights
+that come out of here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from collect.dataset import MANIFEST, read_manifest
-from model.checkpoint import load_tensors, save_tensors
+from model.checkpoint import load_tensors, pack, save_tensors
 from model.files import FileError
 from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel, load_vqvae
 
@@ -24,12 +24,13 @@ def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
     """
     read_manifest(frames)
     vqvae, _ = load_vqvae(weights)
-    parts = {VQVAE_NAME: load_tensors(weights / VQVAE_NAME)}
+    tensors, meta = load_tensors(weights / VQVAE_NAME)
+    parts = {VQVAE_NAME: ({name: tensor.to(torch.float16) for name, tensor in tensors.items()}, meta)}
     for directory, name in ((weights, CONTEXT_NAME), (action, ACTION_NAME)):
         tensors, meta = load_tensors(directory / name)
         if meta.get("codes_sha256") != vqvae.codes_sha256():
             raise FileError(f"{directory / name} was trained for the codes of another VQ-VAE than {weights}")
-        parts[name] = {key: tensor.to(torch.float16) for key, tensor in tensors.items()}, meta
+        parts[name] = pack(tensors), meta
     for name, (tensors, meta) in parts.items():
         save_tensors(out / name, tensors, meta)
     shutil.copyfile(frames / MANIFEST, out / MANIFEST)
