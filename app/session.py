@@ -149,9 +149,9 @@ class Session:
     def futures(self) -> Frame:
         """What the twin expects next for each of the four actions: (4, 210, 160) uint8 classes. Changes nothing."""
         history = self.twin.history
-        logits = self.twin.predict_batch(np.repeat(history[None], ACTIONS, 0), range(ACTIONS))
-        codes = np.asarray(logits).argmax(-1)
-        return self.twin.decode_batch(np.repeat(history[None], ACTIONS, 0), codes)
+        histories = np.repeat(history[None], ACTIONS, 0)
+        _, codes = self.twin.choose_batch(histories, range(ACTIONS))
+        return self.twin.decode_batch(histories, codes)
 
     @property
     def over(self) -> bool:

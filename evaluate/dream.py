@@ -62,7 +62,7 @@ def dream(
     alive = np.arange(runs)
     for step in range(longest):
         t = starts.t[alive] + step
-        codes = predictor.codes(predictor.logits(history, dataset.actions[t].astype(np.int64)), rng)
+        _, codes = predictor.predict(history, dataset.actions[t].astype(np.int64), rng)
         drawn = wm.decode_batch(history, codes)
         real = dataset.frame(t + 1)
         wrong[alive, step] = (drawn != real).sum((1, 2))

@@ -131,11 +131,10 @@ def _predict(
     others: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Predicted:
-    logits = predictor.logits(history, truth.actions)
-    codes = predictor.best_codes(logits, truth.codes, rng)
+    logits, codes = predictor.predict(history, truth.actions, rng, truth.codes)
     shares = probabilities(logits)
     true_share = np.take_along_axis(shares, truth.codes[..., None], -1)
-    random_codes = predictor.codes(predictor.logits(history, others), rng)
+    _, random_codes = predictor.predict(history, others, rng)
     before = history[:, -1]
     return Predicted(
         predictor.name,

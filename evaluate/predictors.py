@@ -21,24 +21,31 @@ class Predictor:
     """`logits(histories (B, n, 210, 160) uint8 classes, actions (B,) int64) -> (B, 35, 256)` under a name.
 
     `temperature` 0 takes the likeliest codes; above it they are drawn, `draws` times, and the best draw counts.
+    `choose` (as `WorldModel.choose_batch`) gives logits and codes at once where the codes are not chosen cell by cell.
     """
 
     name: str
     logits: Callable[[Frame, npt.NDArray[np.int64]], Logits]
     temperature: float = 0.0
     draws: int = 1
+    choose: Callable[[Frame, npt.NDArray[np.int64], float], tuple[Logits, Codes]] | None = None
 
-    def best_codes(self, logits: Logits, truth: Codes, rng: np.random.Generator) -> Codes:
-        """Of `draws` draws the one with most codes of the `truth` (B, 35) right, each time."""
+    def predict(
+        self, history: Frame, actions: npt.NDArray[np.int64], rng: np.random.Generator, truth: Codes | None = None
+    ) -> tuple[Logits, Codes]:
+        """Logits (B, 35, 256) and the codes (B, 35) chosen; of several draws the one nearest to `truth` (B, 35)."""
+        if self.choose is not None:
+            return self.choose(history, actions, self.temperature)
+        logits = self.logits(history, actions)
         best = self.codes(logits, rng)
-        for _ in range(self.draws - 1):
+        for _ in range(self.draws - 1 if truth is not None else 0):
             other = self.codes(logits, rng)
             better = (other == truth).sum(1) > (best == truth).sum(1)
             best = np.where(better[:, None], other, best)
-        return best
+        return logits, best
 
     def codes(self, logits: Logits, rng: np.random.Generator) -> Codes:
-        """The codes (B, 35) chosen for these logits."""
+        """Codes (B, 35) for these logits, each cell for itself."""
         return choose_codes(logits, self.temperature, rng)
 
 
@@ -61,7 +68,11 @@ def controllers_of(wm: WorldModel) -> list[Predictor]:
     """One predictor for each controller that the weights hold."""
 
     def of(name: str) -> Predictor:
-        return Predictor(name, lambda history, actions: wm.predict_batch(history, actions, name))
+        return Predictor(
+            name,
+            lambda history, actions: wm.predict_batch(history, actions, name),
+            choose=lambda history, actions, temperature: wm.choose_batch(history, actions, name, temperature),
+        )
 
     return [of(name) for name in wm.controllers]
 

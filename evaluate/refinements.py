@@ -132,7 +132,7 @@ def variants(wm: WorldModel, pairs: Pairs, epochs: float, seed: int, show: Show)
 
 
 def _drawn(predictor: Predictor) -> list[Predictor]:
-    once = replace(predictor, name=f"{predictor.name}, drawn once", temperature=1.0)
+    once = replace(predictor, name=f"{predictor.name}, drawn once", temperature=1.0, choose=None)
     return [once, replace(once, name=f"{predictor.name}, best of {BEST_OF} draws", draws=BEST_OF)]
 
 

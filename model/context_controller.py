@@ -4,6 +4,10 @@ It is the twin's physics. Patches of 6 x 4 pixels carry the newest frame and, of
 anything was; a few convolutions find contact. Each of the 35 cells becomes one token, to which
 the codes of the last steps are added: in free flight the next code is the last one again. The tokens attend to each
 other, because a ball crosses cells and a brick hit in the middle changes the score at the top.
+
+Where a step can go two ways (a serve, left or right) the cells must not choose each for itself: half a ball here and
+another there. So the controller also takes codes that are settled already, and answers for the others given them, as in
+masked generation (Chang et al. 2022, https://arxiv.org/abs/2202.04200); see `settle`.
 """
 
 from __future__ import annotations
@@ -24,10 +28,17 @@ from model.breakout import (
     GRID_ROWS,
     RED_CLASS,
 )
+from model.latent_action_model import sample_codes
 from model.pixels import patches
 from model.vqvae import ResidualBlock
 
 ROWS_A_PATCH, COLUMNS_A_PATCH = 6, 4
+OPEN = CODES
+"""In place of a settled code: this cell is open."""
+SURE = 0.8
+"""A cell whose likeliest code is at least so likely needs no settling."""
+ROUNDS = 2
+"""At most so many codes are settled in a step."""
 PATCHES_A_CELL = CELL_ROWS // ROWS_A_PATCH * (CELL_COLUMNS // COLUMNS_A_PATCH)
 
 
@@ -71,13 +82,19 @@ class ContextController(nn.Module):
         self.cell = nn.Parameter(torch.randn(CELLS, dim) * 0.02)
         self.action = nn.Embedding(ACTIONS, dim)
         self.codes = nn.ModuleList(nn.Embedding(CODES, dim) for _ in range(past))
+        self.settled = nn.Embedding(CODES + 1, dim)
         self.mixer = nn.ModuleList(Block(dim, heads) for _ in range(depth))
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, CODES))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, history: Tensor, codes: Tensor, action: Tensor) -> Tensor:
+    def forward(self, history: Tensor, codes: Tensor, action: Tensor, settled: Tensor | None = None) -> Tensor:
         """(B, context, 210, 160) uint8 classes and (B, past, 35) int64 codes of the steps between the last of them,
-        both oldest first, and (B,) int64 actions -> (B, 35, 256) logits."""
+        both oldest first, (B,) int64 actions, and codes (B, 35) int64 that are settled, `OPEN` where none is
+        -> (B, 35, 256) logits."""
+        return self.answer(self.look(history, codes, action), settled)
+
+    def look(self, history: Tensor, codes: Tensor, action: Tensor) -> Tensor:
+        """What does not depend on settled codes: tokens (B, 35, dim), for `answer`."""
         now = history[:, -1]
         # Colours follow from the scanline, so the picture is in the bits of what is there; the other two only help.
         bits = torch.stack((now == RED_CLASS, now == GREY_CLASS, *(history != BACKGROUND).unbind(1)), -1)
@@ -87,9 +104,37 @@ class ContextController(nn.Module):
         tokens = self.to_token(_by_cell(F.relu(x))) + self.cell + self.action(action)[:, None]
         for lag, embed in enumerate(self.codes):
             tokens = tokens + embed(codes[:, lag])
+        return tokens
+
+    def answer(self, tokens: Tensor, settled: Tensor | None = None) -> Tensor:
+        """The rest of `forward`."""
+        if settled is None:
+            settled = torch.full(tokens.shape[:2], OPEN, device=tokens.device)
+        tokens = tokens + self.settled(settled)
         for block in self.mixer:
             tokens = block(tokens)
         return self.head(tokens).float()
+
+    def settle(
+        self, tokens: Tensor, logits: Tensor, temperature: float = 0.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Codes (B, 35) that go together, from `look`'s tokens and the first `answer`.
+
+        While a cell is unsure, the least sure one is settled (its likeliest code, or above temperature 0 a drawn one),
+        and the others are asked again, given that.
+        """
+        logits = logits.clone()
+        settled = torch.full(logits.shape[:2], OPEN, device=logits.device)
+        for _ in range(ROUNDS):
+            sure = torch.softmax(logits, -1).amax(-1).masked_fill(settled != OPEN, 1.0)
+            unsure = (sure.amin(1) < SURE).nonzero().flatten()
+            if not len(unsure):
+                break
+            cell = sure[unsure].argmin(1)
+            settled[unsure, cell] = sample_codes(logits[unsure, cell], temperature, generator)
+            logits[unsure] = self.answer(tokens[unsure], settled[unsure])
+        codes = sample_codes(logits, temperature, generator)
+        return torch.where(settled == OPEN, codes, settled)
 
 
 def _compute_dtype(parameter: Tensor) -> torch.dtype:

@@ -226,19 +226,12 @@ class WorldModel:
 
     def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`predict`; its `classes` need no conversion."""
-        return self.draw(self.logits(action), temperature)
-
-    def draw(self, logits: npt.NDArray[np.float32], temperature: float = 0.0) -> Prediction:
-        """The prediction for these logits (35, 256) in the present history: choose codes, then decode."""
-        codes = sample_codes(torch.from_numpy(logits).to(self.device), temperature, self._generator)
-        return Prediction(self.decode_classes(codes.cpu().numpy()), codes.cpu().numpy())
+        _, codes = self._choose(*self._moment(action), self._controller, temperature)
+        return Prediction(self._decode(self._seen()[None], codes)[0].cpu().numpy(), codes[0].cpu().numpy())
 
     def logits(self, action: int) -> npt.NDArray[np.float32]:
         """Action to predicted latent code: the controller's logits (35, 256) in the present history."""
-        actions = np.array([checked_action(action)])
-        history = self._seen()[None]
-        assert self._codes is not None
-        return self._logits(history, self._codes[None], actions, self._controller)[0].cpu().numpy()
+        return self._logits(*self._moment(action), self._controller)[0].cpu().numpy()
 
     def observe_classes(self, frame: Frame) -> None:
         """`observe` on classes (210, 160) uint8 0..8."""
@@ -262,22 +255,25 @@ class WorldModel:
             raise ValueError(f"codes must be {CELLS} integers, got shape {chosen.shape}, dtype {chosen.dtype}")
         if chosen.min() < 0 or chosen.max() >= CODES:
             raise ValueError(f"codes must be 0..{CODES - 1}, got {chosen.min()}..{chosen.max()}")
-        return self._decode(self._seen()[None], chosen[None].astype(np.int64))[0].cpu().numpy()
+        codes_ = torch.from_numpy(chosen[None].astype(np.int64)).to(self.device)
+        return self._decode(self._seen()[None], codes_)[0].cpu().numpy()
 
     # --- many moments at once, classes ---
 
-    def predict_batch(self, history: Frame, actions: npt.ArrayLike, controller: str | None = None) -> Any:
+    def predict_batch(
+        self, history: Frame, actions: npt.ArrayLike, controller: str | None = None
+    ) -> npt.NDArray[np.float32]:
         """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32."""
-        history = checked_classes(history, "history", 4)
-        if history.shape[1] < self.context:
-            raise ValueError(f"history must hold at least {self.context} frames, got {history.shape[1]}")
-        chosen = np.asarray(actions, np.int64)
-        if chosen.shape != history.shape[:1] or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= ACTIONS:
-            raise ValueError(f"actions must be {len(history)} integers 0..{ACTIONS - 1}")
-        frames = torch.from_numpy(history[:, -self.context :]).to(self.device)
         controller = controller or self._controller
-        codes = self._encode_steps(frames) if controller == "context" else torch.empty(0)
-        return self._logits(frames, codes, chosen, controller).cpu().numpy()
+        return self._logits(*self._moments(history, actions, controller), controller).cpu().numpy()
+
+    def choose_batch(
+        self, history: Frame, actions: npt.ArrayLike, controller: str | None = None, temperature: float = 0.0
+    ) -> tuple[npt.NDArray[np.float32], Codes]:
+        """As `predict_batch`, and the codes (B, 35) that `predict` would choose."""
+        controller = controller or self._controller
+        logits, codes = self._choose(*self._moments(history, actions, controller), controller, temperature)
+        return logits.cpu().numpy(), codes.cpu().numpy()
 
     def encode_batch(self, previous: Frame, following: Frame) -> Codes:
         """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
@@ -288,9 +284,28 @@ class WorldModel:
         """Histories (B, n, 210, 160) uint8 classes, of which the last two frames count, and codes (B, 35) -> next
         frames (B, 210, 160) uint8 classes."""
         newest = np.ascontiguousarray(history[:, -2:])
-        return self._decode(torch.from_numpy(newest).to(self.device), codes).cpu().numpy()
+        chosen = torch.from_numpy(np.asarray(codes, np.int64)).to(self.device)
+        return self._decode(torch.from_numpy(newest).to(self.device), chosen).cpu().numpy()
 
     # --- inside ---
+
+    def _moment(self, action: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The present moment as a batch of one: history, codes of the last steps, action."""
+        history = self._seen()
+        assert self._codes is not None
+        return history[None], self._codes[None], torch.tensor([checked_action(action)], device=self.device)
+
+    def _moments(self, history: Frame, actions: npt.ArrayLike, controller: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Many moments: history, codes of the last steps, actions. ValueError if they do not fit."""
+        history = checked_classes(history, "history", 4)
+        if history.shape[1] < self.context:
+            raise ValueError(f"history must hold at least {self.context} frames, got {history.shape[1]}")
+        chosen = np.asarray(actions, np.int64)
+        if chosen.shape != history.shape[:1] or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= ACTIONS:
+            raise ValueError(f"actions must be {len(history)} integers 0..{ACTIONS - 1}")
+        frames = torch.from_numpy(history[:, -self.context :]).to(self.device)
+        codes = self._encode_steps(frames) if controller == "context" else torch.empty(0)
+        return frames, codes, torch.from_numpy(chosen).to(self.device)
 
     def _seen(self) -> Tensor:
         if self._history is None:
@@ -314,16 +329,30 @@ class WorldModel:
     def _encode(self, previous: Tensor, following: Tensor) -> Tensor:
         return self.vqvae.encode(previous, following)
 
-    @torch.inference_mode()
-    def _logits(self, history: Tensor, codes: Tensor, actions: npt.NDArray[np.int64], controller: str) -> Tensor:
-        chosen = torch.from_numpy(actions).to(self.device)
+    def _module(self, controller: str) -> nn.Module:
         if controller not in self.controllers:
             raise ValueError(f"these weights hold no {controller!r} controller")
-        module = self.controllers[controller]
-        if controller == "action":
-            return module(F.one_hot(chosen, ACTIONS).float()).float()
-        return module(history, codes, chosen)
+        return self.controllers[controller]
 
     @torch.inference_mode()
-    def _decode(self, history: Tensor, codes: npt.NDArray[np.int64]) -> Tensor:
-        return self.vqvae.decode(history, torch.from_numpy(codes).to(self.device))
+    def _logits(self, history: Tensor, codes: Tensor, actions: Tensor, controller: str) -> Tensor:
+        module = self._module(controller)
+        if controller == "action":
+            return module(F.one_hot(actions, ACTIONS).float()).float()
+        return module(history, codes, actions)
+
+    @torch.inference_mode()
+    def _choose(
+        self, history: Tensor, codes: Tensor, actions: Tensor, controller: str, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        module = self._module(controller)
+        if not isinstance(module, ContextController):
+            logits = self._logits(history, codes, actions, controller)
+            return logits, sample_codes(logits, temperature, self._generator)
+        tokens = module.look(history, codes, actions)
+        logits = module.answer(tokens)
+        return logits, module.settle(tokens, logits, temperature, self._generator)
+
+    @torch.inference_mode()
+    def _decode(self, history: Tensor, codes: Tensor) -> Tensor:
+        return self.vqvae.decode(history, codes)

@@ -6,6 +6,9 @@ or three cells of 35 change in a step.
 Most steps are free flight and soon well known, so a transition is drawn the more often the less likely its codes were
 when it was last seen (`train.sampling.Priority`).
 
+Of a fifth of the batch some codes are given away and the others asked for, which teaches the controller to make the
+cells of one step go together.
+
 A third of every batch is dreams: their history is what the controller itself has made of it so far. A dream goes on
 one step with every training step, and is asked for the codes that lead from its own frame to the real next one
 (DAgger, Ross et al. 2011, https://arxiv.org/abs/1011.0686); when it has lost reality, another one starts.
@@ -25,7 +28,7 @@ from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
 from model.breakout import CELLS, CODES, COLUMNS, ROWS
-from model.context_controller import ContextController
+from model.context_controller import OPEN, ContextController
 from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
@@ -37,6 +40,8 @@ from train.vqvae import dataset_meta, load_both
 CELLS_A_STEP = 3.0
 DREAMS = 1 / 3
 """The share of a batch that is dreams."""
+GIVEN = 0.2
+"""The share of a batch of which some codes are given away."""
 LOST = 34
 """Wrong pixels beyond which a dream starts anew: a brick is 48, the ball 8."""
 LONGEST = 900
@@ -159,14 +164,25 @@ class ContextTask:
         real = self._inputs(t)
         dreamt = self._dream_inputs()
         history, past, action, codes = (torch.cat(pair) for pair in zip(real, dreamt, strict=True))
-        logits = self.module(history, past, action)
-        nll = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none").reshape(codes.shape).sum(1)
-        self._priority.set(t, nll[: len(t)])
-        age, exact = self._dream_on(dreamt[0], logits[len(t) :].detach().argmax(-1))
-        moved = codes[: len(t)] != UNCHANGED
-        right = (logits[: len(t)].argmax(-1) == codes[: len(t)])[moved].float().mean().item() if moved.any() else 1.0
+        settled, given = self._give_away(codes, generator)
+        logits = self.module(history, past, action, settled)
+        nll = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none").reshape(codes.shape)
+        nll = nll.masked_fill(settled != OPEN, 0).sum(1)
+        whole = ~given[: len(t)]
+        self._priority.set(t[whole.cpu().numpy()], nll[: len(t)][whole])
+        chosen = torch.where(settled == OPEN, logits.detach().argmax(-1), settled)
+        age, exact = self._dream_on(dreamt[0], chosen[len(t) :])
+        moved = (codes[: len(t)] != UNCHANGED) & whole[:, None]
+        right = (chosen == codes)[: len(t)][moved].float().mean().item() if moved.any() else 1.0
         log = {"dynamic_accuracy": right, "priority": priority.mean().item(), "dream_age": age, "dream_exact": exact}
         return nll.mean() / CELLS_A_STEP, log
+
+    def _give_away(self, codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Settled codes (B, 35), `OPEN` where they are to be predicted, and for which samples there are any (B,)."""
+        shares = torch.rand(len(codes), 1, generator=generator)
+        given = torch.rand(len(codes), generator=generator) < GIVEN
+        shown = (torch.rand(codes.shape, generator=generator) < shares) & given[:, None]
+        return codes.masked_fill(~shown.to(codes.device), OPEN), given.to(codes.device)
 
     def _start_dreams(self, step: int) -> None:
         over = np.flatnonzero(self._dreams.t < 0)
@@ -251,7 +267,7 @@ class ContextTask:
 
 def _take_physics(module: ContextController, start: ContextController) -> None:
     """Copy what does not depend on the meaning of the codes: all but the codes' embeddings and the head."""
-    known = {n: v for n, v in start.state_dict().items() if not n.startswith(("codes.", "head."))}
+    known = {n: v for n, v in start.state_dict().items() if not n.startswith(("codes.", "settled.", "head."))}
     module.load_state_dict(known, strict=False)
 
 
@@ -277,10 +293,11 @@ def train_context(
         "dataset": dataset_meta(dataset, frames),
         "codes_sha256": vqvae.codes_sha256(),
     }
-    before = None
+    before: ContextController | None = None
     if start is not None:
-        before, about = load_module(start, CONTEXT_NAME)
-        assert isinstance(before, ContextController)
+        loaded, about = load_module(start, CONTEXT_NAME)
+        assert isinstance(loaded, ContextController)
+        before = loaded
         meta["start"] = {name: about.get(name) for name in ("training", "step", "elapsed_seconds", "start")}
     task = ContextTask(vqvae, dataset, codes, meta, device, settings.seed, settings.batch, model, before)
     return train(task, CONTEXT_NAME, settings, options, device, show)

@@ -122,7 +122,8 @@ class VQVAETask:
     def after_step(self, step: int, generator: torch.Generator) -> None:
         """Move the codebook toward the batch."""
         if len(self._seen) > 1:
-            self.module.quantizer.update(*self._seen, generator)
+            vectors, codes = self._seen
+            self.module.quantizer.update(vectors, codes, generator)
 
     def validate(self) -> tuple[float, dict[str, Any]]:
         """Share of changed pixels right on held-out episodes, with codes of the real pair."""

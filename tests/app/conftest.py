@@ -58,11 +58,11 @@ class StandInTwin:
         codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
         return np.where(changed, codes, 0).astype(np.int64)
 
-    def predict_batch(self, history: np.ndarray, actions: Any) -> np.ndarray:
+    def choose_batch(self, history: np.ndarray, actions: Any) -> tuple[np.ndarray, np.ndarray]:
         logits = np.zeros((len(history), CELLS, 256), np.float32)
         for row, action in enumerate(actions):
             logits[row, action, 1 + action] = 1
-        return logits
+        return logits, logits.argmax(-1)
 
     def decode_batch(self, history: np.ndarray, codes: np.ndarray) -> np.ndarray:
         cells = to_cells(history[:, -1]).copy()
