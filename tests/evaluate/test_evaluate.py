@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
 import main
+from evaluate import refinements
 from evaluate.evaluation import EvaluationSettings, evaluate
+from evaluate.refinements import balanced, compare_refinements, print_refinements
 from evaluate.report import print_evaluation
 from model import WorldModel
+from train.latent_action_data import Pairs
 
 TINY = ["--episodes", "2", "--transitions", "6", "--runs", "2", "--least-seconds", "0.2", "--run-seconds", "0.3"]
 SETTINGS = EvaluationSettings(0, ("mixed",), 2, 6, 2, 0.2, 0.3)
@@ -84,3 +88,37 @@ def test_bad_input_ends_in_one_line(arguments: list[str], status: int) -> None:
 def test_impossible_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="least length"):
         EvaluationSettings(least_seconds=5.0, run_seconds=2.0)
+
+
+def test_refinements_are_compared_in_one_table(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(refinements, "PAIR_GAMES", 2)
+    monkeypatch.setattr(refinements, "PAIR_SECONDS", 4.0)
+    report = compare_refinements(WorldModel.untrained(), SETTINGS, epochs=1)
+    variants = report["held_out"]["mixed"]["variants"]
+    assert [name for name in variants if "draw" not in name] == [
+        "action only",
+        "action only, actions balanced",
+        "action only, a model for each action",
+        "context",
+    ]
+
+    def codes(name: str) -> float:
+        return variants[name]["code_accuracy"]["all"]["value"]
+
+    assert codes("action only, best of 16 draws") >= codes("action only, drawn once")
+    print_refinements(report, Console(width=160))
+    text = capsys.readouterr().out
+    assert "majority code" in text
+    assert "nan" not in text.lower()
+
+
+def test_balanced_pairs_hold_every_action_as_often() -> None:
+    actions = torch.tensor([0] * 6 + [2] * 2 + [3])
+    pairs = Pairs(actions, torch.arange(9)[:, None].expand(-1, 35), [4, 5], None)
+    even = balanced(pairs, 0)
+    assert torch.bincount(even.actions).tolist() == [6, 0, 6, 6]
+    assert sum(even.lengths) == 18
+    # A pair keeps its codes, and its episode.
+    assert torch.equal(even.actions, actions[even.codes[:, 0]])
+    assert (even.codes[: even.lengths[0], 0] < 4).all()
+    assert (even.codes[even.lengths[0] :, 0] >= 4).all()

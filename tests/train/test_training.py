@@ -1,6 +1,7 @@
 """Training: losses go down, a resumed run repeats the uninterrupted one, and checkpoints survive damage."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import train.context
 from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, collect_frames
 from model import WorldModel
@@ -16,6 +18,7 @@ from model.files import FileError
 from model.world_model import load_vqvae
 from train.context import encode_dataset, majority_codes, train_context
 from train.loop import Loop, LoopSettings, RunOptions, TrainingError
+from train.refine import refine
 from train.trackers import Tracker
 from train.vqvae import train_vqvae
 
@@ -25,8 +28,11 @@ SETTINGS = LoopSettings(batch=8, rate=2e-3, epochs=0.2, warmup=5, validate_every
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> None:
+def _small() -> Iterator[None]:
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:  # long dreams are the bulk of a validation
+        patch.setattr(train.context, "VALIDATION_STEPS", 6)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +125,30 @@ def test_resumed_context_repeats_the_uninterrupted_losses(
     run_until(monkeypatch, 10, lambda: train_context(frames, weights, SETTINGS, cut, CPU, model=TINY))
     train_context(frames, weights, SETTINGS, replace(cut, resume=True), CPU, model=TINY)
     assert losses(tmp_path, "context") == losses(weights, "context")
+
+
+def test_refining_draws_better_and_resumes(
+    frames: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, epochs=0.4)
+    figures = refine(frames, weights, settings, RunOptions(tmp_path / "whole"), CPU)
+    log = losses(tmp_path / "whole", "vqvae")
+    assert np.mean(list(log.values())[-5:]) < 0.9 * np.mean(list(log.values())[:5])
+    assert figures["changed_pixels"] > json.loads((weights / "vqvae.json").read_text())["validation"]["changed_pixels"]
+    cut = RunOptions(tmp_path / "cut")
+    run_until(monkeypatch, 10, lambda: refine(frames, weights, settings, cut, CPU))
+    refine(frames, weights, settings, replace(cut, resume=True), CPU)
+    assert losses(tmp_path / "cut", "vqvae") == log
+    before, after = load_vqvae(weights)[0], load_vqvae(tmp_path / "whole")[0]
+    assert before.codes_sha256() != after.codes_sha256()
+    assert not after.quantizer.codebook[0].any()  # code 0 stays "nothing changes"
+
+
+def test_physics_carries_over_to_other_codes(frames: Path, weights: Path, tmp_path: Path) -> None:
+    train_context(frames, weights, SETTINGS, RunOptions(tmp_path), CPU, start=weights)
+    plain, started = losses(weights, "context"), losses(tmp_path, "context")
+    assert np.mean(list(started.values())[-5:]) < np.mean(list(plain.values())[-5:])
+    assert "start" in json.loads((tmp_path / "context.json").read_text())
 
 
 def test_nothing_is_overwritten_unasked(frames: Path, weights: Path) -> None:
