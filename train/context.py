@@ -28,11 +28,13 @@ from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
 from model.breakout import CELLS, CODES, COLUMNS, ROWS
+from model.checkpoint import load_tensors
 from model.context_controller import OPEN, ContextController
+from model.files import FileError
 from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
-from model.world_model import CONTEXT_NAME, load_module
+from model.world_model import CONTEXT_NAME
 from train.loop import LoopSettings, RunOptions, train
 from train.sampling import Priority, TransitionSampler, spread
 from train.vqvae import dataset_meta, load_both
@@ -114,12 +116,12 @@ class ContextTask:
         seed: int,
         batch: int,
         model: dict[str, int] | None = None,
-        start: ContextController | None = None,
+        physics: dict[str, Tensor] | None = None,
     ) -> None:
         torch.manual_seed(seed)
-        self.module = ContextController(**(model or (start.settings if start else {}))).to(device)
-        if start:
-            _take_physics(self.module, start)
+        self.module = ContextController(**(model or {}))
+        self.module.load_state_dict(physics or {}, strict=False)
+        self.module.to(device)
         self._vqvae, self._dataset, self._codes, self._device = vqvae, dataset, codes, device
         training, validation = dataset.split(seed=seed)
         self._sampler = TransitionSampler(dataset, training, seed)
@@ -265,10 +267,17 @@ class ContextTask:
         return total / VALIDATION_STEPS
 
 
-def _take_physics(module: ContextController, start: ContextController) -> None:
-    """Copy what does not depend on the meaning of the codes: all but the codes' embeddings and the head."""
-    known = {n: v for n, v in start.state_dict().items() if not n.startswith(("codes.", "settled.", "head."))}
-    module.load_state_dict(known, strict=False)
+def load_physics(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Of a context controller of other codes what does not depend on their meaning, and its settings.
+
+    That is all but the codes' embeddings and the head. FileError if there is none that can be used.
+    """
+    path = directory / CONTEXT_NAME
+    tensors, about = load_tensors(path)
+    if about.get("kind") != "context" or not isinstance(about.get("model"), dict):
+        raise FileError(f"{path}.json does not describe a context controller")
+    of_codes = ("codes.", "settled.", "head.")
+    return {name: tensor.float() for name, tensor in tensors.items() if not name.startswith(of_codes)}, about
 
 
 def train_context(
@@ -293,11 +302,13 @@ def train_context(
         "dataset": dataset_meta(dataset, frames),
         "codes_sha256": vqvae.codes_sha256(),
     }
-    before: ContextController | None = None
+    physics = None
     if start is not None:
-        loaded, about = load_module(start, CONTEXT_NAME)
-        assert isinstance(loaded, ContextController)
-        before = loaded
+        physics, about = load_physics(start)
+        model = about["model"]
         meta["start"] = {name: about.get(name) for name in ("training", "step", "elapsed_seconds", "start")}
-    task = ContextTask(vqvae, dataset, codes, meta, device, settings.seed, settings.batch, model, before)
+    try:
+        task = ContextTask(vqvae, dataset, codes, meta, device, settings.seed, settings.batch, model, physics)
+    except (TypeError, RuntimeError) as error:
+        raise FileError(f"{start}/{CONTEXT_NAME} is of another architecture: {error}") from None
     return train(task, CONTEXT_NAME, settings, options, device, show)
