@@ -35,7 +35,7 @@ from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
 from model.world_model import CONTEXT_NAME
-from train.loop import LoopSettings, RunOptions, train
+from train.loop import LoopSettings, RunOptions, mixed_precision, train
 from train.sampling import Priority, TransitionSampler, spread
 from train.vqvae import dataset_meta, load_both
 
@@ -297,7 +297,8 @@ def train_context(
     """
     vqvae, _, dataset = load_both(weights, frames)
     vqvae = vqvae.to(device)
-    codes = encode_dataset(vqvae, dataset, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
+        codes = encode_dataset(vqvae, dataset, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
     meta: dict[str, Any] = {
         "dataset": dataset_meta(dataset, frames),
         "codes_sha256": vqvae.codes_sha256(),
