@@ -19,6 +19,7 @@ from model.files import SCHEMA, FileError, check_schema, read_bytes, read_descri
 TENSORS_SHA256 = "tensors_sha256"
 _LIMIT = 1 << 28
 _HEADER_LIMIT = 1 << 20
+_MOST_DIMENSIONS = 8
 _TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -62,8 +63,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, ValueError, RuntimeError) as error:
         raise FileError(f"weights {file} are damaged or not safetensors: {error}") from None
     for name, tensor in tensors.items():
-        if tensor.dtype not in _TYPES:
-            raise FileError(f"weights {file}: {name} is {tensor.dtype}, which no weights of this program are")
+        if tensor.dtype not in _TYPES or tensor.dim() > _MOST_DIMENSIONS:
+            about = f"{tensor.dim()} dimensions of {tensor.dtype}"
+            raise FileError(f"weights {file}: {name} has {about}, which no weights of this program have")
         if not torch.isfinite(tensor).all():
             raise FileError(f"weights {file}: {name} holds NaN or infinity")
     if meta.get(TENSORS_SHA256, digest) != digest:

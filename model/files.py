@@ -38,14 +38,19 @@ def one_line(text: str) -> str:
     return line
 
 
+def _beside(path: Path) -> Path:
+    """A name beside `path` to fill a file under. What a kill left under such a name is removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError):
+            left.unlink()
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
 @contextmanager
 def _filled(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     """A file beside `path` that `write` has filled, flushed to the disk; to be renamed, or else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a kill
-        with suppress(OSError):
-            left.unlink()
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     try:
         with open(beside, "wb") as file:
             write(file)
@@ -113,8 +118,7 @@ def _describes(path: Path, key: str, digest: str) -> bool:
 
 def keep_as(path: Path, kept: Path) -> None:
     """Let `kept` be what `path` is now, which stays in its place; `path` must only ever be replaced as a whole."""
-    beside = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
-    beside.unlink(missing_ok=True)
+    beside = _beside(kept)
     try:
         try:
             os.link(path, beside)

@@ -123,7 +123,7 @@ def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
 
 
 def _number(meta: dict[str, Any], name: str, path: Path) -> float:
-    value = meta.get(name)
+    value: Any = meta.get(name)
     if type(value) not in (int, float) or not abs(value) < 2**53:
         raise FileError(f"checkpoint {path}: its {name} is no number of a run")
     return float(value)
@@ -254,7 +254,7 @@ class Loop:
                 speed = (self.step - seen) * self.settings.batch / max(time.monotonic() - seen_at, 1e-9)
                 seen, seen_at = self.step, time.monotonic()
                 line = {"step": self.step, "loss": loss.item(), "norm": norm.item(), **log}
-                pace = {"samples_per_second": round(speed, 1), "data_share": round(self.watch.data_share, 3)}
+                pace = {"samples_per_second": round(speed, 1), "data_seconds": round(self.watch.data_seconds, 3)}
                 self.tracker.log({**line, **pace, "seconds": round(self.elapsed, 1)})
                 show(self._progress(), f"step {self.step}  loss {line['loss']:.4f}  {speed:.0f} samples/s")
                 self._warn(self.watch.window(), show)

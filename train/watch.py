@@ -28,7 +28,8 @@ class Alarm(NamedTuple):
 class Watch:
     """Hears every step and every validation of a run with batches of `batch` samples; gives the warnings that are new.
 
-    A warning is given once, and again only after all was well in between.
+    A warning is given once, and again only after all was well in between. `data_seconds` is the time that went into
+    making data since the last `window`.
     """
 
     def __init__(self, batch: int) -> None:
@@ -38,27 +39,22 @@ class Watch:
         self._clear()
 
     def _clear(self) -> None:
-        self._steps, self._data, self._whole = 0, 0.0, 0.0
+        self._steps, self.data_seconds, self._whole = 0, 0.0, 0.0
         self._perplexities: list[float] = []
 
     def step(self, log: dict[str, float], data: float, whole: float) -> None:
         """A step took `whole` seconds, `data` of them to make its batch. `log` are its figures; `perplexity`, if it is
         among them, is that of the batch's codes, 0 while nothing is quantised yet."""
         self._steps += 1
-        self._data, self._whole = self._data + data, self._whole + whole
+        self.data_seconds, self._whole = self.data_seconds + data, self._whole + whole
         if "perplexity" in log:
             self._quantised = log["perplexity"] > 0
             if self._quantised:
                 self._perplexities.append(log["perplexity"])
 
-    @property
-    def data_share(self) -> float:
-        """The share of the time since the last `window` that went into making data."""
-        return self._data / self._whole if self._whole > 0 else 0.0
-
     def window(self) -> list[Alarm]:
         """What is new since the last call; begins a new stretch of steps."""
-        share, steps = self.data_share, self._steps
+        share, steps = self.data_seconds / max(self._whole, 1e-9), self._steps
         found = self._judge(
             "loader",
             share > MOST_DATA,
