@@ -149,8 +149,8 @@ def jobs(home: Path) -> list[Job]:
         for path in (home / "older.json", stats_path(home / "older.json")):
             (out / path.name.replace("older", "pairs")).write_bytes(path.read_bytes())
 
-    def collect(workers: int) -> Callable[[Path], object]:
-        return lambda out: collect_frames(FRAMES, out, workers)
+    def collect(out: Path) -> None:
+        collect_frames(FRAMES, out, workers=1)
 
     def collect_command(out: Path) -> list[str]:
         made = ("--transitions", "4000", "--seed", "3", "--workers", "2", "--out", str(out))
@@ -164,12 +164,11 @@ def jobs(home: Path) -> list[Job]:
     best, stem = "action_to_latent_best", "action_to_latent"
     actions = seen_checkpoints(best, stem), trained(best, stem)
     return [
-        Job("collect frames", collect(1), seen_episodes, contents),
+        Job("collect frames", collect, seen_episodes, contents),
         Job("train vqvae", vqvae, seen_checkpoints("vqvae", "vqvae"), trained("vqvae", "vqvae")),
         Job("collect pairs", pairs, seen_pairs, contents, older_pairs),
         Job("train context", context, seen_checkpoints("context", "context"), trained("context", "context")),
         Job("train action", action, *actions),
-        Job("collect frames, 2 workers", collect(2), seen_episodes, contents),
-        Job("main.py collect frames", collect(2), seen_episodes, contents, command=collect_command),
+        Job("main.py collect frames", collect, seen_episodes, contents, command=collect_command),
         Job("main.py train action", action, *actions, command=action_command),
     ]
