@@ -86,12 +86,12 @@ def damaged_json(data: bytes, rng: Random) -> bytes:
     """One to three values or entries of a JSON document changed. What is no JSON gets its bytes changed."""
     try:
         tree = [json.loads(data, object_pairs_hook=lambda pairs: Pairs(map(list, pairs)))]
-    except (ValueError, RecursionError):
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            places = _places(tree)
+            _damage_place(*rng.choice(places), rng)
+        text = dump(tree[0]) if len(tree) == 1 else dump(tree)
+    except (ValueError, RecursionError, OverflowError):
         return damaged_bytes(data, rng)
-    for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        places = _places(tree)
-        _damage_place(*rng.choice(places), rng)
-    text = dump(tree[0]) if len(tree) == 1 else dump(tree)
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -157,6 +157,8 @@ def damaged_npz(data: bytes, rng: Random) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as source:
             members = [[name, source.read(name)] for name in source.namelist()]
     except Exception:
+        members = []
+    if not members:
         return damaged_bytes(data, rng)
     packing = zipfile.ZIP_DEFLATED
     way = rng.randrange(8)
