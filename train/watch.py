@@ -16,6 +16,8 @@ over thousands; the collapsed one of a first trial had 4."""
 SAMPLES_A_CODE = 5
 """A batch smaller than this many samples for each of `LEAST_PERPLEXITY` codes cannot be expected to show them all."""
 MOST_DATA = 0.5
+LEAST_SECONDS = 0.001
+"""Data that takes less time than this, a step, is nothing to wait for."""
 
 
 class Alarm(NamedTuple):
@@ -57,7 +59,7 @@ class Watch:
         share, steps = self.data_seconds / max(self._whole, 1e-9), self._steps
         found = self._judge(
             "loader",
-            share > MOST_DATA,
+            share > MOST_DATA and self.data_seconds > LEAST_SECONDS * steps,
             f"training waits for data: {share:.0%} of the time of the last {steps} steps went into making batches; "
             "do other programs take the processor?",
         )

@@ -124,8 +124,9 @@ def prepare(home: Path) -> None:
     vqvae.quantizer.codebook[1:].normal_()
     about = {"kind": "vqvae", "frameskip": 2, "model": vqvae.settings}
     save_tensors(home / "weights" / "vqvae", vqvae.state_dict(), about)
-    for name, seed in (("pairs", 1), ("older", 2)):
-        collect_pairs(load_encoder(home / "weights", "cpu"), PairSource(None, 2, seed), home / f"{name}.json", 2400)
+    encoder = load_encoder(home / "weights", "cpu")
+    for name, seed, count in (("pairs", 1, 1600), ("older", 2, 200)):
+        collect_pairs(encoder, PairSource(None, 2, seed), home / f"{name}.json", count)
 
 
 def jobs(home: Path) -> list[Job]:

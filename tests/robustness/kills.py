@@ -232,10 +232,11 @@ def main(arguments: list[str] | None = None) -> int:
                 references[job.name] = Reference(job, home / job.name)
             left = given.kills - sum(counts[job.name] for job in chosen)
             rng = Random(f"{given.seed}/{runs}")
-            wrong += run_killed(
-                job, references[job.name], home / job.name / str(runs), rng, min(KILLS_A_RUN, left), counts
-            )
-            print(f"{sum(counts[job.name] for job in chosen)} kills, {len(wrong)} wrong", file=sys.stderr, flush=True)
+            out = home / job.name / str(runs)
+            found = run_killed(job, references[job.name], out, rng, min(KILLS_A_RUN, left), counts)
+            wrong += found
+            so_far = f"{sum(counts[job.name] for job in chosen)} kills, {len(wrong)} wrong"
+            print("\n".join([so_far, *found]), file=sys.stderr, flush=True)
     names = [job.name for job in chosen]
     print(f"{sum(counts[name] for name in names)} kills, seed {given.seed}, {time.monotonic() - began:.0f} s:")
     print("  " + ", ".join(f"{counts[name]} of {name}" for name in names))
