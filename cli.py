@@ -12,9 +12,13 @@ from typing import NoReturn
 
 import typer
 
+from model.files import one_line
+
 INTERRUPTED = 130
 Show = Callable[[float, str], None]
 """Told the share that is done, 0..1, and a line that says where things stand."""
+KEPT = ("warning: ", "note: ")
+"""A line that begins like this is shown at once and stays on the screen."""
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
@@ -22,7 +26,7 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def _fail(message: str, status: int = 1) -> typer.Exit:
-    print(" ".join(f"error: {message}".split()), file=sys.stderr)
+    print(one_line(f"error: {message}"), file=sys.stderr)
     return typer.Exit(status)
 
 
@@ -70,6 +74,9 @@ class _Lines:
 
     def __call__(self, share: float, text: str = "") -> None:
         now = time.monotonic()
+        if text.startswith(KEPT):
+            print(f"{self._title}: {text}", flush=True)
+            return
         if share < 1 and now - self._shown < self.EVERY:
             return
         left = (now - self._start) * (1 - share) / max(share, 1e-9)
@@ -97,4 +104,11 @@ def progress(title: str) -> Iterator[Show]:
     )
     with Progress(*columns) as bar:
         task = bar.add_task("", total=1.0)
-        yield lambda share, text: bar.update(task, completed=min(1.0, share), description=text)
+
+        def show(share: float, text: str) -> None:
+            if text.startswith(KEPT):
+                bar.console.print(text, markup=False, highlight=False)
+            else:
+                bar.update(task, completed=min(1.0, share), description=text)
+
+        yield show

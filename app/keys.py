@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from model.breakout import Action
-from model.files import FileError
+from model.files import SCHEMA, FileError, check_schema, read_bytes
 
 DEFAULT_KEYS = Path(__file__).resolve().parent.parent / "assets" / "keys.toml"
 PLAY = {"left": Action.LEFT, "right": Action.RIGHT, "fire": Action.FIRE}
 SHIFT = "shift+"
 _LIMIT = 1 << 16
+_MOST_DOTS = 100
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,18 @@ class KeyMap:
 def load_keys(path: Path | None = None) -> KeyMap:
     """The shipped key map, with the lines of `path` in place of its own.
 
-    FileError if the file is missing, not TOML, or names an unknown command.
+    FileError if the file is missing, not TOML, of a newer schema version, or names an unknown command.
     """
     table = _read(DEFAULT_KEYS)
     if path is not None:
-        given = _read(path)
-        for section, lines in given.items():
+        for section, lines in _read(path).items():
             known = table.get(section)
             if known is None or not isinstance(lines, dict):
                 raise FileError(f"key map {path}: sections are [play] and [command], got [{section}]")
             for name, keys in lines.items():
                 if name not in known:
                     raise FileError(f"key map {path}: no command {name!r}; there are: {', '.join(known)}")
-                if not isinstance(keys, list) or not all(isinstance(key, str) and key for key in keys):
+                if not isinstance(keys, list) or not all(type(key) is str and key for key in keys):
                     raise FileError(f"key map {path}: {name} must be a list of key names")
                 known[name] = keys
     play = {
@@ -59,14 +59,15 @@ def load_keys(path: Path | None = None) -> KeyMap:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    data = read_bytes(path, "key map", _LIMIT)
+    if max(line.count(b".") for line in data.split(b"\n")) > _MOST_DOTS:  # tomllib's memory grows with their square
+        raise FileError(f"key map {path} has a line with more than {_MOST_DOTS} dots")
     try:
-        if path.stat().st_size > _LIMIT:
-            raise FileError(f"key map {path} is larger than {_LIMIT} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileError(f"key map {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        table = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
         raise FileError(f"key map {path} cannot be read: {error}") from None
+    check_schema(table.pop("schema", SCHEMA), "key map", path, "a copy of assets/keys.toml")
+    return table
 
 
 class Held:

@@ -53,7 +53,7 @@ def load_session(path: Path) -> SavedSession:
     found = read_json(path, "session", limit=_LIMIT)
     if not isinstance(found, dict) or found.get("kind") != KIND:
         raise FileError(f"session {path} is not a session of this program")
-    check_schema(found.get("schema"), "session", path)
+    check_schema(found.get("schema"), "session", path, "python main.py play --save-session")
 
     def take(name: str, kind: type) -> Any:
         value = found.get(name)

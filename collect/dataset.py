@@ -18,6 +18,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from collect.stopwatch import MAKING_DATA
 from model.breakout import (
     ACTIONS,
     CELL_COLUMNS,
@@ -40,13 +42,14 @@ from model.breakout import (
     classes_from_ale,
     from_cells,
 )
-from model.files import FileError, check_schema, checksum, read_json, write_atomic
+from model.files import FileError, check_schema, checksum, read_bytes, read_json, write_atomic
 
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
 MANIFEST = "manifest.json"
 _EPISODE_NAME = re.compile(r"episode-\d{5,9}\.npz")
 _MEMBERS = ("cells", "index", "actions", "rewards", "lives", "over")
-_MEMBER_LIMIT = 1 << 26
+_FILE_LIMIT = 1 << 25
+_UNPACKED_LIMIT = 1 << 25
 
 
 class EpisodeWriter:
@@ -138,23 +141,68 @@ class Episode:
         return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
 
 
+@dataclass(frozen=True)
+class _Header:
+    """What an array in an episode file says of itself; the array begins at `start` of its `name`.npy."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    start: int
+
+
+def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member, warnings.catch_warnings(action="error"):
+        if np.lib.format.read_magic(member) != (1, 0):
+            raise ValueError(f"{info.filename} is of an unknown format")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.kind not in "bu" or fortran or size != info.file_size - member.tell() or min(shape, default=0) < 0:
+            raise ValueError(f"{info.filename} is not of the size or type that it claims")
+        return _Header(shape, dtype, member.tell())
+
+
+def _shapes_fit(headers: dict[str, _Header]) -> bool:
+    """Whether these are the shapes and types of one episode. No step adds more cells than a frame has."""
+    shapes = {name: header.shape for name, header in headers.items()}
+    if len(shapes["actions"]) != 1 or len(shapes["cells"]) != 2:
+        return False
+    steps, different = shapes["actions"][0], shapes["cells"][0]
+    wanted = {
+        "cells": (different, CELL_PIXELS // 2),
+        "index": (steps + 1, CELLS),
+        "actions": (steps,),
+        "rewards": (steps,),
+        "lives": (steps + 1,),
+        "over": (),
+    }
+    types: dict[str, tuple[type, ...]] = {name: (np.uint8,) for name in _MEMBERS}
+    types["index"] = (np.uint16, np.uint32)
+    types["over"] = (np.bool_,)
+    return (
+        shapes == wanted
+        and 0 < different <= CELLS * (steps + 1)
+        and all(header.dtype in types[name] for name, header in headers.items())
+    )
+
+
 def _read_members(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an npz, without pickle. Sizes are checked before any memory is taken."""
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    with zipfile.ZipFile(path) as archive:
+    """The arrays of an npz, without pickle. All sizes are checked before any memory is taken."""
+    with zipfile.ZipFile(io.BytesIO(read_bytes(path, "episode", _FILE_LIMIT))) as archive:
         if sorted(archive.namelist()) != sorted(f"{name}.npy" for name in _MEMBERS):
             raise FileError(f"episode {path} does not hold the arrays of an episode")
-        for info in archive.infolist():
-            if info.file_size > _MEMBER_LIMIT:
-                raise FileError(f"episode {path}: {info.filename} claims {info.file_size} bytes")
-            with archive.open(info) as member:
-                if np.lib.format.read_magic(member) != (1, 0):
-                    raise ValueError(f"{info.filename} is of an unknown format")
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-                size = math.prod(shape) * dtype.itemsize
-                if dtype.kind not in "bu" or fortran or size != info.file_size - member.tell():
-                    raise ValueError(f"{info.filename} is not of the size or type that it claims")
-                arrays[info.filename.removesuffix(".npy")] = np.frombuffer(member.read(), dtype).reshape(shape)
+        if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in archive.infolist()):
+            raise FileError(f"episode {path} is packed in a way that no file of this program is")
+        claimed = sum(info.file_size for info in archive.infolist())
+        if claimed > _UNPACKED_LIMIT:
+            raise FileError(f"episode {path} claims {claimed} bytes, more than {_UNPACKED_LIMIT}")
+        headers = {name: _read_header(archive, name) for name in _MEMBERS}
+        if not _shapes_fit(headers):
+            raise FileError(f"episode {path} has arrays of the wrong shape or type")
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name, header in headers.items():
+            data = archive.read(f"{name}.npy")
+            arrays[name] = np.frombuffer(data, header.dtype, offset=header.start).reshape(header.shape)
     return arrays
 
 
@@ -162,28 +210,11 @@ def load_episode(path: Path) -> Episode:
     """Read one episode file. FileError if it is missing, damaged, or not consistent in itself."""
     try:
         a = _read_members(path)
-    except FileError:
+    except (FileError, MemoryError):
         raise
-    except FileNotFoundError:
-        raise FileError(f"episode {path} does not exist") from None
     except Exception as error:  # zipfile, zlib and numpy each have their own ways to refuse
         raise FileError(f"episode {path} is damaged: {error}") from None
-    steps = a["actions"].shape[0] if a["actions"].ndim == 1 else -1
     packed = a["cells"]
-    shapes_fit = (
-        packed.ndim == 2
-        and packed.shape[1] == CELL_PIXELS // 2
-        and packed.shape[0] > 0
-        and a["index"].shape == (steps + 1, CELLS)
-        and a["rewards"].shape == (steps,)
-        and a["lives"].shape == (steps + 1,)
-        and a["over"].shape == ()
-    )
-    types_fit = a["index"].dtype in (np.uint16, np.uint32) and all(
-        a[name].dtype == np.uint8 for name in ("cells", "actions", "rewards", "lives")
-    )
-    if not shapes_fit or not types_fit or a["over"].dtype != np.bool_:
-        raise FileError(f"episode {path} has arrays of the wrong shape or type")
     cells = np.empty((len(packed), CELL_PIXELS), np.uint8)
     cells[:, ::2], cells[:, 1::2] = packed & 15, packed >> 4
     if a["index"].max() >= len(cells) or a["actions"].max(initial=0) >= ACTIONS or cells.max() >= CLASSES:
@@ -244,13 +275,15 @@ class TransitionDataset:
 
     def history(self, t: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
         """Frame numbers (..., length) up to and with t, oldest first; before an episode's start its first repeats."""
-        start = self.first[np.searchsorted(self.first, t, side="right") - 1]
-        return np.maximum(t[..., None] + np.arange(1 - length, 1), start[..., None])
+        with MAKING_DATA:
+            start = self.first[np.searchsorted(self.first, t, side="right") - 1]
+            return np.maximum(t[..., None] + np.arange(1 - length, 1), start[..., None])
 
     def frame(self, t: int | npt.NDArray[np.integer]) -> Frame:
         """Frames by number: (..., 210, 160) uint8 classes."""
-        cells = self.cells[self.index[t]]
-        return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
+        with MAKING_DATA:
+            cells = self.cells[self.index[t]]
+            return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
 
     def split(self, validation: float = 0.2, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Episode numbers for training and validation, by whole episode. FileError if there are fewer than two."""
@@ -271,7 +304,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     manifest = read_json(path, "manifest", limit=1 << 26)
     if not isinstance(manifest, dict):
         raise FileError(f"manifest {path} is not a JSON object")
-    check_schema(manifest.get("schema"), "manifest", path)
+    check_schema(manifest.get("schema"), "manifest", path, "python main.py collect frames")
     frameskip, entries = manifest.get("frameskip"), manifest.get("episodes")
     if type(frameskip) is not int or not 1 <= frameskip <= EMULATOR_HZ or not isinstance(entries, list):
         raise FileError(f"manifest {path} lacks its frame skip or its episodes")
@@ -281,6 +314,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         name, digest = (entry.get("file"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
         if not isinstance(name, str) or not _EPISODE_NAME.fullmatch(name) or not isinstance(digest, str):
             raise FileError(f"manifest {path} has an episode entry that is not one")
+    if len({entry["file"] for entry in entries}) != len(entries):
+        raise FileError(f"manifest {path} lists an episode twice")
     return manifest
 
 

@@ -149,6 +149,15 @@ def _finished(out: Path) -> dict[str, Any] | None:
     return None if damaged else manifest
 
 
+def check_settings(path: Path, wanted: dict[str, Any]) -> None:
+    """FileError unless the settings of the dataset that is there are the `wanted` ones."""
+    found = read_json(path, "settings of the dataset", limit=1 << 16)
+    schema = found.get("schema") if isinstance(found, dict) else None
+    check_schema(schema, "settings", path, "python main.py collect frames, into another --out")
+    if found != wanted:
+        raise FileError(f"{path.parent} holds a dataset of other settings; choose another --out, or remove it")
+
+
 def collect_frames(
     settings: CollectSettings,
     out: Path,
@@ -162,10 +171,7 @@ def collect_frames(
     """
     wanted = {"schema": SCHEMA, **asdict(settings)}
     if (out / SETTINGS).exists():
-        found = read_json(out / SETTINGS, "settings of the dataset")
-        check_schema(found.get("schema") if isinstance(found, dict) else None, "settings", out / SETTINGS)
-        if found != wanted:
-            raise FileError(f"{out} holds a dataset of other settings; choose another --out, or remove it")
+        check_settings(out / SETTINGS, wanted)
         if (manifest := _finished(out)) is not None:
             progress(settings.transitions)
             return manifest

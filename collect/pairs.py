@@ -20,10 +20,11 @@ import numpy.typing as npt
 from collect.dataset import MANIFEST, Episode, read_episodes, read_manifest
 from collect.frames import CollectSettings, play_episode
 from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, Action, Frame
-from model.files import SCHEMA, FileError, checksum, write_atomic, write_json
+from model.files import SCHEMA, FileError, checksum, write_described
 
 BATCH = 256
 TOP = 8
+PAIRS_SHA256 = "pairs_sha256"
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,6 @@ def load_encoder(weights: Path, device: str = "auto") -> Encoder:
 
     chosen = choose_device(device)
     vqvae, about = load_vqvae(weights)
-    if type(about.get("frameskip")) is not int:
-        raise FileError(f"the settings of the VQ-VAE in {weights} lack the frame skip")
     vqvae = vqvae.to(chosen)
 
     def encode(before: Frame, after: Frame) -> npt.NDArray[np.int64]:
@@ -130,23 +129,22 @@ def collect_pairs(
             raise FileError(f"dataset {source.frames} has no transitions")
         file.write(b"\n]\n")
 
-    write_atomic(out, write)
-    stats = {
-        "schema": SCHEMA,
-        "pairs": sum(lengths),
-        "pairs_sha256": checksum(out),
-        "codes_sha256": encoder.codes_sha256,
-        "frameskip": source.frameskip,
-        **about,
-        "episodes": len(lengths),
-        "episode_lengths": lengths,
-        "actions": {
-            Action(number).name: {"count": int(n), "share": n / actions.sum()} for number, n in enumerate(actions)
-        },
-        "codes": code_statistics(codes),
-    }
-    write_json(stats_path(out), stats)
-    return stats
+    def describe() -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "pairs": sum(lengths),
+            "codes_sha256": encoder.codes_sha256,
+            "frameskip": source.frameskip,
+            **about,
+            "episodes": len(lengths),
+            "episode_lengths": lengths,
+            "actions": {
+                Action(number).name: {"count": int(n), "share": n / actions.sum()} for number, n in enumerate(actions)
+            },
+            "codes": code_statistics(codes),
+        }
+
+    return write_described(out, write, stats_path(out), describe, PAIRS_SHA256)
 
 
 def code_statistics(counts: npt.NDArray[np.int64]) -> dict[str, Any]:

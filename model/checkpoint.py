@@ -1,7 +1,11 @@
-"""Checkpoints: tensors as `NAME.safetensors`, everything else as `NAME.json` beside it. No pickle is ever loaded."""
+"""Checkpoints: tensors as `NAME.safetensors`, everything else as `NAME.json` beside it. No pickle is ever loaded.
+
+The two are written as one: the settings hold the tensors' checksum, and a kill in between leaves what was there.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from model.files import SCHEMA, FileError, check_schema, read_json, write_atomic, write_json
+from model.files import SCHEMA, FileError, check_schema, read_bytes, read_description, settle, write_described
 
+TENSORS_SHA256 = "tensors_sha256"
 _LIMIT = 1 << 28
+_HEADER_LIMIT = 1 << 20
+_MOST_DIMENSIONS = 8
+# Whole numbers: packed weights, and the frames and codes of dreams that a resumed training goes on with.
+_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.uint8, torch.int64)
 _SCALE = ".scale"
 
 
@@ -27,37 +36,47 @@ def meta_path(path: Path) -> Path:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Write `path`.safetensors and then `path`.json, each atomically. `meta` gets the schema version."""
+    """Write `path`.safetensors and `path`.json as one. `meta` gets the schema version and the tensors' checksum."""
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    write_atomic(tensor_path(path), lambda file: file.write(data))
-    write_json(meta_path(path), {"schema": SCHEMA, **meta})
+    about = {"schema": SCHEMA, **meta}
+    write_described(tensor_path(path), lambda file: file.write(data), meta_path(path), lambda: about, TENSORS_SHA256)
+
+
+def settle_tensors(path: Path) -> None:
+    """Finish a `save_tensors` that was killed between its two renames."""
+    settle(tensor_path(path), meta_path(path), TENSORS_SHA256)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote, packed or not. FileError if a file is missing, damaged, foreign, or holds NaN or
     infinity."""
-    meta = read_json(meta_path(path), "settings of the weights", limit=1 << 24)
+    file, beside = tensor_path(path), meta_path(path)
+    data = read_bytes(file, "weights", _LIMIT)
+    digest = hashlib.sha256(data).hexdigest()
+    meta = read_description(beside, "settings of the weights", TENSORS_SHA256, digest, limit=1 << 24)
     if not isinstance(meta, dict):
-        raise FileError(f"{meta_path(path)} is not a JSON object")
-    check_schema(meta.get("schema"), "settings of the weights", meta_path(path))
-    file = tensor_path(path)
+        raise FileError(f"{beside} is not a JSON object")
+    check_schema(meta.get("schema"), "settings of the weights", beside, f"python main.py train {meta.get('kind', '')}")
+    if int.from_bytes(data[:8], "little") > _HEADER_LIMIT:  # each tensor that a header names takes memory
+        raise FileError(f"weights {file} are damaged or not safetensors: the header is too long")
     try:
-        if file.stat().st_size > _LIMIT:
-            raise FileError(f"weights {file} are larger than {_LIMIT >> 20} MB: not a file of this program")
-        tensors = load(file.read_bytes())
-    except FileNotFoundError:
-        raise FileError(f"weights {file} do not exist") from None
-    except (OSError, SafetensorError, ValueError) as error:
-        if isinstance(error, FileError):
-            raise
+        tensors = load(data)
+    except KeyError as error:
+        raise FileError(f"weights {file} hold {error.args[0]!r}, a type that no weights of this program have") from None
+    except (SafetensorError, ValueError, RuntimeError) as error:
         raise FileError(f"weights {file} are damaged or not safetensors: {error}") from None
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if tensor.dtype not in _TYPES or tensor.dim() > _MOST_DIMENSIONS:
+            about = f"{tensor.dim()} dimensions of {tensor.dtype}"
+            raise FileError(f"weights {file}: {name} has {about}, which no weights of this program have")
+        if not torch.isfinite(tensor).all():
             raise FileError(f"weights {file}: {name} holds NaN or infinity")
+    if meta.get(TENSORS_SHA256, digest) != digest:
+        raise FileError(f"weights {file} are damaged, or are not those that {beside.name} describes")
     try:
         return _unpack(tensors), meta
-    except RuntimeError as error:
-        raise FileError(f"weights {file}: a scale does not fit its weights: {error}") from None
+    except (RuntimeError, IndexError):
+        raise FileError(f"weights {file}: a scale does not fit its weights") from None
 
 
 def pack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -83,9 +102,8 @@ def _unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return unpacked
 
 
-def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Put loaded tensors into a module. FileError names the first tensor that is missing, left over or misshapen."""
-    wanted = module.state_dict()
+def check_fit(wanted: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
+    """FileError names the first tensor of `wanted` that is missing or misshapen, or the first that is left over."""
     for name, tensor in wanted.items():
         if name not in tensors:
             raise FileError(f"weights {tensor_path(path)} lack {name}: they are of another model")
@@ -95,4 +113,10 @@ def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     for name in tensors:
         if name not in wanted:
             raise FileError(f"weights {tensor_path(path)} hold {name}, which this model does not have")
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Put loaded tensors into a module. FileError as `check_fit`."""
+    wanted = module.state_dict()
+    check_fit(wanted, tensors, path)
     module.load_state_dict({name: tensors[name].to(wanted[name].dtype) for name in wanted})

@@ -74,6 +74,8 @@ class ContextController(nn.Module):
         }  # fmt: skip
         if context <= past:
             raise ValueError(f"{past} steps lie between {past + 1} frames, not {context}")
+        if dim % heads:
+            raise ValueError(f"{dim} numbers cannot be shared out among {heads} heads")
         self.context, self.past = context, past
         channels = 2 + context
         self.stem = nn.Conv2d(ROWS_A_PATCH * COLUMNS_A_PATCH * channels, width, 1)

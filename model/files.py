@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import math
 import os
-from collections.abc import Callable
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 SCHEMA = 1
 """The schema version in every file that this program writes; a newer one is refused by name."""
+_LONGEST_LINE = 1000
 
 
 class FileError(ValueError):
-    """A file that cannot be used: missing, truncated, foreign or of another version. The text says which and why."""
+    """A file that cannot be used: missing, truncated, foreign or of another version. The text says which and why, in
+    one printable line whatever stood in the file."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
-def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file beside `path`, flush it to the disk, then rename it to `path`."""
+def one_line(text: str) -> str:
+    """`text` as one line that is safe to print: no line ends, no control characters, cut in the middle if very long."""
+    if len(text) > _LONGEST_LINE:
+        half = _LONGEST_LINE // 2
+        text = f"{text[:half]} ... {text[-half:]}"
+    line = " ".join(text.split())
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return line
+
+
+def _beside(path: Path) -> Path:
+    """A name beside `path` to fill a file under. What a kill left under such a name is removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError):
+            left.unlink()
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+@contextmanager
+def _filled(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
+    """A file beside `path` that `write` has filled, flushed to the disk; to be renamed, or else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = _beside(path)
     try:
         with open(beside, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        yield beside
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a file beside `path`, flush it to the disk, then rename it to `path`."""
+    with _filled(path, write) as beside:
+        os.replace(beside, path)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -37,28 +73,118 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, lambda file: file.write(text.encode()))
 
 
-def read_json(path: Path, what: str, limit: int = 1 << 30) -> Any:
-    """Parse JSON; FileError names `what` and `path` if it is missing, larger than `limit` bytes or damaged."""
+def waiting_path(description: Path) -> Path:
+    """Where the next description waits until the file it describes is in its place."""
+    return description.with_name(f".{description.name}.next")
+
+
+def write_described(
+    path: Path, write: Callable[[BinaryIO], object], description: Path, describe: Callable[[], dict[str, Any]], key: str
+) -> dict[str, Any]:
+    """Write a file and the JSON object that describes it as one: a kill leaves the old two or the new two.
+
+    `describe` is asked when `write` is done; `key` gets the SHA-256 of the file. The description waits beside, the
+    renaming of `path` decides, and `read_description` knows both. Returns the description.
+    """
+    settle(path, description, key)
+    with _filled(path, write) as beside:
+        value = {**describe(), key: checksum(beside)}
+        write_json(waiting_path(description), value)
+        os.replace(beside, path)
+    os.replace(waiting_path(description), description)
+    return value
+
+
+def settle(path: Path, description: Path, key: str) -> None:
+    """Finish what a kill between the two renames of `write_described` left undone."""
+    waiting = waiting_path(description)
+    if waiting.exists() and path.exists() and _describes(waiting, key, checksum(path)):
+        os.replace(waiting, description)
+
+
+def read_description(description: Path, what: str, key: str, digest: str, limit: int) -> Any:
+    """The JSON that describes the file whose SHA-256 is `digest`; as `read_json` if none says that it does."""
+    waiting = waiting_path(description)
+    chosen = waiting if waiting.exists() and _describes(waiting, key, digest) else description
+    return read_json(chosen, what, limit)
+
+
+def _describes(path: Path, key: str, digest: str) -> bool:
+    with suppress(FileError):
+        found = read_json(path, "description", limit=1 << 26)
+        return isinstance(found, dict) and found.get(key) == digest
+    return False
+
+
+def keep_as(path: Path, kept: Path) -> None:
+    """Let `kept` be what `path` is now, which stays in its place; `path` must only ever be replaced as a whole."""
+    beside = _beside(kept)
     try:
-        if path.stat().st_size > limit:
+        try:
+            os.link(path, beside)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(path, beside)
+        os.replace(beside, kept)
+    finally:
+        beside.unlink(missing_ok=True)  # to rename between two names of one file does nothing at all
+
+
+def read_bytes(path: Path, what: str, limit: int) -> bytes:
+    """All of a file; FileError names `what` and `path` if it is missing, no plain file or larger than `limit` bytes."""
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe may never end
+            raise FileError(f"{what} {path} cannot be read: it is not a plain file")
+        if about.st_size > limit:
             raise FileError(f"{what} {path} is larger than {limit} bytes")
-        return json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
         raise FileError(f"{what} {path} does not exist") from None
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, FileError):
-            raise
+    except OSError as error:
         raise FileError(f"{what} {path} cannot be read: {error}") from None
 
 
-def check_schema(found: Any, what: str, path: Path) -> None:
-    """FileError unless `found` is the schema version of this program."""
+def read_json(path: Path, what: str, limit: int = 1 << 30) -> Any:
+    """Parse JSON; FileError names `what` and `path` if it is missing, larger than `limit` bytes or damaged.
+
+    Stricter than `json.loads`: a key given twice, NaN, and numbers beyond a float's range are refused.
+    """
+    data = read_bytes(path, what, limit)
+    try:
+        return json.loads(data, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError:
+        raise FileError(f"{what} {path} cannot be read: it is nested too deeply") from None
+    except ValueError as error:
+        raise FileError(f"{what} {path} cannot be read: {error}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is beyond every float")
+    return value
+
+
+def check_schema(found: Any, what: str, path: Path, remake: str) -> None:
+    """FileError unless `found` is the schema version of this program. `remake` is the command that makes such files."""
     if not isinstance(found, int) or isinstance(found, bool):
         raise FileError(f"{what} {path} has no schema version: not a file of this program")
     if found > SCHEMA:
         raise FileError(f"{what} {path} has schema version {found}, newer than {SCHEMA}: update this program")
     if found < SCHEMA:
-        raise FileError(f"{what} {path} has schema version {found}, older than {SCHEMA}: make it anew")
+        raise FileError(f"{what} {path} has schema version {found}, older than {SCHEMA}: make it anew with: {remake}")
 
 
 def checksum(path: Path) -> str:

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, CELLS, CODES, Frame, classes_from_rgb, rgb_from_classes
-from model.checkpoint import fill, load_tensors, meta_path, tensor_path
+from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, Frame, classes_from_rgb, rgb_from_classes
+from model.checkpoint import check_fit, fill, load_tensors, meta_path, tensor_path
 from model.checks import checked_action, checked_classes, checked_rgb
 from model.context_controller import ContextController
 from model.device import choose_device
@@ -44,6 +44,8 @@ _MODELS: dict[str, type[nn.Module]] = {
     ACTION_NAME: ActionToLatentMLP,
 }
 _KINDS = {VQVAE_NAME: "vqvae", CONTEXT_NAME: "context", ACTION_NAME: "action"}
+_LARGEST = {"context": 64, "past": 64, "depth": 64, "heads": 64}
+_WIDEST = 4096
 
 Codes = npt.NDArray[np.int64]
 
@@ -67,21 +69,33 @@ def load_module(directory: Path, name: str) -> tuple[nn.Module, dict[str, Any]]:
     tensors, meta = load_tensors(path)
     if meta.get("kind") != _KINDS[name] or not isinstance(meta.get("model"), dict):
         raise FileError(f"{meta_path(path)} does not describe a {_KINDS[name]} of this program")
-    sizes = meta["model"].values()
-    if not all(isinstance(v, (int, float)) and 0 <= v <= 4096 for v in sizes):
+    if not all(_fits(size, value) for size, value in meta["model"].items()):
         raise FileError(f"{meta_path(path)} gives sizes that no model of this program has")
     try:
-        module = _MODELS[name](**meta["model"])
-    except (TypeError, ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
+        with torch.device("meta"):  # shapes alone: a model that the tensors do not fill takes no memory
+            check_fit(_MODELS[name](**meta["model"]).state_dict(), tensors, path)
+    except FileError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:
         raise FileError(f"{meta_path(path)} describes another model: {error}") from None
+    module = _MODELS[name](**meta["model"])
     fill(module, tensors, path)
     return module.eval(), meta
 
 
+def _fits(size: str, value: Any) -> bool:
+    """Whether a model of this program may have this setting."""
+    if size == "dropout":
+        return type(value) in (int, float) and 0 <= value < 1
+    return type(value) is int and (size != "past") <= value <= _LARGEST.get(size, _WIDEST)
+
+
 def load_vqvae(directory: Path) -> tuple[VQVAE, dict[str, Any]]:
-    """The VQ-VAE of a weights directory, with its settings."""
+    """The VQ-VAE of a weights directory, with its settings, of which `frameskip` is sure to be there."""
     module, meta = load_module(directory, VQVAE_NAME)
     assert isinstance(module, VQVAE)
+    if type(meta.get("frameskip")) is not int or not 1 <= meta["frameskip"] <= EMULATOR_HZ:
+        raise FileError(f"{meta_path(directory / VQVAE_NAME)} lacks its frame skip")
     return module, meta
 
 
@@ -133,21 +147,20 @@ class WorldModel:
             if not meta_path(directory / file).exists() and not tensor_path(directory / file).exists():
                 continue
             controllers[name], metas[name] = load_module(directory, file)
-            if metas[name].get("frameskip") != meta.get("frameskip"):
+            if metas[name].get("frameskip") != meta["frameskip"]:
                 raise FileError(f"{directory}: the {name} controller is of another frame skip than the VQ-VAE")
             if metas[name].get("codes_sha256") != vqvae.codes_sha256():
                 raise FileError(f"{directory}: the {name} controller was trained for the codes of another VQ-VAE")
             files.append(directory / file)
-        frameskip = meta.get("frameskip")
-        if not isinstance(frameskip, int) or not 1 <= frameskip <= 60:
-            raise FileError(f"{meta_path(directory / VQVAE_NAME)} lacks its frame skip")
         digest = hashlib.sha256("".join(checksum(tensor_path(file)) for file in files).encode()).hexdigest()
         majority = next((m["majority"] for m in metas.values() if "majority" in m), None)
         if majority is not None:
+            if not isinstance(majority, list) or not all(type(code) is int and 0 <= code < CODES for code in majority):
+                raise FileError(f"{directory}: the majority codes are not codes")
             majority = np.array(majority, np.int64)
-            if majority.shape != (CELLS,) or majority.min() < 0 or majority.max() >= CODES:
+            if majority.shape != (CELLS,):
                 raise FileError(f"{directory}: the majority codes are not {CELLS} codes")
-        return cls(vqvae, controllers, frameskip, controller, majority, chosen, digest, seed, metas)
+        return cls(vqvae, controllers, meta["frameskip"], controller, majority, chosen, digest, seed, metas)
 
     @classmethod
     def untrained(cls, frameskip: int = 2, seed: int = 0, controller: str = "context") -> WorldModel:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from collect.stopwatch import MAKING_DATA
 from model.breakout import ACTIONS, CELLS, CODES, Action
 from model.latent_action_model import ActionToLatentMLP
 from model.quantizer import UNCHANGED
@@ -102,7 +103,8 @@ class ActionTask:
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Mean cross-entropy of the codes."""
-        one_hot, codes = (tensor.to(self._device) for tensor in self._next(step))
+        with MAKING_DATA:
+            one_hot, codes = (tensor.to(self._device) for tensor in self._next(step))
         logits = self._module(self._inputs.repeat(MASKS, 1)).float()
         scores = F.log_softmax(logits, -1)
         mask = torch.arange(len(codes), device=self._device) % MASKS

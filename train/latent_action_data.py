@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from collect.pairs import stats_path
-from model.breakout import ACTIONS, CELLS, CODES
-from model.files import FileError, check_schema, checksum, read_json
+from collect.pairs import PAIRS_SHA256, stats_path
+from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ
+from model.files import FileError, check_schema, checksum, read_description, read_json, waiting_path
 
 _LIMIT = 1 << 29
 _BLOCK = 1000
@@ -65,18 +65,23 @@ def load_pairs(path: Path) -> Pairs:
 
 def _load_stats(path: Path, pairs: int) -> dict[str, Any] | None:
     beside = stats_path(path)
-    if not beside.exists():
+    if not beside.exists() and not waiting_path(beside).exists():
         return None
-    stats = read_json(beside, "statistics", limit=1 << 26)
+    digest = checksum(path)
+    stats = read_description(beside, "statistics", PAIRS_SHA256, digest, limit=1 << 26)
     if not isinstance(stats, dict):
         raise FileError(f"statistics {beside} are not a JSON object")
-    check_schema(stats.get("schema"), "statistics", beside)
-    if stats.get("pairs_sha256") != checksum(path):
+    check_schema(stats.get("schema"), "statistics", beside, "python main.py collect pairs")
+    if stats.get(PAIRS_SHA256) != digest:
         raise FileError(f"statistics {beside} are of another pairs file than {path}: run collect pairs again")
     lengths, frameskip = stats.get("episode_lengths"), stats.get("frameskip")
     if not isinstance(lengths, list) or not all(type(n) is int and n > 0 for n in lengths) or sum(lengths) != pairs:
         raise FileError(f"statistics {beside}: the episodes' lengths do not add up to {pairs} pairs")
-    if type(frameskip) is not int or not isinstance(stats.get("codes_sha256"), str):
+    if (
+        type(frameskip) is not int
+        or not 1 <= frameskip <= EMULATOR_HZ
+        or not isinstance(stats.get("codes_sha256"), str)
+    ):
         raise FileError(f"statistics {beside} lack the frame skip or the checksum of the VQ-VAE")
     return stats
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,9 +24,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import fill, load_tensors, meta_path, save_tensors, tensor_path
-from model.files import FileError
+from collect.stopwatch import MAKING_DATA
+from model.checkpoint import fill, load_tensors, meta_path, save_tensors, settle_tensors, tensor_path
+from model.files import FileError, keep_as
 from train.trackers import Tracker
+from train.watch import Alarm, Watch
 
 
 class TrainingError(RuntimeError):
@@ -104,18 +105,28 @@ def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], path: Path) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        _, place, name = key.split(".")
-        state.setdefault(int(place), {})[name] = value
     parameters = optimiser.param_groups[0]["params"]
+    shapes = {}
     for number, parameter in enumerate(parameters):
-        if number not in state or state[number]["exp_avg"].shape != parameter.shape:
-            raise FileError(f"checkpoint {path} does not hold the optimiser of this model")
+        of_parameter = {"step": torch.Size(()), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        shapes.update({f"optimiser.{number}.{name}": shape for name, shape in of_parameter.items()})
+    if shapes != {name: tensor.shape for name, tensor in tensors.items()}:
+        raise FileError(f"checkpoint {path} does not hold the optimiser of this model")
+    state: dict[int, dict[str, Tensor]] = {}
+    for number, parameter in enumerate(parameters):
+        found = {name: tensors[f"optimiser.{number}.{name}"] for name in ("step", "exp_avg", "exp_avg_sq")}
         for name in ("exp_avg", "exp_avg_sq"):
             # In the parameter's own memory layout: the fused optimiser reads both as plain rows of numbers.
-            state[number][name] = torch.empty_like(parameter).detach().copy_(state[number][name])
+            found[name] = torch.empty_like(parameter).detach().copy_(found[name])
+        state[number] = found
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+def _number(meta: dict[str, Any], name: str, path: Path) -> float:
+    value: Any = meta.get(name)
+    if type(value) not in (int, float) or not abs(value) < 2**53:
+        raise FileError(f"checkpoint {path}: its {name} is no number of a run")
+    return float(value)
 
 
 class Loop:
@@ -132,6 +143,7 @@ class Loop:
         self.optimiser = torch.optim.AdamW(trained, lr=settings.rate, weight_decay=settings.decay, fused=True)
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self.mixed = mixed_precision(device)
+        self.watch = Watch(settings.batch)
 
     def _meta(self, **more: Any) -> dict[str, Any]:
         best = self.best if math.isfinite(self.best) else None
@@ -140,12 +152,20 @@ class Loop:
 
     def _save_last(self) -> None:
         last, before = self._last_path, self._before_path
+        settle_tensors(last)
         if tensor_path(last).exists() and meta_path(last).exists():
-            os.replace(tensor_path(last), tensor_path(before))
-            os.replace(meta_path(last), meta_path(before))
+            for file in (tensor_path, meta_path):  # `last` stays sound until it is replaced as a whole
+                keep_as(file(last), file(before))
         tensors = {f"model.{name}": tensor for name, tensor in self.task.module.state_dict().items()}
         extra = {f"extra.{name}": tensor for name, tensor in self.task.extra.items()}
         save_tensors(last, {**tensors, **_optimiser_tensors(self.optimiser), **extra}, self._meta())
+
+    def _stopped(self, why: str) -> TrainingError:
+        self.tracker.log({"step": self.step, "warning": "loss", "text": why})
+        return TrainingError(
+            f"{why} at step {self.step}; the last good weights are in {self.out}; "
+            "go on from them with --resume and a lower --rate"
+        )
 
     def has_checkpoint(self) -> bool:
         """Whether `out` holds anything of a run of this name."""
@@ -168,8 +188,8 @@ class Loop:
                 errors.append(str(error))
                 continue
             if errors:
-                say(f"the newest checkpoint is damaged ({errors[0]}); going on from the one before")
-            say(f"resuming at step {self.step}")
+                say(f"warning: the newest checkpoint is damaged ({errors[0]}); going on from the one before")
+            say(f"note: resuming at step {self.step}")
             return True
         if errors:
             raise FileError(errors[0])
@@ -191,8 +211,8 @@ class Loop:
             if found is None or found.shape != tensor.shape:
                 raise FileError(f"checkpoint {path} lacks {name}: it is of another run")
             tensor.copy_(found)
-        self.step, self.elapsed = int(meta["step"]), float(meta["elapsed_seconds"])
-        self.best = -math.inf if meta["best_score"] is None else float(meta["best_score"])
+        self.step, self.elapsed = int(_number(meta, "step", path)), _number(meta, "elapsed_seconds", path)
+        self.best = -math.inf if meta.get("best_score") is None else _number(meta, "best_score", path)
 
     def _progress(self) -> float:
         if self.settings.minutes is not None:
@@ -203,6 +223,7 @@ class Loop:
         """Train to the end; `show` hears the progress 0..1 and a line. Returns the last validation's figures.
 
         TrainingError if the loss stops being a number; the checkpoints on disk are then the last good ones.
+        A line that begins with "warning: " or "note: " is worth keeping on the screen.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         generator = torch.Generator()
@@ -210,6 +231,7 @@ class Loop:
         start = time.monotonic() - self.elapsed
         seen, seen_at = self.step, time.monotonic()
         while (progress := self._progress()) < 1:
+            began, data = time.perf_counter(), MAKING_DATA.seconds
             generator.manual_seed(hash((self.settings.seed, self.step)) & 0x7FFFFFFF)
             torch.manual_seed(hash((self.settings.seed, self.step, 1)) & 0x7FFFFFFF)
             for group in self.optimiser.param_groups:
@@ -217,24 +239,25 @@ class Loop:
             self.task.module.train()
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
                 loss, log = self.task.loss(self.step, self.settings.batch, generator)
+            data = MAKING_DATA.seconds - data
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), self.settings.clip)
             if not (torch.isfinite(loss) and torch.isfinite(norm)):
-                raise TrainingError(
-                    f"the loss is not a number at step {self.step}; the last good weights are in {self.out}; "
-                    "go on from them with --resume and a lower --rate"
-                )
+                raise self._stopped("the loss is not a number")
             self.optimiser.step()
             self.task.after_step(self.step, generator)
             self.step += 1
             self.elapsed = time.monotonic() - start
+            self.watch.step(log, data, time.perf_counter() - began)
             if self.step % self.settings.log_every == 0:
                 speed = (self.step - seen) * self.settings.batch / max(time.monotonic() - seen_at, 1e-9)
                 seen, seen_at = self.step, time.monotonic()
                 line = {"step": self.step, "loss": loss.item(), "norm": norm.item(), **log}
-                self.tracker.log({**line, "samples_per_second": round(speed, 1), "seconds": round(self.elapsed, 1)})
+                pace = {"samples_per_second": round(speed, 1), "data_seconds": round(self.watch.data_seconds, 3)}
+                self.tracker.log({**line, **pace, "seconds": round(self.elapsed, 1)})
                 show(self._progress(), f"step {self.step}  loss {line['loss']:.4f}  {speed:.0f} samples/s")
+                self._warn(self.watch.window(), show)
             if self.step % self.settings.validate_every == 0:
                 figures = self._validate(show)
                 self.elapsed = time.monotonic() - start
@@ -245,16 +268,24 @@ class Loop:
         return figures
 
     def _validate(self, show: Callable[[float, str], None]) -> dict[str, Any]:
+        if not all(torch.isfinite(tensor).all() for tensor in self.task.module.state_dict().values()):
+            raise self._stopped("a weight is not a number")
         self.task.module.eval()
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             score, figures = self.task.validate()
         self.tracker.log({"step": self.step, "seconds": round(self.elapsed, 1), "validation": figures})
         text = "  ".join(f"{k} {v:.4g}" for k, v in figures.items() if isinstance(v, (int, float)))
         show(self._progress(), f"step {self.step}  validation: {text}")
+        self._warn(self.watch.validated(figures), show)
         if score > self.best:
             self.best = score
             save_tensors(self._best_path, dict(self.task.module.state_dict()), self._meta(validation=figures))
         return figures
+
+    def _warn(self, warnings: list[Alarm], show: Callable[[float, str], None]) -> None:
+        for kind, text in warnings:
+            self.tracker.log({"step": self.step, "warning": kind, "text": text})
+            show(self._progress(), f"warning: {text}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from collect.dataset import TransitionDataset
+from collect.stopwatch import MAKING_DATA
 
 RARE_WEIGHT = 6.0
 """How much more often a transition with a reward, a lost life or a change in the score row is drawn."""
@@ -32,9 +33,10 @@ class TransitionSampler:
 
         `priority` (one number above 0 for each of `transitions`) takes the place of the fixed weights of rare events.
         """
-        cumulative = np.cumsum(self.weights if priority is None else priority, dtype=np.float64)
-        points = np.random.default_rng([self._seed, step]).random(count) * cumulative[-1]
-        return self.transitions[np.searchsorted(cumulative, points, side="right")]
+        with MAKING_DATA:
+            cumulative = np.cumsum(self.weights if priority is None else priority, dtype=np.float64)
+            points = np.random.default_rng([self._seed, step]).random(count) * cumulative[-1]
+            return self.transitions[np.searchsorted(cumulative, points, side="right")]
 
 
 class Priority:

@@ -28,6 +28,7 @@ class Tracker:
     def __init__(self, directory: Path, name: str, tensorboard: bool = False, wandb: bool = False) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / f"{name}_log.jsonl"
+        self._drop_half_line()
         self._board: Any = None
         self._wandb: Any = None
         if tensorboard:
@@ -42,6 +43,12 @@ class Tracker:
             except ImportError:
                 raise ValueError('--wandb needs its package: pip install -e ".[wandb]"') from None
             self._wandb = package.init(project=WANDB_PROJECT, name=name, dir=str(directory))
+
+    def _drop_half_line(self) -> None:
+        """Cut off what a kill left of a line, so that the next one begins where a line begins."""
+        if self._path.exists():
+            with open(self._path, "rb+") as file:
+                file.truncate(file.read().rfind(b"\n") + 1)
 
     def log(self, figures: dict[str, Any]) -> None:
         """One line; `figures` holds "step" and may nest."""
