@@ -12,7 +12,7 @@ import numpy.typing as npt
 from collect.dataset import TransitionDataset
 from evaluate.heldout import episode_of
 from evaluate.metrics import Numbers, codebook_use, mean, psnr, ratio
-from evaluate.predictors import Codes, Predictor, probabilities
+from evaluate.predictors import Codes, Logits, Predictor, probabilities
 from model import WorldModel
 from model.breakout import ACTIONS, CELLS, Action, Frame, changed_cells
 
@@ -91,8 +91,13 @@ def predict_transitions(
     t: npt.NDArray[np.int64],
     rng: np.random.Generator,
     progress: Callable[[int], None] = lambda done: None,
+    watch: Callable[[str, Truth, Logits], None] = lambda name, truth, logits: None,
 ) -> tuple[Truth, list[Predicted]]:
-    """Run every predictor on the transitions t -> t + 1 of `dataset`. `progress` is told how many are done."""
+    """Run every predictor on the transitions t -> t + 1 of `dataset`.
+
+    `progress` is told how many are done. `watch` is shown each batch: a predictor's name, what really happened, and
+    the predictor's logits (B, 35, 256), which are too many to keep.
+    """
     truths: list[Truth] = []
     said: list[list[Predicted]] = [[] for _ in predictors]
     others = rng.integers(0, ACTIONS, len(t))
@@ -101,7 +106,9 @@ def predict_transitions(
         truth, history, after = _real(wm, dataset, chunk)
         truths.append(truth)
         for predictor, parts in zip(predictors, said, strict=True):
-            parts.append(_predict(wm, predictor, truth, history, after, others[start : start + BATCH], rng))
+            logits = predictor.logits(history, truth.actions)
+            watch(predictor.name, truth, logits)
+            parts.append(_predict(wm, predictor, truth, history, after, logits, others[start : start + BATCH], rng))
         progress(start + len(chunk))
     return _joined(truths), [_joined(parts) for parts in said]
 
@@ -128,10 +135,10 @@ def _predict(
     truth: Truth,
     history: Frame,
     after: Frame,
+    logits: Logits,
     others: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> Predicted:
-    logits = predictor.logits(history, truth.actions)
     codes = predictor.codes(logits, rng)
     shares = probabilities(logits)
     true_share = np.take_along_axis(shares, truth.codes[..., None], -1)
