@@ -198,6 +198,51 @@ def evaluate(
         print_evaluation(report, Console(width=None if sys.stdout.isatty() else 160))
 
 
+@app.command("analyze")
+def analyze(
+    out: Annotated[Path, typer.Option(help="Directory for the page, its plots and its numbers.")] = Path("report"),
+    weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Compare the action-only controller with these pairs, not held-out steps.")
+    ] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    policy: Annotated[PolicyName, typer.Option(help="Who plays the held-out games.")] = PolicyName.mixed,
+    episodes: Annotated[int, typer.Option(min=1, help="Held-out games.")] = 24,
+    transitions: Annotated[int, typer.Option(min=1, help="Steps predicted, drawn evenly over the games.")] = 1000,
+    encoded: Annotated[int, typer.Option(min=1, help="Steps encoded, to count codes and to draw them.")] = 6000,
+    per_event: Annotated[int, typer.Option(min=0, help="Predict at least so many steps of each event.")] = 60,
+    runs: Annotated[int, typer.Option(min=1, help="Dreams at each temperature.")] = 12,
+    dream_seconds: Annotated[float, typer.Option(help="The longest that a dream may last.")] = 3.0,
+    top: Annotated[int, typer.Option(min=1, max=16, help="Codes shown for each action and position.")] = 4,
+) -> None:
+    """See why the controllers are right and wrong: one page that opens without a network, its PNGs and its JSON.
+
+    Example: python main.py analyze --out report
+    """
+    with clean_errors():
+        from evaluate.analysis.analysis import ActionPairs, analyse
+        from evaluate.analysis.page import write_report
+        from evaluate.analysis.sample import AnalysisSettings
+        from model import WorldModel
+        from train.latent_action_data import load_pairs
+
+        settings = AnalysisSettings(
+            seed, policy.value, episodes, transitions, encoded, per_event, runs, dream_seconds, top
+        )
+        wm = WorldModel.load(weights, device)
+        given = None
+        if pairs is not None:
+            found = load_pairs(pairs)
+            owner = found.stats["codes_sha256"] if found.stats else None
+            given = ActionPairs(found.actions.numpy(), found.codes.numpy(), pairs.name, owner)
+        with progress("analyze") as show:
+            report, pictures = analyse(wm, settings, given, lambda share, text: show(0.92 * share, text))
+            page = write_report(report, pictures, out, lambda share, text: show(0.92 + 0.08 * share, text))
+            show(1.0, "")
+        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+
+
 @app.command("bench")
 def bench(
     weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,

@@ -22,6 +22,7 @@ from evaluate.analysis.statistics import (
     distances,
     dreams_by_temperature,
     temperatures,
+    top_changes,
     top_codes,
 )
 from evaluate.metrics import rounded
@@ -33,6 +34,8 @@ from model.quantizer import UNCHANGED
 
 Show = Callable[[float, str], None]
 WORST = 7
+CHANGES = 5
+"""Codes shown for each action, all positions together."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def analyse(
     show(0.55, "counting")
     actual = count_codes(truth.actions, truth.codes)
     shares = {name: watched.shares for name, watched in sample.watched.items()}
+    distributions = _distributions(wm, sample, actual, pairs)
     top = top_codes(shares, actual, settings.top)
     wanted = {
         (entry["code"], cell)
@@ -120,8 +124,9 @@ def analyse(
             "steps_drawn_evenly": len(truth.t),
         },
         "accuracy": accuracy(truth, said, wm.majority),
-        "distributions": _distributions(wm, sample, actual, pairs),
+        "distributions": distributions,
         "top_codes": top,
+        "top_changes": top_changes(distributions, list(wm.controllers), CHANGES),
         "codes": names,
         "codebook": codebook(sample),
         "calibration": {

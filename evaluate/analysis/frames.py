@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from evaluate.analysis.analysis import Pictures
 from evaluate.analysis.futures import Futures
 from evaluate.analysis.pictures import difference
-from evaluate.analysis.style import LABELS, new_figure, picture, save
+from evaluate.analysis.style import LABELS, new_figure, picture, styled
 from model.breakout import PALETTE, Frame
 
 _GROUND = np.array((15, 16, 20), np.uint8)
@@ -22,10 +23,11 @@ def _shown(frame: Frame) -> Any:
     return rgb
 
 
-def worst_steps(report: dict[str, Any], pictures: Pictures, which: str) -> bytes:
+@styled
+def worst_steps(report: dict[str, Any], pictures: Pictures, which: str) -> Figure:
     """A column for each step of `report["worst"][which]`: real, predicted, and what the prediction has wrong."""
     steps, drawn = report["worst"][which], pictures.worst[which]
-    figure = new_figure(6.6)
+    figure = new_figure(6.3)
     axes = figure.subplots(3, len(steps), squeeze=False)
     for column, (step, frames) in enumerate(zip(steps, drawn, strict=True)):
         title = f"{step['event']}\n{step['action']}, {step['wrong_pixels']} px wrong"
@@ -34,11 +36,12 @@ def worst_steps(report: dict[str, Any], pictures: Pictures, which: str) -> bytes
         picture(axes[2, column], difference(frames.real, frames.predicted))
     for row, name in zip(axes, ("real", "predicted", "difference"), strict=True):
         row[0].set_ylabel(name, fontsize=10)
-    return save(figure)
+    return figure
 
 
-def futures(report: dict[str, Any], found: Futures) -> bytes:
-    """A column for each key: the real game and every controller's dream after the key was held; the start on the left."""
+@styled
+def futures(report: dict[str, Any], found: Futures) -> Figure:
+    """A column for each key, held for a while: the real game, and below it every controller's dream."""
     keys, names = list(found.real), list(found.dreamt)
     figure = new_figure(2.75 * (1 + len(names)))
     axes = figure.subplots(1 + len(names), 1 + len(keys), squeeze=False)
@@ -53,4 +56,4 @@ def futures(report: dict[str, Any], found: Futures) -> bytes:
             picture(
                 axes[row, column], _shown(found.dreamt[name][key]), f"{LABELS[name]}\n{off['wrong_pixels']} px wrong"
             )
-    return save(figure)
+    return figure

@@ -172,14 +172,18 @@ def way_text(rows: float, columns: float) -> str:
     return ", ".join(part for part in (across, along) if part) or "still"
 
 
+def _commonest(examples: list[Example]) -> tuple[str, ...]:
+    kinds = Counter(example.kind for example in examples)
+    return min(kinds, key=lambda kind: (-kinds[kind], kind))
+
+
 def describe(examples: list[Example]) -> dict[str, Any]:
     """The name of a code from its examples, and how far they agree.
 
     `same_kind` is the share of examples of the commonest kind, which gives the name; `agree` the share of those that
     went the median way, within a pixel in rows and columns. `ball` [rows, columns] and `paddle` are that way.
     """
-    kinds = Counter(example.kind for example in examples)
-    kind, count = min(kinds.items(), key=lambda item: (-item[1], item[0]))
+    kind = _commonest(examples)
     same = [example for example in examples if example.kind == kind]
     ball = paddle = None
     agrees = np.ones(len(same), bool)
@@ -197,13 +201,25 @@ def describe(examples: list[Example]) -> dict[str, Any]:
     parts += [other for other in kind if other not in ("ball", "paddle")]
     name = "; ".join(parts)
     return {
-        "name": name if 2 * count > len(examples) else f"mixed, often {name}",
+        "name": name if 2 * len(same) > len(examples) else f"mixed, often {name}",
         "examples": len(examples),
-        "same_kind": count / len(examples),
+        "same_kind": len(same) / len(examples),
         "agree": float(agrees.mean()),
         "ball": None if ball is None else ball.tolist(),
         "paddle": paddle,
     }
+
+
+def representative(examples: list[Example]) -> Example:
+    """The example that shows a code best: of the commonest kind, and nearest to the median way."""
+    about = describe(examples)
+    goal = np.array([*(about["ball"] or (0, 0)), about["paddle"] or 0])
+
+    def off(example: Example) -> tuple[bool, float]:
+        way = np.array([*(example.ball or (0, 0)), example.paddle or 0])
+        return example.kind != _commonest(examples), float(np.abs(way - goal).sum())
+
+    return min(examples, key=off)
 
 
 def describe_codes(sample: Sample, examples: list[Example]) -> dict[str, dict[str, Any]]:

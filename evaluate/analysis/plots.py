@@ -1,6 +1,6 @@
 """The plots of the accuracy, the distributions and the calibration: report in, PNG out.
 
-Every function takes the report of `analysis.analyse` and draws nothing that is not in it.
+Every function takes the report of `analysis.analyse`, draws nothing that is not in it, and gives a PNG (`styled`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
 
 from evaluate.analysis.statistics import action_names
 from evaluate.analysis.style import (
@@ -21,18 +22,17 @@ from evaluate.analysis.style import (
     LABELS,
     MAP,
     MARKERS,
-    PALE,
     VERMILION,
     grid_map,
     mark_empty,
     new_figure,
     points,
-    save,
+    styled,
 )
 from model.breakout import CODES, Frame
 
 Report = dict[str, Any]
-_SIDE = 0.17
+_SIDE = 0.2
 """How far apart on the x axis two controllers of one class stand."""
 
 
@@ -53,7 +53,8 @@ def _by_class(axes: Axes, classes: list[str], series: list[tuple[dict[str, Any],
     axes.grid(False, axis="x")
 
 
-def accuracy_by_action(report: Report) -> bytes:
+@styled
+def accuracy_by_action(report: Report) -> Figure:
     """Codes right for each action: all cells, changed cells, changed cells by the five likeliest."""
     figure = new_figure(4.2)
     axes = figure.subplots(1, 3)
@@ -74,10 +75,11 @@ def accuracy_by_action(report: Report) -> bytes:
         if key != "code_accuracy":
             axis.set_ylim(-4, 104)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return save(figure)
+    return figure
 
 
-def accuracy_by_position(report: Report, frame: Frame) -> bytes:
+@styled
+def accuracy_by_position(report: Report, frame: Frame) -> Figure:
     """5 x 7 maps over a frame: every controller and the majority code, all steps and those in which a cell changed."""
     found = report["accuracy"]
     columns = [(LABELS[name], of["by_position"]) for name, of in found["controllers"].items()]
@@ -99,18 +101,17 @@ def accuracy_by_position(report: Report, frame: Frame) -> bytes:
                 axis.set_title(f"{title}:\n{name}", fontsize=10)
             else:
                 counts = [rate["of"] for rate in of["changed"]]
-                most = max(1, *counts)
-                extra = grid_map(axis, counts, frame, LogNorm(1, most + 1, clip=True))
+                grid_map(axis, counts, frame, LogNorm(1, max(2, *counts), clip=True))
                 axis.set_title("Steps that change the cell:\nhow many there are", fontsize=10)
-                figure.colorbar(extra, ax=axis, shrink=0.8, label="steps (logarithmic)")
-    figure.colorbar(shown, ax=axes[:2], shrink=0.6, label="codes right, per cent")
-    return save(figure)
+    figure.colorbar(shown, ax=axes, shrink=0.5, label="codes right, per cent")
+    return figure
 
 
-def distances_by_position(report: Report, frame: Frame) -> bytes:
+@styled
+def distances_by_position(report: Report, frame: Frame) -> Figure:
     """5 x 7 maps of the Jensen-Shannon divergence, a row for each controller and a column for each action."""
     found = {name: report["distributions"][name]["by_action"] for name in report["controllers"]}
-    figure = new_figure(3.9 * len(found))
+    figure = new_figure(3.4 * len(found) + 0.6)
     axes = figure.subplots(len(found), len(action_names()), squeeze=False)
     most = max((v for of in found.values() for a in of.values() for v in a["by_position"] if v is not None), default=1)
     scale = Normalize(0, max(most, 0.01))
@@ -121,11 +122,13 @@ def distances_by_position(report: Report, frame: Frame) -> bytes:
             axis.set_title(
                 f"{action}, {LABELS[name]}\n{steps} steps" if steps else f"{action}\nnever occurs", fontsize=9
             )
-    figure.colorbar(shown, ax=axes, shrink=0.6, label="Jensen-Shannon divergence, bits (0 the same, 1 nothing shared)")
-    return save(figure)
+    label = "Jensen-Shannon divergence, bits (0 the same, 1 nothing shared)"
+    figure.colorbar(shown, ax=axes, shrink=0.6, aspect=40, location="bottom", label=label)
+    return figure
 
 
-def distances_pooled(report: Report) -> bytes:
+@styled
+def distances_pooled(report: Report) -> Figure:
     """The divergence of the pooled distributions for each action, with and without code 0."""
     figure = new_figure(3.7)
     axes = figure.subplots(1, 2, sharey=True)
@@ -143,17 +146,18 @@ def distances_pooled(report: Report) -> bytes:
         axis.set_ylim(-0.04, 1.04)
     axes[0].set_ylabel("Jensen-Shannon divergence, bits")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return save(figure)
+    return figure
 
 
-def histograms(report: Report) -> bytes:
+@styled
+def histograms(report: Report) -> Figure:
     """How often each code occurs in a step with each action, in reality and by each controller."""
     names = report["controllers"]
     figure = new_figure(8.4)
     axes = figure.subplots(len(action_names()), len(names), sharex=True, sharey=True, squeeze=False)
     counts = np.array(report["codebook"]["counts"])
     order = 1 + np.argsort(-counts[1:], kind="stable")
-    at = np.arange(len(order))
+    edges = np.arange(len(order) + 1) + 0.5
     for row, action in zip(axes, action_names(), strict=True):
         for axis, name in zip(row, names, strict=True):
             of = report["distributions"][name]["by_action"][action]
@@ -162,11 +166,12 @@ def histograms(report: Report) -> bytes:
                 axis.text(0.5, 0.5, "never occurs", transform=axis.transAxes, ha="center", color=GREY)
                 continue
             actual, said = (np.array(of[key])[order] for key in ("actual_a_step", "predicted_a_step"))
-            axis.bar(at, actual, 1.0, color=PALE, label="real codes")
-            axis.step(at, said, where="mid", color=COLOURS[name], linewidth=1.0, label=LABELS[name])
-            axis.set_yscale("symlog", linthresh=0.003)
-            axis.set_ylim(0, 0.3)
-            axis.set_yticks([0, 0.003, 0.01, 0.03, 0.1, 0.3], ["0", "0.003", "0.01", "0.03", "0.1", "0.3"])
+            axis.stairs(actual, edges, fill=True, color=GREY, label="real codes, upward")
+            axis.stairs(-said, edges, fill=True, color=COLOURS[name], label=f"{LABELS[name]}, downward")
+            axis.set_yscale("symlog", linthresh=0.01)
+            axis.set_ylim(-0.5, 0.5)
+            axis.set_yticks([-0.1, -0.01, 0, 0.01, 0.1], ["0.1", "0.01", "0", "0.01", "0.1"])
+            axis.minorticks_off()
     for axis in axes[-1]:
         axis.set_xlabel("codes 1 to 255, the commonest first")
     for axis in axes[:, 0]:
@@ -177,10 +182,11 @@ def histograms(report: Report) -> bytes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }  # fmt: skip
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
-    return save(figure)
+    return figure
 
 
-def codebook_use(report: Report) -> bytes:
+@styled
+def codebook_use(report: Report) -> Figure:
     """The codebook as a 16 x 16 map: how often each code occurs; codes never used are crossed out."""
     figure = new_figure(5.6)
     axis, bars = figure.subplots(1, 2, width_ratios=(1.25, 1))
@@ -202,10 +208,11 @@ def codebook_use(report: Report) -> bytes:
     bars.set_ylabel("per cent of changed cells")
     bars.set_ylim(0, 102)
     bars.set_xlim(0, 256)
-    return save(figure)
+    return figure
 
 
-def reliability(report: Report) -> bytes:
+@styled
+def reliability(report: Report) -> Figure:
     """Reliability diagrams: how often the likeliest code is right, by the probability it was given; counts below."""
     figure = new_figure(6.0)
     axes = figure.subplots(2, 2, sharex=True, height_ratios=(3, 1))
@@ -234,10 +241,11 @@ def reliability(report: Report) -> bytes:
     axes[0, 0].set_ylabel("it was right, per cent")
     axes[1, 0].set_ylabel("cells")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return save(figure)
+    return figure
 
 
-def temperature(report: Report) -> bytes:
+@styled
+def temperature(report: Report) -> Figure:
     """Against temperature: the chance of the real codes when codes are drawn, and how long dreams stay true."""
     figure = new_figure(4.2)
     axes = figure.subplots(1, 3)
@@ -254,17 +262,18 @@ def temperature(report: Report) -> bytes:
         spans = [row["horizon_seconds"] for row in rows]
         rates = [{"value": span["median"], "low": span["low"], "high": span["high"]} for span in spans]
         points(axes[2], at, rates, 1.0, **_look(name))
-    axes[2].set_title("Dreams stay true: median, quartiles")
+    axes[2].set_title("Dream horizon: median, quartiles")
     axes[2].set_ylabel("seconds of game time")
     axes[2].set_ylim(bottom=-0.05)
     for axis in axes:
         axis.set_xlabel("temperature (0: the likeliest)")
         axis.set_xlim(-0.15, 2.15)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return save(figure)
+    return figure
 
 
-def by_event(report: Report) -> bytes:
+@styled
+def by_event(report: Report) -> Figure:
     """Success in each group of events: the whole grid, and changed cells; the decoder's own limit beside."""
     groups = report["events"]["groups"]
     classes = [f"{name.replace('_', ' ')}\n({of['steps']})" for name, of in groups.items()]
@@ -287,10 +296,11 @@ def by_event(report: Report) -> bytes:
         axis.set_ylim(-4, 104)
     axes[-1].set_xlabel("what happened (steps predicted)")
     figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return save(figure)
+    return figure
 
 
-def controllability(report: Report) -> bytes:
+@styled
+def controllability(report: Report) -> Figure:
     """Genie's delta PSNR for each action, and the controller's own: right key less a random one."""
     figure = new_figure(3.9)
     axes = figure.subplots(1, 2, sharey=True)
@@ -308,4 +318,4 @@ def controllability(report: Report) -> bytes:
         axis.set_title(title)
     axes[0].set_ylabel("delta PSNR, dB")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return save(figure)
+    return figure

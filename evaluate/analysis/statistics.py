@@ -141,6 +141,31 @@ def top_codes(shares: dict[str, Distribution], actual: npt.NDArray[np.int64], to
     return found
 
 
+def top_changes(distributions: dict[str, Any], names: list[str], top: int) -> dict[str, list[Any]]:
+    """The `top` likeliest codes of each action but code 0, all positions together, by the first of the controllers.
+
+    Each is {code, actual, <controller>...}, times a step. `distributions` are those of `distances`; where a controller
+    was compared with other steps, `actual` is still of the first one's.
+    """
+    found: dict[str, list[Any]] = {}
+    for action in action_names():
+        of = {name: distributions[name]["by_action"][action] for name in names}
+        if of[names[0]]["predicted_a_step"] is None:
+            found[action] = []
+            continue
+        said = {name: d["predicted_a_step"] for name, d in of.items() if d["predicted_a_step"] is not None}
+        order = 1 + np.argsort(-np.array(said[names[0]])[1:], kind="stable")[:top]
+        found[action] = [
+            {
+                "code": int(code),
+                "actual": of[names[0]]["actual_a_step"][code],
+                **{name: times[code] for name, times in said.items()},
+            }
+            for code in order
+        ]
+    return found
+
+
 def codebook(sample: Sample) -> dict[str, Any]:
     """How the codebook is used by what really happened, over all encoded steps, and by every controller's guesses."""
     counts = np.bincount(sample.codes.ravel(), minlength=CODES)

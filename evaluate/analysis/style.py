@@ -7,7 +7,9 @@ alone: markers, hatches and words say the same.
 from __future__ import annotations
 
 import io
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
 
 import matplotlib
 import numpy as np
@@ -21,9 +23,10 @@ from model.breakout import CELL_COLUMNS, CELL_ROWS, COLUMNS, GRID_COLUMNS, GRID_
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
 )  # fmt: skip
-GREY, PALE = "#5b5b5b", "#c9c9c9"
+GREY = "#5b5b5b"
 APPEARS, VANISHES, OTHER_COLOUR = ORANGE, SKY, PURPLE
 MAP = "cividis"
+Parameters = ParamSpec("Parameters")
 WIDTH = 10.5
 """Inches; the page shows a plot as wide as its text."""
 DPI = 110
@@ -36,7 +39,7 @@ BASELINE = {"color": GREY, "marker": "D", "label": "majority code"}
 SETTINGS = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
-    "axes.titlesize": 11,
+    "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -50,17 +53,24 @@ SETTINGS = {
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """A figure without pyplot, so that no window system is asked for and nothing is kept."""
-    with matplotlib.rc_context(SETTINGS):
-        return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+    """A figure without pyplot, so that no window system is asked for and nothing is kept. Inches."""
+    return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
 
 
-def save(figure: Figure) -> bytes:
-    """The figure as a PNG. No date and no version inside: the same numbers give the same bytes."""
-    data = io.BytesIO()
-    with matplotlib.rc_context(SETTINGS):
-        figure.savefig(data, format="png", metadata={"Software": None})
-    return data.getvalue()
+def styled(plot: Callable[Parameters, Figure]) -> Callable[Parameters, bytes]:
+    """A function that draws a figure, turned into one that gives it in this style as a PNG.
+
+    No date and no version is inside: the same numbers give the same bytes.
+    """
+
+    @wraps(plot)
+    def to_png(*arguments: Parameters.args, **named: Parameters.kwargs) -> bytes:
+        data = io.BytesIO()
+        with matplotlib.rc_context(SETTINGS):
+            plot(*arguments, **named).savefig(data, format="png", metadata={"Software": None})
+        return data.getvalue()
+
+    return to_png
 
 
 def points(axes: Axes, at: npt.ArrayLike, rates: list[dict[str, Any]], scale: float = 100.0, **look: Any) -> None:
