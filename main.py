@@ -173,16 +173,23 @@ def evaluate(
     runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 16,
     least_seconds: Annotated[float, typer.Option(help="A dream starts where the ball is in play so long.")] = 10.0,
     run_seconds: Annotated[float, typer.Option(help="The longest that a dream may last.")] = 60.0,
+    live: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead: play so many steps (first --policy), compare codes step by step."),
+    ] = None,
 ) -> None:
     """Measure both controllers on games that were never trained on: one step ahead, and dreaming.
 
     Example: python main.py evaluate --seed 1 --json evaluation.json
+    Example: python main.py evaluate --live 500 --json live.json
     """
     with clean_errors():
         from rich.console import Console
 
         from evaluate.evaluation import EvaluationSettings
         from evaluate.evaluation import evaluate as run
+        from evaluate.live import live as play_live
+        from evaluate.live import print_live
         from evaluate.report import print_evaluation
         from model import WorldModel
         from model.files import write_json
@@ -191,11 +198,15 @@ def evaluate(
         settings = EvaluationSettings(seed, policies, episodes, transitions, runs, least_seconds, run_seconds)
         wm = WorldModel.load(weights, device)
         with progress("evaluate") as show:
-            report = run(wm, settings, show)
-            show(1.0, "")
+            if live is None:
+                report, print_report = run(wm, settings, show), print_evaluation
+                show(1.0, "")
+            else:
+                report = play_live(wm, live, policies[0], seed, lambda n: show(n / live, f"{n} of {live} steps"))
+                print_report = print_live
         if json is not None:
             write_json(json, report)
-        print_evaluation(report, Console(width=None if sys.stdout.isatty() else 160))
+        print_report(report, Console(width=None if sys.stdout.isatty() else 160))
 
 
 @app.command("analyze")

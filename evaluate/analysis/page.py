@@ -22,7 +22,7 @@ from evaluate.analysis.events import Event, Place
 from evaluate.analysis.gallery import Example, representative
 from evaluate.analysis.pictures import before_after_difference
 from evaluate.analysis.statistics import action_names
-from evaluate.analysis.style import LABELS
+from evaluate.analysis.style import LABELS, SHORT
 from evaluate.report import number, share, with_interval
 from model.breakout import GRID_COLUMNS, GRID_ROWS
 from model.files import write_atomic, write_json
@@ -56,19 +56,19 @@ def draw_plots(report: dict[str, Any], pictures: Pictures, show: Show) -> dict[s
     return drawn
 
 
-def draw_codes(examples: list[Example]) -> dict[str, bytes]:
-    """What each code does, as PNGs: `code-117` where it shows best, and `code-117-cell-12` for every cell with one."""
+def draw_codes(report: dict[str, Any], examples: list[Example]) -> dict[str, bytes]:
+    """What each code does, as PNGs: `code-117` where it shows best, and `code-117-cell-12` where the page shows it in
+    that cell and there is an example."""
     by_code: dict[int, list[Example]] = {}
     for example in examples:
         by_code.setdefault(example.code, []).append(example)
-    drawn = {}
-    for code, found in sorted(by_code.items()):
-        best = representative(found)
-        drawn[f"code-{code:03}"] = before_after_difference(best.before, best.after)
-        for cell in sorted({example.cell for example in found}):
-            here = representative([example for example in found if example.cell == cell])
-            drawn[f"code-{code:03}-cell-{cell:02}"] = before_after_difference(here.before, here.after)
-    return drawn
+    chosen = {f"code-{code:03}": representative(found) for code, found in sorted(by_code.items())}
+    for cells in report["top_codes"].values():
+        for cell, entries in enumerate(cells):
+            for code in (entry["code"] for entry in entries):
+                if here := [example for example in by_code.get(code, []) if example.cell == cell]:
+                    chosen[f"code-{code:03}-cell-{cell:02}"] = representative(here)
+    return {name: before_after_difference(example.before, example.after) for name, example in chosen.items()}
 
 
 def _data(png: bytes) -> Markup:
@@ -89,6 +89,7 @@ def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, byt
         plots=drawn,
         picture_of=picture_of,
         labels=LABELS,
+        short=SHORT,
         actions=action_names(),
         events={event.name.lower(): event.label for event in Event},
         places={place.name.lower(): place.label for place in Place},
@@ -101,7 +102,7 @@ def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, byt
 def write_report(report: dict[str, Any], pictures: Pictures, out: Path, show: Show = lambda share, text: None) -> Path:
     """Write all files into `out`, the page last. Returns its path."""
     drawn = draw_plots(report, pictures, show)
-    codes = draw_codes(pictures.examples)
+    codes = draw_codes(report, pictures.examples)
     write_json(out / JSON, report)
     for folder, pngs in (("plots", drawn), ("codes", codes)):
         for name, png in pngs.items():

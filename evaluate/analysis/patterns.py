@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from collect.dataset import TransitionDataset
 from evaluate.analysis.events import Event, Place
 from evaluate.metrics import mean, ratio
-from evaluate.onestep import Predicted, Truth
+from evaluate.onestep import Said, Truth
 from evaluate.predictors import Codes
 from model.breakout import EMULATOR_HZ, Action
 from model.quantizer import UNCHANGED
@@ -20,7 +21,7 @@ from model.quantizer import UNCHANGED
 CONFUSIONS = 12
 
 
-def success(truth: Truth, predicted: Predicted, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def success(truth: Truth, predicted: Said, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """Rates over the chosen steps: `grid` all 35 codes right, `changed_cells`' codes right, `exact_frames`, and the
     mean of `wrong_pixels`."""
     hits, dynamic = (predicted.codes == truth.codes)[chosen], truth.dynamic[chosen]
@@ -34,7 +35,7 @@ def success(truth: Truth, predicted: Predicted, chosen: npt.NDArray[np.bool_]) -
 
 
 def by_group(
-    truth: Truth, said: list[Predicted], groups: type[Event] | type[Place], of_frame: npt.NDArray[np.int64]
+    truth: Truth, said: Sequence[Said], groups: type[Event] | type[Place], of_frame: npt.NDArray[np.int64]
 ) -> dict[str, Any]:
     """`success` of every controller within each group; `of_frame` gives the group of each frame of the dataset.
 
@@ -65,7 +66,7 @@ def frequency(dataset: TransitionDataset, events: npt.NDArray[np.int64]) -> dict
     }
 
 
-def mistakes(truth: Truth, predicted: Predicted, events: npt.NDArray[np.int64]) -> dict[str, Any]:
+def mistakes(truth: Truth, predicted: Said, events: npt.NDArray[np.int64]) -> dict[str, Any]:
     """What sort of mistakes there are, in evenly drawn steps.
 
     Codes: `missed` a change taken for none, `invented` one where there was none, `wrong_change` another than the real
@@ -115,7 +116,7 @@ def confusions(real: Codes, predicted: Codes, names: dict[str, dict[str, Any]]) 
 
 
 def worst_steps(
-    dataset: TransitionDataset, truth: Truth, predicted: Predicted, events: npt.NDArray[np.int64], most: int
+    dataset: TransitionDataset, truth: Truth, predicted: Said, events: npt.NDArray[np.int64], most: int
 ) -> dict[str, list[dict[str, Any]]]:
     """The steps with most wrong pixels: the worst of each group of events, and the `most` worst of all."""
     wrong = predicted.drawn.wrong

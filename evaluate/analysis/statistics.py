@@ -26,6 +26,7 @@ BINS = 10
 IN_DOUBT = 0.95
 """A cell is in doubt where the controller gives "nothing changes" less than this. It is the controller's own doubt,
 not what happened, so choosing these cells does not spoil the calibration."""
+LEAST_SHARE = 0.001
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 
 
@@ -119,7 +120,8 @@ def distances(actual: npt.NDArray[np.int64], predicted: Distribution, source: st
 def top_codes(shares: dict[str, Distribution], actual: npt.NDArray[np.int64], top: int) -> dict[str, list[Any]]:
     """The `top` likeliest codes of each action and position, by the first of the controllers in `shares`.
 
-    Each is {code, actual, <controller>...}, shares of the steps with that action. An action that never occurs has none.
+    Those that it gives less than `LEAST_SHARE` are left out. Each is {code, actual, <controller>...}, shares of the
+    steps with that action. An action that never occurs has none.
     """
     first = next(iter(shares))
     found: dict[str, list[Any]] = {}
@@ -133,6 +135,7 @@ def top_codes(shares: dict[str, Distribution], actual: npt.NDArray[np.int64], to
                     **{who: float(share[number, cell, code] / steps) for who, share in shares.items()},
                 }
                 for code in np.argsort(-shares[first][number, cell], kind="stable")[:top]
+                if shares[first][number, cell, code] >= LEAST_SHARE * steps
             ]
             if steps
             else []

@@ -32,6 +32,7 @@ WIDTH = 10.5
 DPI = 110
 
 LABELS = {"context": "context controller", "action": "action-only MLP"}
+SHORT = {"context": "context", "action": "MLP"}
 COLOURS = {"context": BLUE, "action": ORANGE}
 MARKERS = {"context": "o", "action": "s"}
 BASELINE = {"color": GREY, "marker": "D", "label": "majority code"}
