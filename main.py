@@ -176,34 +176,91 @@ def evaluate(
     refinements: Annotated[
         bool, typer.Option("--refinements", help="Instead, compare what may be done to the action-only controller.")
     ] = False,
+    live: Annotated[
+        int | None,
+        typer.Option(min=1, help="Instead: play so many steps (first --policy), compare codes step by step."),
+    ] = None,
 ) -> None:
     """Measure both controllers on games that were never trained on: one step ahead, and dreaming.
 
     Example: python main.py evaluate --seed 1 --json evaluation.json
+    Example: python main.py evaluate --live 500 --json live.json
+    Example: python main.py evaluate --refinements
     """
     with clean_errors():
         from rich.console import Console
 
         from evaluate.evaluation import EvaluationSettings
         from evaluate.evaluation import evaluate as run
+        from evaluate.live import live as play_live
+        from evaluate.live import print_live
+        from evaluate.refinements import compare_refinements, print_refinements
         from evaluate.report import print_evaluation
         from model import WorldModel
         from model.files import write_json
 
+        if refinements and live is not None:
+            raise ValueError("--refinements and --live are two different tests: choose one")
         policies = tuple(name.value for name in policy or (PolicyName.mixed, PolicyName.people))
         settings = EvaluationSettings(seed, policies, episodes, transitions, runs, least_seconds, run_seconds)
         wm = WorldModel.load(weights, device)
         with progress("evaluate") as show:
             if refinements:
-                from evaluate.refinements import compare_refinements, print_refinements
-
                 report, print_report = compare_refinements(wm, settings, show=show), print_refinements
-            else:
+            elif live is None:
                 report, print_report = run(wm, settings, show), print_evaluation
-            show(1.0, "")
+                show(1.0, "")
+            else:
+                report = play_live(wm, live, policies[0], seed, lambda n: show(n / live, f"{n} of {live} steps"))
+                print_report = print_live
         if json is not None:
             write_json(json, report)
         print_report(report, Console(width=None if sys.stdout.isatty() else 160))
+
+
+@app.command("analyze")
+def analyze(
+    out: Annotated[Path, typer.Option(help="Directory for the page, its plots and its numbers.")] = Path("report"),
+    weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Compare the action-only controller with these pairs, not held-out steps.")
+    ] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    policy: Annotated[PolicyName, typer.Option(help="Who plays the held-out games.")] = PolicyName.mixed,
+    episodes: Annotated[int, typer.Option(min=1, help="Held-out games.")] = 24,
+    transitions: Annotated[int, typer.Option(min=1, help="Steps predicted, drawn evenly over the games.")] = 1000,
+    encoded: Annotated[int, typer.Option(min=1, help="Steps encoded, to count codes and to draw them.")] = 6000,
+    per_event: Annotated[int, typer.Option(min=0, help="Predict at least so many steps of each event.")] = 60,
+    runs: Annotated[int, typer.Option(min=1, help="Dreams at each temperature.")] = 12,
+    dream_seconds: Annotated[float, typer.Option(help="The longest that a dream may last.")] = 3.0,
+    top: Annotated[int, typer.Option(min=1, max=16, help="Codes shown for each action and position.")] = 4,
+) -> None:
+    """See why the controllers are right and wrong: one page that opens without a network, its PNGs and its JSON.
+
+    Example: python main.py analyze --out report
+    """
+    with clean_errors():
+        from evaluate.analysis.analysis import ActionPairs, analyse
+        from evaluate.analysis.page import write_report
+        from evaluate.analysis.sample import AnalysisSettings
+        from model import WorldModel
+        from train.latent_action_data import load_pairs
+
+        settings = AnalysisSettings(
+            seed, policy.value, episodes, transitions, encoded, per_event, runs, dream_seconds, top
+        )
+        wm = WorldModel.load(weights, device)
+        given = None
+        if pairs is not None:
+            found = load_pairs(pairs)
+            owner = found.stats["codes_sha256"] if found.stats else None
+            given = ActionPairs(found.actions.numpy(), found.codes.numpy(), pairs.name, owner)
+        with progress("analyze") as show:
+            report, pictures = analyse(wm, settings, given, lambda share, text: show(0.92 * share, text))
+            page = write_report(report, pictures, out, lambda share, text: show(0.92 + 0.08 * share, text))
+            show(1.0, "")
+        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 @app.command("bench")

@@ -176,7 +176,7 @@ def _shapes_fit(headers: dict[str, _Header]) -> bool:
         "lives": (steps + 1,),
         "over": (),
     }
-    types: dict[str, tuple[type, ...]] = {name: (np.uint8,) for name in _MEMBERS}
+    types: dict[str, tuple[type, ...]] = dict.fromkeys(_MEMBERS, (np.uint8,))
     types["index"] = (np.uint16, np.uint32)
     types["over"] = (np.bool_,)
     return (

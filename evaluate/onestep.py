@@ -12,7 +12,7 @@ import numpy.typing as npt
 from collect.dataset import TransitionDataset
 from evaluate.heldout import episode_of
 from evaluate.metrics import Numbers, codebook_use, mean, psnr, ratio
-from evaluate.predictors import Codes, Predictor, probabilities
+from evaluate.predictors import Codes, Logits, Predictor, probabilities
 from model import WorldModel
 from model.breakout import ACTIONS, CELLS, Action, Frame, changed_cells
 
@@ -47,12 +47,11 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class Said:
     """What one predictor said of the same N steps.
 
     `codes` (N, 35); `confidence` (N, 35) its probability of those codes; `truth` (N, 35) its probability of the real
-    ones; `rank` (N, 35) how many codes it held likelier than the real one. `random_psnr` (N,) is of the frame for a
-    random action instead of the one taken.
+    ones; `rank` (N, 35) how many codes it held likelier than the real one.
     """
 
     name: str
@@ -61,6 +60,12 @@ class Predicted:
     truth: npt.NDArray[np.float32]
     rank: npt.NDArray[np.int64]
     drawn: Drawn
+
+
+@dataclass(frozen=True)
+class Predicted(Said):
+    """The same, and `random_psnr` (N,): of the frame for a random action instead of the one taken."""
+
     random_psnr: npt.NDArray[np.float64]
 
 
@@ -71,7 +76,7 @@ def compare(before: Frame, after: Frame, drawn: Frame) -> Drawn:
     return Drawn(wrong.sum((1, 2)), (moved & ~wrong).sum((1, 2)), psnr(after, drawn))
 
 
-def _joined(parts: list[Any]) -> Any:
+def joined(parts: list[Any]) -> Any:
     """One record of arrays from the records of its batches."""
     first = parts[0]
     fields: dict[str, Any] = {}
@@ -80,7 +85,7 @@ def _joined(parts: list[Any]) -> Any:
         if isinstance(values[0], str):
             fields[name] = values[0]
         else:
-            fields[name] = np.concatenate(values) if isinstance(values[0], np.ndarray) else _joined(values)
+            fields[name] = np.concatenate(values) if isinstance(values[0], np.ndarray) else joined(values)
     return type(first)(**fields)
 
 
@@ -91,8 +96,13 @@ def predict_transitions(
     t: npt.NDArray[np.int64],
     rng: np.random.Generator,
     progress: Callable[[int], None] = lambda done: None,
+    watch: Callable[[str, Truth, Logits], None] = lambda name, truth, logits: None,
 ) -> tuple[Truth, list[Predicted]]:
-    """Run every predictor on the transitions t -> t + 1 of `dataset`. `progress` is told how many are done."""
+    """Run every predictor on the transitions t -> t + 1 of `dataset`.
+
+    `progress` is told how many are done. `watch` is shown each batch: a predictor's name, what really happened, and
+    the predictor's logits (B, 35, 256), which are too many to keep.
+    """
     truths: list[Truth] = []
     said: list[list[Predicted]] = [[] for _ in predictors]
     others = rng.integers(0, ACTIONS, len(t))
@@ -101,9 +111,15 @@ def predict_transitions(
         truth, history, after = _real(wm, dataset, chunk)
         truths.append(truth)
         for predictor, parts in zip(predictors, said, strict=True):
-            parts.append(_predict(wm, predictor, truth, history, after, others[start : start + BATCH], rng))
+            logits, codes = predictor.predict(history, truth.actions, rng, truth.codes)
+            watch(predictor.name, truth, logits)
+            drawn = compare(history[:, -1], after, wm.decode_batch(history, codes))
+            said_now = judge(predictor.name, codes, logits, truth, drawn)
+            _, random_codes = predictor.predict(history, others[start : start + BATCH], rng)
+            random = psnr(after, wm.decode_batch(history, random_codes))
+            parts.append(Predicted(**vars(said_now), random_psnr=random))
         progress(start + len(chunk))
-    return _joined(truths), [_joined(parts) for parts in said]
+    return joined(truths), [joined(parts) for parts in said]
 
 
 def _real(wm: WorldModel, dataset: TransitionDataset, t: npt.NDArray[np.int64]) -> tuple[Truth, Frame, Frame]:
@@ -122,29 +138,12 @@ def _real(wm: WorldModel, dataset: TransitionDataset, t: npt.NDArray[np.int64]) 
     return truth, history, after
 
 
-def _predict(
-    wm: WorldModel,
-    predictor: Predictor,
-    truth: Truth,
-    history: Frame,
-    after: Frame,
-    others: npt.NDArray[np.int64],
-    rng: np.random.Generator,
-) -> Predicted:
-    logits, codes = predictor.predict(history, truth.actions, rng, truth.codes)
+def judge(name: str, codes: Codes, logits: Logits, truth: Truth, drawn: Drawn) -> Said:
+    """What a predictor called `name` said of a batch: the codes it chose, from these logits, and how they draw."""
     shares = probabilities(logits)
-    true_share = np.take_along_axis(shares, truth.codes[..., None], -1)
-    _, random_codes = predictor.predict(history, others, rng)
-    before = history[:, -1]
-    return Predicted(
-        predictor.name,
-        codes,
-        np.take_along_axis(shares, codes[..., None], -1)[..., 0],
-        true_share[..., 0],
-        (shares > true_share).sum(-1),
-        compare(before, after, wm.decode_batch(history, codes)),
-        psnr(after, wm.decode_batch(history, random_codes)),
-    )
+    of_truth = np.take_along_axis(shares, truth.codes[..., None], -1)
+    of_chosen = np.take_along_axis(shares, codes[..., None], -1)
+    return Said(name, codes, of_chosen[..., 0], of_truth[..., 0], (shares > of_truth).sum(-1), drawn)
 
 
 def _by_action(parts: Numbers, wholes: Numbers, truth: Truth) -> dict[str, Any]:
@@ -191,20 +190,25 @@ def _picture(drawn: Drawn, truth: Truth) -> dict[str, Any]:
     }
 
 
-def summarise(predicted: Predicted, truth: Truth) -> dict[str, Any]:
-    """The contract's one-step metrics of one predictor, each as {value, low, high, of}."""
-    hits = predicted.codes == truth.codes
+def summarise_said(said: Said, truth: Truth) -> dict[str, Any]:
+    """The contract's one-step metrics of one predictor but delta PSNR, each as {value, low, high, of}."""
+    hits = said.codes == truth.codes
     cells, dynamic = np.full(len(truth.t), CELLS), truth.dynamic.sum(1)
-    ones = np.ones(len(truth.t), np.int64)
     return {
         "code_accuracy": _by_action(hits.sum(1), cells, truth),
         "dynamic_accuracy": _by_action((hits & truth.dynamic).sum(1), dynamic, truth),
-        "dynamic_top5_accuracy": _by_action(((predicted.rank < TOP) & truth.dynamic).sum(1), dynamic, truth),
-        "expected_code_accuracy": _by_action(predicted.truth.sum(1, dtype=np.float64), cells, truth),
-        "expected_dynamic_accuracy": _by_action(
-            (predicted.truth * truth.dynamic).sum(1, dtype=np.float64), dynamic, truth
-        ),
-        **_picture(predicted.drawn, truth),
+        "dynamic_top5_accuracy": _by_action(((said.rank < TOP) & truth.dynamic).sum(1), dynamic, truth),
+        "expected_code_accuracy": _by_action(said.truth.sum(1, dtype=np.float64), cells, truth),
+        "expected_dynamic_accuracy": _by_action((said.truth * truth.dynamic).sum(1, dtype=np.float64), dynamic, truth),
+        **_picture(said.drawn, truth),
+    }
+
+
+def summarise(predicted: Predicted, truth: Truth) -> dict[str, Any]:
+    """All of the contract's one-step metrics of one predictor, each as {value, low, high, of}."""
+    ones = np.ones(len(truth.t), np.int64)
+    return {
+        **summarise_said(predicted, truth),
         "delta_psnr": _by_action(truth.inferred.psnr - predicted.random_psnr, ones, truth),
         "delta_psnr_of_the_key": _by_action(predicted.drawn.psnr - predicted.random_psnr, ones, truth),
     }

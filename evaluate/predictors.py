@@ -94,6 +94,14 @@ def action_to_code(wm: WorldModel, action: int, temperature: float = 0.0, seed: 
     Above temperature 0 the codes are drawn, the same for the same seed. FileError if the weights hold no such
     controller, ValueError for an action out of range.
     """
+    return choose_codes(_action_logits(wm, action), temperature, np.random.default_rng(seed))
+
+
+def action_to_shares(wm: WorldModel, action: int) -> npt.NDArray[np.float32]:
+    """The probabilities (35, 256) that the codes of `action_to_code` are the likeliest of, or drawn from."""
+    return probabilities(_action_logits(wm, action))
+
+
+def _action_logits(wm: WorldModel, action: int) -> Logits:
     blank = np.zeros((1, wm.context, ROWS, COLUMNS), np.uint8)
-    logits = wm.predict_batch(blank, np.array([action]), "action")[0]
-    return choose_codes(logits, temperature, np.random.default_rng(seed))
+    return wm.predict_batch(blank, np.array([action]), "action")[0]
