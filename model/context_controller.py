@@ -78,13 +78,21 @@ class ContextController(nn.Module):
     def forward(self, history: Tensor, codes: Tensor, action: Tensor) -> Tensor:
         """(B, context, 210, 160) uint8 classes and (B, past, 35) int64 codes of the steps between the last of them,
         both oldest first, and (B,) int64 actions -> (B, 35, 256) logits."""
+        return self.think(self.look(history), codes, action)
+
+    def look(self, history: Tensor) -> Tensor:
+        """What does not depend on the key, for `think`, and most of the work: (B, context, 210, 160) -> (B, 35, dim)."""
         now = history[:, -1]
         # Colours follow from the scanline, so the picture is in the bits of what is there; the other two only help.
         bits = torch.stack((now == RED_CLASS, now == GREY_CLASS, *(history != BACKGROUND).unbind(1)), -1)
         x = self.stem(patches(bits, ROWS_A_PATCH, COLUMNS_A_PATCH).to(_compute_dtype(self.cell)))
         for block in self.blocks:
             x = block(x)
-        tokens = self.to_token(_by_cell(F.relu(x))) + self.cell + self.action(action)[:, None]
+        return self.to_token(_by_cell(F.relu(x)))
+
+    def think(self, looked: Tensor, codes: Tensor, action: Tensor) -> Tensor:
+        """The rest of `forward`, for one of several keys that may be pressed at the same moment."""
+        tokens = looked + self.cell + self.action(action)[:, None]
         for lag, embed in enumerate(self.codes):
             tokens = tokens + embed(codes[:, lag])
         for block in self.mixer:
