@@ -81,7 +81,7 @@ class ContextController(nn.Module):
         return self.think(self.look(history), codes, action)
 
     def look(self, history: Tensor) -> Tensor:
-        """What does not depend on the key, for `think`, and most of the work: (B, context, 210, 160) -> (B, 35, dim)."""
+        """What does not depend on the key, for `think`; most of the work: (B, context, 210, 160) -> (B, 35, dim)."""
         now = history[:, -1]
         # Colours follow from the scanline, so the picture is in the bits of what is there; the other two only help.
         bits = torch.stack((now == RED_CLASS, now == GREY_CLASS, *(history != BACKGROUND).unbind(1)), -1)
