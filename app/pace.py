@@ -6,6 +6,7 @@ Wall-clock times: leave the machine alone meanwhile.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -136,10 +137,12 @@ def soak(
 ) -> dict[str, Any]:
     """Play `hours` of game time headless, as fast as the machine can; once a second of it, draw every view.
 
-    Memory and pace of each minute, how much memory grew since the first and by how much the pace drifted.
+    Returns memory and pace of each minute, and what `steadiness` makes of them. ValueError if there is nothing to play.
     """
     from app.window import NoWindow, Window
 
+    if not 0 < hours < math.inf:
+        raise ValueError(f"hours must be above 0, got {hours:g}")
     samples: list[Sample] = []
     with no_display():
         session = Session(wm, Emulator(wm.frameskip))
@@ -176,3 +179,12 @@ def steadiness(samples: list[Sample]) -> dict[str, Any]:
         first, last = (float(np.median([s.step for s in part])) for part in (samples[:quarter], samples[-quarter:]))
         drift = last / first - 1
     return {"memory_growth": growth, "pace_drift": drift}
+
+
+def steadiness_line(report: dict[str, Any]) -> str:
+    """What came of a soak, in one line."""
+    samples, growth, drift = report["samples"], report["memory_growth"], report["pace_drift"]
+    held = "memory unknown here" if samples[-1]["memory"] is None else f"{samples[-1]['memory']:.1f} MB at the end"
+    grown = "too short to tell of growth" if growth is None else f"{growth:+.2%} since the first minute"
+    pace = "too short to tell of drift" if drift is None else f"{drift:+.1%} from the first quarter to the last"
+    return f"{report['hours']:g} hours of play: {held}, {grown}; a step {samples[-1]['step']:.1f} ms, {pace}"
