@@ -270,12 +270,18 @@ def bench(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     seconds: Annotated[float, typer.Option(help="How long each part is measured.")] = 10.0,
+    soak: Annotated[
+        float | None, typer.Option(help="Instead: play so many hours of game time, and watch memory and pace.")
+    ] = None,
 ) -> None:
     """Measure this machine: collecting, training, and the parts of a play step, with peak memory.
 
-    Example: python main.py bench --json bench.json
+    Example: python main.py bench --json bench.json, and for hours of play: python main.py bench --soak 2
     """
     with clean_errors():
+        if soak is not None:
+            _soak(weights, device, soak, seed, json)
+            return
         from rich.console import Console
 
         from evaluate.bench import bench as run
@@ -290,6 +296,40 @@ def bench(
         if json is not None:
             write_json(json, report)
         print_bench(report, Console(width=None if sys.stdout.isatty() else 160))
+
+
+def _soak(weights: Path | None, device: str, hours: float, seed: int, json: Path | None) -> None:
+    from app.pace import soak, steadiness_line
+    from model import WorldModel
+    from model.files import write_json
+
+    wm = WorldModel.load(weights, device)
+    with progress("soak") as show:
+        report = soak(wm, hours, seed, show)
+    if json is not None:
+        write_json(json, report)
+    print(steadiness_line(report))
+
+
+@app.command("doctor")
+def doctor(
+    weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
+    device: DeviceOption = "auto",
+    seconds: Annotated[float, typer.Option(min=0.0, help="How long steps are measured; 0: not at all.")] = 3.0,
+) -> None:
+    """Say whether this machine can play, and what a maintainer would ask for. Exit status 1 if something is broken.
+
+    Example: python main.py doctor
+    """
+    with clean_errors():
+        from app.doctor import examine
+
+        broken = 0
+        for finding in examine(weights, device, seconds):
+            broken += finding.broken
+            print(finding.line(), flush=True)
+        if broken:
+            raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Loop:
             if self._waiting():
                 if commands or waiting:
                     self._show()
-            elif self.clock.wait_time() == 0 and not self._step():
+            elif self.clock.wait_time() == 0 and not self.step():
                 return
 
     def introduce(self) -> None:
@@ -115,7 +115,8 @@ class Loop:
 
     # --- a step and its picture ---
 
-    def _step(self) -> bool:
+    def step(self) -> bool:
+        """One step with its picture; false when the player has no more actions."""
         if self.player is not None and self.screen.held.playing:
             self._take_over()
         action = self.screen.held.take() if self.player is None else self.player.act(self.session)
@@ -194,7 +195,7 @@ class Loop:
 
     def _single(self) -> None:
         if self.choices.paused and not (self.session.over and self.player is None):
-            self._step()
+            self.step()
 
     def _stand(self, since: float) -> None:
         if not self.screen.is_held("rewind"):

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from app.ending import Ending
 from app.scoring import Drift, StepScore, Tally, as_json, score_step
 from collect.emulator import Emulator, Objects, Snapshot
 from model.breakout import ACTIONS, EMULATOR_HZ, Frame
+from model.scoreboard import Scoreboard, read_scoreboard
 
 if TYPE_CHECKING:
     from model.world_model import WorldModel
@@ -85,6 +87,7 @@ class Session:
         self.tally = Tally(self.steps(REMEMBERED_SECONDS))
         self.drift = Drift()
         self.exact_now, self.exact_longest = 0, 0
+        self._ending = Ending(self.steps_per_second)
         self.marks: deque[Mark] = deque(maxlen=64)
         self._hashes = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
         self._saved: deque[_Saved] = deque(maxlen=self.steps(REWIND_ROOM_SECONDS))
@@ -119,6 +122,7 @@ class Session:
         prediction = self.twin.step_classes(action) if self.dreaming else self.twin.predict_classes(action)
         if self.emulator is None:
             self._twin_frames.append(prediction.classes)
+            self._ending.add(prediction.classes)
             self.moment = Moment(action, prediction.classes, prediction.codes)
         else:
             self._compare(action, prediction.classes, prediction.codes, self.emulator)
@@ -148,15 +152,16 @@ class Session:
 
     def futures(self) -> Frame:
         """What the twin expects next for each of the four actions: (4, 210, 160) uint8 classes. Changes nothing."""
-        history = self.twin.history
-        histories = np.repeat(history[None], ACTIONS, 0)
-        _, codes = self.twin.choose_batch(histories, range(ACTIONS))
-        return self.twin.decode_batch(histories, codes)
+        return np.stack([prediction.classes for prediction in self.twin.predict_each(self.moment.action)])
 
     @property
     def over(self) -> bool:
-        """Whether the real game is over; further steps show the same screen."""
-        return self.emulator is not None and self.emulator.over
+        """Whether the game is over: the real one, whose further steps show the same screen, or a dream without one."""
+        return self._ending.over if self.emulator is None else self.emulator.over
+
+    def twin_board(self) -> Scoreboard:
+        """Score and lives as the twin's newest frame shows them."""
+        return read_scoreboard(self.moment.twin)
 
     # --- commands ---
 
@@ -188,6 +193,7 @@ class Session:
         nothing = np.zeros_like(self.twin.majority)
         self.moment = Moment(0, frame, nothing, frame if self.emulator else None, nothing if self.emulator else None)
         self._saved.clear()
+        self._ending.restart()
 
     def _on_reality(self) -> None:
         self._twin_frames: deque[Frame] = deque(self._real_frames, maxlen=self.twin.context)
@@ -250,6 +256,7 @@ class Session:
         self._twin_frames = deque(saved.twin if self.dreaming else saved.real, maxlen=self.twin.context)
         self.twin.reset_classes(np.stack(self._twin_frames))
         self.drift.restart()
+        self._ending.restart()
         real = self._real_frames[-1] if self.emulator else None
         self.moment = Moment(self.moment.action, self._twin_frames[-1], self.moment.predicted, real)
         self._mark("rewind")
@@ -269,6 +276,7 @@ class Session:
 
     def report(self) -> dict[str, Any]:
         """The session's figures, ready for JSON."""
+        board = self.twin_board()
         return {
             "steps": self.taken,
             "game_seconds": round(self.taken / self.steps_per_second, 3),
@@ -278,6 +286,8 @@ class Session:
             "weights": self.twin.checksum,
             "score": self.objects.score if self.objects else None,
             "lives": self.objects.lives if self.objects else None,
+            "twin_score": board.score,
+            "twin_lives": board.lives,
             **as_json(self.tally, self.drift, self.exact_longest),
             "action_steps": [self.actions.count(action) for action in range(ACTIONS)],
             "commands": [{"step": step, "command": command} for step, command in self.log],

@@ -113,7 +113,7 @@ def help_lines(keys: KeyMap) -> list[tuple[str, str]]:
 
 def make_view(session: Session, clock: Clock, choices: Choices, toast: str = "", player: str = "") -> View:
     """The picture of this moment. `player` says who plays, if it is not the person at the keys."""
-    moment, objects = session.moment, session.objects
+    moment, objects, board = session.moment, session.objects, session.twin_board()
     alone = session.emulator is None
     seconds = session.since_real / session.steps_per_second
     controller = {"context": "context controller", "action": "action-only controller"}[session.twin.controller]
@@ -135,8 +135,8 @@ def make_view(session: Session, clock: Clock, choices: Choices, toast: str = "",
     return View(
         twin=moment.twin,
         real=moment.real,
-        real_note=f"score {objects.score:03d}   lives {objects.lives}" if objects else "",
-        twin_note=f"{mode}{PART}{controller}",
+        real_note=_score(objects.score, objects.lives) if objects else "",
+        twin_note=f"{_score(board.score, board.lives)}{PART}{mode}{PART}{controller}",
         twin_tone=tone,
         action=moment.action,
         table=[] if alone else _table(session),
@@ -151,6 +151,11 @@ def make_view(session: Session, clock: Clock, choices: Choices, toast: str = "",
         futures=session.futures() if choices.futures else None,
         timeline=None if alone else _timeline(session),
     )
+
+
+def _score(score: int | None, lives: int | None) -> str:
+    """What a scoreboard says; what cannot be read is dashes."""
+    return f"score {'---' if score is None else f'{score:03d}'}   lives {'-' if lives is None else lives}"
 
 
 def _share(value: float | None) -> str:

@@ -69,6 +69,23 @@ def _has_display() -> bool:
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in known)
 
 
+def display_driver() -> str | None:
+    """SDL's video driver and the size of the desktop, for people to read; None where no display is set up.
+
+    Raises ValueError if one is set up and does not open.
+    """
+    if not _has_display():
+        return None
+    try:
+        pygame.display.init()
+        width, height = pygame.display.get_desktop_sizes()[0]
+        return f"{pygame.display.get_driver()}, {width} x {height}"
+    except pygame.error as error:
+        raise ValueError(f"a display is set up and does not open: {error}") from None
+    finally:
+        pygame.display.quit()
+
+
 class Window:
     """A resizable window in front, with the focus. Raises ValueError where there is no display."""
 

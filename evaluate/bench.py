@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import ale_py
@@ -19,17 +17,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from app.pace import WARM_UP, everything, no_display, peak_memory, step_times, times, true_pace
 from collect.dataset import TransitionDataset
 from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
 from evaluate.heldout import play_held_out
 from evaluate.metrics import rounded
 from model import WorldModel
-from model.breakout import COLUMNS, EMULATOR_HZ, ROWS
+from model.breakout import COLUMNS, ROWS
 from model.files import SCHEMA
 
 Show = Callable[[float, str], None]
-WARM_UP = 3
+FUTURES = "four futures, the next step's among them"
 TRAIN_BATCH = 64
 
 
@@ -66,24 +65,6 @@ def bench(wm: WorldModel, seconds: float, seed: int = 0, show: Show = lambda sha
     )
 
 
-def peak_memory() -> float | None:
-    """The most memory that this process ever held, in MB; None where the system does not tell (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes on macOS, kilobytes elsewhere
-
-
-def times(seconds: list[float]) -> dict[str, Any]:
-    """{median, p99, of}: milliseconds of the given times."""
-    if not seconds:
-        return {"median": None, "p99": None, "of": 0}
-    median, p99 = np.quantile(np.array(seconds) * 1e3, (0.5, 0.99))
-    return {"median": float(median), "p99": float(p99), "of": len(seconds)}
-
-
 def _timed(sink: list[float], call: Callable[..., Any], *arguments: Any) -> Any:
     start = time.perf_counter()
     result = call(*arguments)
@@ -91,24 +72,20 @@ def _timed(sink: list[float], call: Callable[..., Any], *arguments: Any) -> Any:
     return result
 
 
-@contextmanager
-def _no_display() -> Iterator[None]:
-    """SDL without a display, so that no window opens, and one torch thread, as in `play`."""
-    before, threads = os.environ.get("SDL_VIDEODRIVER"), torch.get_num_threads()
-    os.environ["SDL_VIDEODRIVER"] = "dummy"
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        if before is None:
-            del os.environ["SDL_VIDEODRIVER"]
-        else:
-            os.environ["SDL_VIDEODRIVER"] = before
-
-
 def bench_play(wm: WorldModel, seconds: float, seed: int = 0) -> dict[str, Any]:
-    """The parts of a play step one by one, and the whole: milliseconds; peak memory of the process in MB."""
+    """The parts of a play step one by one, and the whole, plain and with every view and a recording on: milliseconds;
+    peak memory of the process in MB."""
+    found = {name: times(measured[WARM_UP:]) for name, measured in _parts(wm, seconds, seed).items()}
+    found["whole step"] = times(step_times(wm, seconds / 2, seed))
+    found["whole step, everything on"] = times(step_times(wm, seconds, seed, everything_on=True))
+    return {
+        "milliseconds": found,
+        "true_pace_milliseconds": true_pace(wm.frameskip),
+        "peak_memory_mb": peak_memory(),
+    }
+
+
+def _parts(wm: WorldModel, seconds: float, seed: int) -> dict[str, list[float]]:
     from app.clock import Unpaced
     from app.keys import load_keys
     from app.players import Autopilot
@@ -116,44 +93,35 @@ def bench_play(wm: WorldModel, seconds: float, seed: int = 0) -> dict[str, Any]:
     from app.view import Choices, make_view
     from app.window import Window
 
-    names = ("emulator", "controller", "decoder", "encoder", "drawing", "whole step", "drawing, every view on")
+    names = ("emulator", "controller", "decoder", "encoder", FUTURES, "drawing", "drawing, every view on")
     parts: dict[str, list[float]] = {name: [] for name in names}
-    with _no_display():
+    with no_display():
         session = Session(wm, Emulator(wm.frameskip))
         beside = Emulator(wm.frameskip)
         player, clock = Autopilot("follow", seed), Unpaced(session.steps_per_second)
-        everything = Choices(grid=2, difference=True, futures=True)
         window = Window(load_keys())
         try:
             session.warm_up()
             end = time.perf_counter() + seconds
-            while time.perf_counter() < end or len(parts["whole step"]) <= WARM_UP:
+            while time.perf_counter() < end or len(parts["drawing"]) <= WARM_UP:
                 action = player.act(session) or 0
                 if beside.over:
                     beside.reset()
                 before = session.moment.real
                 _timed(parts["emulator"], beside.step, action)
                 logits = _timed(parts["controller"], wm.logits, action)
-                codes = logits.argmax(-1)
-                _timed(parts["decoder"], wm.decode_classes, codes)
-                start = time.perf_counter()
+                _timed(parts["decoder"], wm.decode_classes, logits.argmax(-1))
                 after = session.step(action).real
-                stepped = time.perf_counter()
-                window.show(lambda: make_view(session, clock, Choices()))
-                shown = time.perf_counter()
-                parts["drawing"].append(shown - stepped)
-                parts["whole step"].append(shown - start)
-                if before is not None and after is not None:
-                    _timed(parts["encoder"], wm.encode_classes, before, after)
-                _timed(parts[names[-1]], window.show, lambda: make_view(session, clock, everything))
+                _timed(parts["drawing"], window.show, lambda: make_view(session, clock, Choices()))
+                if before is not None and after is not None:  # not `encode_classes`, which knows the newest pair
+                    _timed(parts["encoder"], wm.encode_batch, before[None], after[None])
+                _timed(parts[FUTURES], session.futures)
+                view = make_view(session, clock, everything())
+                _timed(parts["drawing, every view on"], window.show, lambda view=view: view)
+                session.step(player.act(session) or 0)  # futures leave behind what the controller would be spared
         finally:
             window.close()
-    found = {name: times(measured[WARM_UP:]) for name, measured in parts.items()}
-    return {
-        "milliseconds": found,
-        "true_pace_milliseconds": 1e3 * wm.frameskip / EMULATOR_HZ,
-        "peak_memory_mb": peak_memory(),
-    }
+    return parts
 
 
 def _bare_steps(actions: npt.NDArray[np.uint8], frameskip: int) -> float:

@@ -93,17 +93,21 @@ class ContextController(nn.Module):
         """(B, context, 210, 160) uint8 classes and (B, past, 35) int64 codes of the steps between the last of them,
         both oldest first, (B,) int64 actions, and codes (B, 35) int64 that are settled, `OPEN` where none is
         -> (B, 35, 256) logits."""
-        return self.answer(self.look(history, codes, action), settled)
+        return self.answer(self.ask(self.look(history), codes, action), settled)
 
-    def look(self, history: Tensor, codes: Tensor, action: Tensor) -> Tensor:
-        """What does not depend on settled codes: tokens (B, 35, dim), for `answer`."""
+    def look(self, history: Tensor) -> Tensor:
+        """What does not depend on the key, for `ask`; most of the work: (B, context, 210, 160) -> (B, 35, dim)."""
         now = history[:, -1]
         # Colours follow from the scanline, so the picture is in the bits of what is there; the other two only help.
         bits = torch.stack((now == RED_CLASS, now == GREY_CLASS, *(history != BACKGROUND).unbind(1)), -1)
         x = self.stem(patches(bits, ROWS_A_PATCH, COLUMNS_A_PATCH).to(_compute_dtype(self.cell)))
         for block in self.blocks:
             x = block(x)
-        tokens = self.to_token(_by_cell(F.relu(x))) + self.cell + self.action(action)[:, None]
+        return self.to_token(_by_cell(F.relu(x)))
+
+    def ask(self, looked: Tensor, codes: Tensor, action: Tensor) -> Tensor:
+        """What does not depend on settled codes: one token a cell (B, 35, dim), for `answer`."""
+        tokens = looked + self.cell + self.action(action)[:, None]
         for lag, embed in enumerate(self.codes):
             tokens = tokens + embed(codes[:, lag])
         return tokens
@@ -120,7 +124,7 @@ class ContextController(nn.Module):
     def settle(
         self, tokens: Tensor, logits: Tensor, temperature: float = 0.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Codes (B, 35) that go together, from `look`'s tokens and the first `answer`.
+        """Codes (B, 35) that go together, from the tokens of `ask` and the first `answer`.
 
         While a cell is unsure, the least sure one is settled (its likeliest code, or above temperature 0 a drawn one),
         and the others are asked again, given that.

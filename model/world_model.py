@@ -32,6 +32,7 @@ from model.checks import checked_action, checked_classes, checked_rgb
 from model.context_controller import ContextController
 from model.device import choose_device
 from model.files import FileError, checksum
+from model.futures import draw_each
 from model.latent_action_model import ActionToLatentMLP, sample_codes
 from model.vqvae import VQVAE
 
@@ -124,6 +125,8 @@ class WorldModel:
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._history: Tensor | None = None
         self._codes: Tensor | None = None  # of the steps between the frames of the history
+        self._looked: Tensor | None = None  # what the context controller made of the history, for any key
+        self._expected: tuple[int, Prediction] | None = None
         self.controller = controller
 
     @classmethod
@@ -187,6 +190,7 @@ class WorldModel:
         if name not in self.controllers:
             raise FileError(f"these weights hold no {name} controller; train one with: python main.py train {name}")
         self._controller = name
+        self._expected = None
 
     @property
     def context(self) -> int:
@@ -236,15 +240,38 @@ class WorldModel:
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
         self._codes = self._encode_steps(self._history[None])[0]
+        self._looked = self._expected = None
 
     def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`predict`; its `classes` need no conversion."""
-        _, codes = self._choose(*self._moment(action), self._controller, temperature)
+        if self._expected is not None and temperature == 0 and self._expected[0] == checked_action(action):
+            known = self._expected[1]
+            return Prediction(known.classes.copy(), known.codes.copy())
+        codes = self._settle(*self._ask_now([checked_action(action)]), temperature)
         return Prediction(self._decode(self._seen()[None], codes)[0].cpu().numpy(), codes[0].cpu().numpy())
+
+    def predict_each(self, held: int = 0) -> list[Prediction]:
+        """`predict_classes` for every action at temperature 0, in the order of `Action`; changes nothing.
+
+        The work that all share is done once. That for `held` is what `predict` gives, to the bit, and `predict` and
+        `step` take it from here; the other three are predicted as one batch, where sums may round differently.
+        """
+        chosen = self.predict_classes(held)
+        self._expected = held, chosen
+        others = [action for action in range(ACTIONS) if action != held]
+        codes = np.concatenate((chosen.codes[None], self._settle(*self._ask_now(others), 0.0).cpu().numpy()))
+        history = self._seen()[None, -2:].expand(len(others), -1, -1, -1)
+
+        def decode(asked: Codes) -> Frame:
+            return self._decode(history[: len(asked)], torch.from_numpy(asked).to(self.device)).cpu().numpy()
+
+        frames = draw_each(decode, chosen.classes, codes)
+        order = np.argsort([held, *others])
+        return [Prediction(frames[n], codes[n]) for n in order]
 
     def logits(self, action: int) -> npt.NDArray[np.float32]:
         """Action to predicted latent code: the controller's logits (35, 256) in the present history."""
-        return self._logits(*self._moment(action), self._controller)[0].cpu().numpy()
+        return self._ask_now([checked_action(action)])[1][0].cpu().numpy()
 
     def observe_classes(self, frame: Frame) -> None:
         """`observe` on classes (210, 160) uint8 0..8."""
@@ -259,6 +286,9 @@ class WorldModel:
     def encode_classes(self, previous: Frame, following: Frame) -> Codes:
         """`encode` on classes (210, 160) uint8 0..8."""
         previous, following = checked_classes(previous, "previous", 2), checked_classes(following, "following", 2)
+        if self._is_newest(previous, following):
+            assert self._codes is not None
+            return self._codes[-1].cpu().numpy().copy()
         return self.encode_batch(previous[None], following[None])[0]
 
     def decode_classes(self, codes: npt.ArrayLike) -> Frame:
@@ -277,16 +307,14 @@ class WorldModel:
         self, history: Frame, actions: npt.ArrayLike, controller: str | None = None
     ) -> npt.NDArray[np.float32]:
         """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32."""
-        controller = controller or self._controller
-        return self._logits(*self._moments(history, actions, controller), controller).cpu().numpy()
+        return self._ask(history, actions, controller or self._controller)[1].cpu().numpy()
 
     def choose_batch(
         self, history: Frame, actions: npt.ArrayLike, controller: str | None = None, temperature: float = 0.0
     ) -> tuple[npt.NDArray[np.float32], Codes]:
         """As `predict_batch`, and the codes (B, 35) that `predict` would choose."""
-        controller = controller or self._controller
-        logits, codes = self._choose(*self._moments(history, actions, controller), controller, temperature)
-        return logits.cpu().numpy(), codes.cpu().numpy()
+        tokens, logits = self._ask(history, actions, controller or self._controller)
+        return logits.cpu().numpy(), self._settle(tokens, logits, temperature).cpu().numpy()
 
     def encode_batch(self, previous: Frame, following: Frame) -> Codes:
         """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
@@ -302,24 +330,6 @@ class WorldModel:
 
     # --- inside ---
 
-    def _moment(self, action: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The present moment as a batch of one: history, codes of the last steps, action."""
-        history = self._seen()
-        assert self._codes is not None
-        return history[None], self._codes[None], torch.tensor([checked_action(action)], device=self.device)
-
-    def _moments(self, history: Frame, actions: npt.ArrayLike, controller: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Many moments: history, codes of the last steps, actions. ValueError if they do not fit."""
-        history = checked_classes(history, "history", 4)
-        if history.shape[1] < self.context:
-            raise ValueError(f"history must hold at least {self.context} frames, got {history.shape[1]}")
-        chosen = np.asarray(actions, np.int64)
-        if chosen.shape != history.shape[:1] or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= ACTIONS:
-            raise ValueError(f"actions must be {len(history)} integers 0..{ACTIONS - 1}")
-        frames = torch.from_numpy(history[:, -self.context :]).to(self.device)
-        codes = self._encode_steps(frames) if controller == "context" else torch.empty(0)
-        return frames, codes, torch.from_numpy(chosen).to(self.device)
-
     def _seen(self) -> Tensor:
         if self._history is None:
             raise ValueError("the twin has no history yet: call reset(frames) first")
@@ -330,6 +340,52 @@ class WorldModel:
         assert self._codes is not None
         newest = self._encode(self._history[-2:-1], self._history[-1:])
         self._codes = torch.cat((self._codes, newest))[1:]
+        self._looked = self._expected = None
+
+    def _is_newest(self, previous: Frame, following: Frame) -> bool:
+        """Whether this is the newest pair of the history, whose codes are known already."""
+        if self._history is None or self._codes is None or not len(self._codes) or self.device.type != "cpu":
+            return False
+        pair = self._history[-2:].numpy()
+        return np.array_equal(pair[1], following) and np.array_equal(pair[0], previous)
+
+    @torch.inference_mode()
+    def _ask_now(self, actions: list[int]) -> tuple[Tensor | None, Tensor]:
+        """The controller's tokens (for `_settle`) and logits (B, 35, 256), several actions in the present history."""
+        history, module = self._seen(), self._module(self._controller)
+        keys = torch.tensor(actions, device=self.device)
+        if not isinstance(module, ContextController):
+            return None, module(F.one_hot(keys, ACTIONS).float()).float()
+        if self._looked is None:
+            self._looked = module.look(history[None])
+        assert self._codes is not None
+        count = len(actions), -1, -1
+        tokens = module.ask(self._looked.expand(count), self._codes[None].expand(count), keys)
+        return tokens, module.answer(tokens)
+
+    @torch.inference_mode()
+    def _ask(self, history: Frame, actions: npt.ArrayLike, controller: str) -> tuple[Tensor | None, Tensor]:
+        """As `_ask_now`, of many histories. ValueError if they and the actions do not fit."""
+        history = checked_classes(history, "history", 4)
+        if history.shape[1] < self.context:
+            raise ValueError(f"history must hold at least {self.context} frames, got {history.shape[1]}")
+        chosen = np.asarray(actions, np.int64)
+        if chosen.shape != history.shape[:1] or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= ACTIONS:
+            raise ValueError(f"actions must be {len(history)} integers 0..{ACTIONS - 1}")
+        keys, module = torch.from_numpy(chosen).to(self.device), self._module(controller)
+        if not isinstance(module, ContextController):
+            return None, module(F.one_hot(keys, ACTIONS).float()).float()
+        frames = torch.from_numpy(history[:, -self.context :]).to(self.device)
+        tokens = module.ask(module.look(frames), self._encode_steps(frames), keys)
+        return tokens, module.answer(tokens)
+
+    @torch.inference_mode()
+    def _settle(self, tokens: Tensor | None, logits: Tensor, temperature: float) -> Tensor:
+        """Codes (B, 35) for logits; with the context controller's tokens, codes that go together."""
+        module = self.controllers.get("context")
+        if tokens is None or not isinstance(module, ContextController):
+            return sample_codes(logits, temperature, self._generator)
+        return module.settle(tokens, logits, temperature, self._generator)
 
     def _encode_steps(self, history: Tensor) -> Tensor:
         """The codes of the last steps between frames: (B, context, 210, 160) -> (B, past, 35) int64."""
@@ -346,25 +402,6 @@ class WorldModel:
         if controller not in self.controllers:
             raise ValueError(f"these weights hold no {controller!r} controller")
         return self.controllers[controller]
-
-    @torch.inference_mode()
-    def _logits(self, history: Tensor, codes: Tensor, actions: Tensor, controller: str) -> Tensor:
-        module = self._module(controller)
-        if controller == "action":
-            return module(F.one_hot(actions, ACTIONS).float()).float()
-        return module(history, codes, actions)
-
-    @torch.inference_mode()
-    def _choose(
-        self, history: Tensor, codes: Tensor, actions: Tensor, controller: str, temperature: float
-    ) -> tuple[Tensor, Tensor]:
-        module = self._module(controller)
-        if not isinstance(module, ContextController):
-            logits = self._logits(history, codes, actions, controller)
-            return logits, sample_codes(logits, temperature, self._generator)
-        tokens = module.look(history, codes, actions)
-        logits = module.answer(tokens)
-        return logits, module.settle(tokens, logits, temperature, self._generator)
 
     @torch.inference_mode()
     def _decode(self, history: Tensor, codes: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.breakout import CELLS, changed_cells, from_cells, to_cells
+from model.breakout import CELLS, changed_cells, to_cells
 
 
 class StandInTwin:
@@ -58,16 +58,8 @@ class StandInTwin:
         codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
         return np.where(changed, codes, 0).astype(np.int64)
 
-    def choose_batch(self, history: np.ndarray, actions: Any) -> tuple[np.ndarray, np.ndarray]:
-        logits = np.zeros((len(history), CELLS, 256), np.float32)
-        for row, action in enumerate(actions):
-            logits[row, action, 1 + action] = 1
-        return logits, logits.argmax(-1)
-
-    def decode_batch(self, history: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        cells = to_cells(history[:, -1]).copy()
-        cells[codes != 0] = 2
-        return from_cells(cells)
+    def predict_each(self, held: int = 0) -> list[Any]:
+        return [self.predict_classes(action) for action in range(4)]
 
 
 @pytest.fixture

@@ -86,6 +86,46 @@ def test_batches_agree_with_single_moments(wm: WorldModel) -> None:
     assert np.array_equal(wm.decode_batch(history[None], codes[None])[0], wm.decode_classes(codes))
 
 
+@pytest.mark.parametrize("controller", ["context", "action"])
+@pytest.mark.parametrize("held", range(4))
+def test_all_four_keys_at_once_are_what_each_is_alone(wm: WorldModel, controller: str, held: int) -> None:
+    wm.controller = controller
+    with torch.no_grad():  # a key and a code that say something, which untrained ones hardly do
+        wm.controllers["context"].action.weight.mul_(30)
+        wm.vqvae.decoder.keep.zero_()
+    alone = [wm.predict_classes(action) for action in range(4)]
+    before = wm.history
+    each = wm.predict_each(held)
+    assert np.array_equal(wm.history, before)
+    assert len({prediction.codes.tobytes() for prediction in each}) == 4
+    assert len({prediction.classes.tobytes() for prediction in each}) == 4
+    for one, other in zip(alone, each, strict=True):
+        assert np.array_equal(one.codes, other.codes)
+        assert np.array_equal(one.classes, other.classes)
+    # What is kept for the held key cannot be spoiled from outside, and is what the next step takes.
+    each[held].classes[:] = 0
+    assert np.array_equal(wm.step_classes(held).classes, alone[held].classes)
+
+
+def test_nothing_that_was_kept_outlives_its_moment(wm: WorldModel, frames: np.ndarray) -> None:
+    fresh = WorldModel.untrained()
+    for change in (
+        lambda twin: twin.observe(frames[7]),
+        lambda twin: twin.reset(frames[2:9]),
+        lambda twin: setattr(twin, "controller", "action"),
+        lambda twin: setattr(twin, "controller", "context"),
+        lambda twin: twin.step(3),
+    ):
+        wm.predict_each(2)
+        fresh.reset(rgb_from_classes(wm.history))
+        change(wm)
+        change(fresh)
+        assert np.array_equal(wm.predict(2).frame, fresh.predict(2).frame)
+    pair = wm.history[-2:]
+    assert np.array_equal(wm.encode_classes(*pair), wm.encode_batch(pair[:1], pair[1:])[0])
+    assert np.array_equal(wm.encode(frames[2], frames[3]), fresh.encode(frames[2], frames[3]))
+
+
 def test_temperature_draws_from_the_logits(wm: WorldModel) -> None:
     drawn = {tuple(wm.predict(2, temperature=5.0).codes) for _ in range(5)}
     assert len(drawn) > 1
