@@ -60,6 +60,9 @@ def train_refine(
     frames: FramesOption = Path("data/frames"),
     weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE to go on from.")] = Path("checkpoints/world"),
     out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/refined"),
+    fixed_codes: Annotated[
+        bool, typer.Option("--fixed-codes", help="The decoder alone: controllers trained for the codes stay valid.")
+    ] = False,
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
     batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 80,
@@ -83,7 +86,7 @@ def train_refine(
         settings = LoopSettings(batch, rate, seed, minutes, epochs)
         options = RunOptions(out, resume, tensorboard, wandb)
         with progress("train refine") as show:
-            figures = refine(frames, weights, settings, options, choose_device(device), show)
+            figures = refine(frames, weights, settings, options, choose_device(device), show, fixed_codes)
         _print_figures(out / "vqvae.json", figures)
 
 

@@ -9,6 +9,9 @@ distances:
 - the decoder and the codebook learn to draw that cell from that code, and the encoder to choose it;
 - a code that nobody takes moves to the cell that was drawn worst.
 
+With `fixed` codes the encoder and the codebook stay as they are, so that controllers trained for them stay valid, and
+the decoder alone goes on, on the codes that the encoder chooses.
+
 Codes are assigned without a look at the frame before last, so that they mean a change between two frames; the decoder
 sees that frame in half of its lessons. Cells are drawn by priority, as in `train context`.
 """
@@ -47,17 +50,25 @@ HARD = 2.0
 
 
 class RefineTask(VQVAETask):
-    """See `train.loop.Task`. All of `vqvae` learns, its codebook by gradients."""
+    """See `train.loop.Task`. All of `vqvae` learns, its codebook by gradients; with `fixed` codes its decoder alone."""
 
     def __init__(
-        self, vqvae: VQVAE, dataset: TransitionDataset, meta: dict[str, Any], device: torch.device, seed: int
+        self,
+        vqvae: VQVAE,
+        dataset: TransitionDataset,
+        meta: dict[str, Any],
+        device: torch.device,
+        seed: int,
+        fixed: bool = False,
     ) -> None:
         super().__init__(dataset, meta, device, seed)
         self.module = vqvae.to(device)
-        vqvae.quantizer.codebook.requires_grad_(True)
+        self._fixed = fixed
+        vqvae.quantizer.codebook.requires_grad_(not fixed)
+        vqvae.encoder.requires_grad_(not fixed)
         self._priority = Priority(dataset, self._sampler)
         self.extra = {"priority": self._priority.values}
-        self.meta = {**self.meta, "model": vqvae.settings, "refined": True}
+        self.meta = {**self.meta, "model": vqvae.settings, "refined": True, "fixed_codes": fixed}
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """What the cells cost to draw with the codes that draw them best, and the encoder's surprise at those codes."""
@@ -73,7 +84,8 @@ class RefineTask(VQVAETask):
         logits = SHARPNESS * (2 * vectors @ book.T - book.square().sum(1))  # less squared distances, but for |v|^2
         target = middle(new).long()
         with torch.no_grad():
-            codes = self._assign(old, cells, target, logits, generator)
+            nearest = logits.argmax(1) + 1
+            codes = nearest if self._fixed else self._assign(old, cells, target, logits, generator)
         blind = torch.rand(len(cells), generator=generator).to(self._device) < 0.5
         was = torch.where(blind[:, None, None], old, was)
         drawn = decoder(old, quantizer.embed(codes), cells, was)
@@ -86,10 +98,11 @@ class RefineTask(VQVAETask):
         log = {
             "drawn": nats.mean().item(),
             "encoder": surprise.item(),
-            "agrees": (logits.argmax(1) + 1 == codes).float().mean().item(),
+            "agrees": (nearest == codes).float().mean().item(),
             "exact_cells": (drawn.argmax(1) == target).flatten(1).all(1).float().mean().item(),
         }
-        return nats.mean() / PIXELS_PER_CELL + ENCODER_WEIGHT * surprise, log
+        drawing = nats.mean() / PIXELS_PER_CELL
+        return drawing if self._fixed else drawing + ENCODER_WEIGHT * surprise, log
 
     def _assign(self, old: Tensor, cells: Tensor, target: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         """The cheapest code (M,) of those that compete: the picture's nats and the name's."""
@@ -108,6 +121,8 @@ class RefineTask(VQVAETask):
 
     def after_step(self, step: int, generator: torch.Generator) -> None:
         """Count how often codes are taken, and move those that nobody takes to what was drawn worst."""
+        if self._fixed:
+            return
         vectors, codes, nats = self._seen
         quantizer = self.module.quantizer
         quantizer.count(codes)
@@ -124,12 +139,13 @@ def refine(
     options: RunOptions,
     device: torch.device,
     show: Callable[[float, str], None] = lambda progress, text: None,
+    fixed: bool = False,
 ) -> dict[str, Any]:
-    """Go on with `weights`/vqvae.*, into `options.out`/vqvae.*. Returns the last validation's figures.
+    """Go on with `weights`/vqvae.*, into `options.out`/vqvae.*; with `fixed` codes, with its decoder alone.
 
-    FileError if the dataset is of another frame skip.
+    Returns the last validation's figures. FileError if the dataset is of another frame skip.
     """
     vqvae, about, dataset = load_both(weights, frames)
-    task = RefineTask(vqvae, dataset, dataset_meta(dataset, frames), device, settings.seed)
+    task = RefineTask(vqvae, dataset, dataset_meta(dataset, frames), device, settings.seed, fixed)
     task.meta["before"] = {name: about.get(name) for name in ("training", "step", "elapsed_seconds")}
     return train(task, VQVAE_NAME, settings, options, device, show)

@@ -144,6 +144,13 @@ def test_refining_draws_better_and_resumes(
     assert not after.quantizer.codebook[0].any()  # code 0 stays "nothing changes"
 
 
+def test_refining_with_fixed_codes_keeps_controllers_valid(frames: Path, weights: Path, tmp_path: Path) -> None:
+    refine(frames, weights, SETTINGS, RunOptions(tmp_path), CPU, fixed=True)
+    before, after = load_vqvae(weights)[0], load_vqvae(tmp_path)[0]
+    assert before.codes_sha256() == after.codes_sha256()
+    assert not torch.equal(before.decoder.stem.weight, after.decoder.stem.weight)
+
+
 def test_physics_carries_over_to_other_codes(frames: Path, weights: Path, tmp_path: Path) -> None:
     train_context(frames, weights, SETTINGS, RunOptions(tmp_path), CPU, start=weights)
     plain, started = losses(weights, "context"), losses(tmp_path, "context")
