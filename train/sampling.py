@@ -42,6 +42,9 @@ class TransitionSampler:
 class Priority:
     """How much each training transition is worth drawing again: its loss in nats when it was last seen.
 
+    One that was not seen yet counts by the cells that change in it, the rarer the more: else the many steps in which
+    the paddle alone moves would fill the first pass over the data.
+
     Bounded on both sides: nothing is forgotten, and what cannot be known does not take over. After Schaul et al. 2015,
     "Prioritized Experience Replay" (https://arxiv.org/abs/1511.05952), but without its importance weights: the game is
     all but deterministic, so there is no distribution to distort.
@@ -52,7 +55,10 @@ class Priority:
     def __init__(self, dataset: TransitionDataset, sampler: TransitionSampler) -> None:
         self._place = np.full(len(dataset.index), -1)  # from a frame's number to its place among the training ones
         self._place[sampler.transitions] = np.arange(len(sampler))
-        self.values = torch.full((len(sampler),), self.CEILING)
+        t = sampler.transitions
+        changes = dataset.index[t] != dataset.index[t + 1]
+        rarity = (changes / changes.mean(0).clip(1 / len(t))).mean(1)  # 1 on average: every cell has an equal share
+        self.values = torch.from_numpy(rarity.clip(self.FLOOR, self.CEILING).astype(np.float32))
 
     def set(self, t: npt.NDArray[np.int64], loss: Tensor) -> None:
         """The losses (n,) of transitions t (n,)."""

@@ -19,6 +19,7 @@ from model.world_model import load_vqvae
 from train.context import encode_dataset, majority_codes, train_context
 from train.loop import Loop, LoopSettings, RunOptions, TrainingError
 from train.refine import refine
+from train.sampling import Priority, TransitionSampler
 from train.trackers import Tracker
 from train.vqvae import train_vqvae
 
@@ -219,3 +220,16 @@ def test_extras_that_are_not_installed_say_so(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ValueError, match="pip install"):
         Tracker(tmp_path, "x", wandb=True)
+
+
+def test_what_was_not_seen_yet_is_drawn_by_how_rare_its_changes_are(frames: Path) -> None:
+    dataset = TransitionDataset.load(frames)
+    sampler = TransitionSampler(dataset, dataset.split()[0], 0)
+    values = Priority(dataset, sampler).values.numpy()
+    t = sampler.transitions
+    changes = dataset.index[t] != dataset.index[t + 1]
+    paddle_alone = changes[:, 6::7].any(1) & ~np.delete(changes, np.s_[6::7], 1).any(1)
+    assert paddle_alone.any()
+    assert values[dataset.rewards[t] > 0].min() > values[paddle_alone].mean()
+    drawn = sampler.draw(0, 2000, values)
+    assert (dataset.rewards[drawn] > 0).mean() > 1.5 * (dataset.rewards[t] > 0).mean()
