@@ -17,6 +17,7 @@ one step with every training step, and is asked for the codes that lead from its
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
 from model.breakout import CELLS, CODES, COLUMNS, ROWS
-from model.checkpoint import load_tensors
+from model.checkpoint import load_tensors, save_tensors
 from model.context_controller import OPEN, ContextController
 from model.files import FileError
 from model.pixels import changed
@@ -64,6 +65,28 @@ def encode_dataset(
         codes[t] = vqvae.encode(frames[0], frames[1]).cpu().numpy()
         show(start / len(transitions))
     return codes
+
+
+def stored_codes(
+    out: Path,
+    vqvae: VQVAE,
+    dataset: TransitionDataset,
+    meta: dict[str, Any],
+    device: torch.device,
+    show: Callable[[float, str], None],
+) -> npt.NDArray[np.uint8]:
+    """As `encode_dataset`, kept in `out`/context_codes.* so that a resumed run need not encode all over again."""
+    path = out / f"{CONTEXT_NAME}_codes"
+    with suppress(FileError):
+        tensors, found = load_tensors(path)
+        codes = tensors.get("codes")
+        fits = codes is not None and codes.shape == (len(dataset.index), CELLS) and codes.dtype == torch.uint8
+        if fits and codes is not None and all(found.get(key) == meta[key] for key in ("dataset", "codes_sha256")):
+            return codes.numpy()
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
+        made = encode_dataset(vqvae, dataset, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
+    save_tensors(path, {"codes": torch.from_numpy(made)}, {"kind": "codes", **meta})
+    return made
 
 
 def majority_codes(codes: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
@@ -297,12 +320,11 @@ def train_context(
     """
     vqvae, _, dataset = load_both(weights, frames)
     vqvae = vqvae.to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
-        codes = encode_dataset(vqvae, dataset, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
     meta: dict[str, Any] = {
         "dataset": dataset_meta(dataset, frames),
         "codes_sha256": vqvae.codes_sha256(),
     }
+    codes = stored_codes(options.out, vqvae, dataset, meta, device, show)
     physics = None
     if start is not None:
         physics, about = load_physics(start)
