@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 import main
 from evaluate.analysis.analysis import ActionPairs, analyse, compare_distributions
 from evaluate.analysis.futures import four_futures
-from evaluate.analysis.page import write_report
 from evaluate.analysis.sample import AnalysisSettings, Sample, take_sample
 from evaluate.analysis.statistics import count_codes, distances, jensen_shannon, top_changes, top_codes
 from evaluate.predictors import action_to_code, action_to_shares, probabilities
@@ -158,23 +157,35 @@ def test_the_pairs_replace_the_held_out_steps_for_the_action_alone(wm, sample, r
         analyse(wm, SETTINGS, ActionPairs(actions, codes, "pairs.json", "0" * 64))
 
 
-def test_the_page_stands_alone_and_shows_empty_classes(tmp_path: Path) -> None:
+def test_the_page_stands_alone_and_shows_empty_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     wm = calm_twin()
     wm.controller = "action"
     del wm.controllers["context"]
-    report, pictures = analyse(wm, AnalysisSettings(1, "people", 1, 2, 3, 0, 1, 0.1, 2))
+    monkeypatch.setattr(WorldModel, "load", lambda path, device: wm)
+    pairs = tmp_path / "pairs.json"
+    pairs.write_text(json.dumps([{"action": 3, "latent_code": [7] * CELLS}] * 4))
+    options = (
+        "--policy people --episodes 1 --transitions 2 --encoded 3 --per-event 0 --runs 1 --dream-seconds 0.1 --top 2"
+    )
+    out = tmp_path / "report"
+    result = CliRunner().invoke(
+        main.app, ["analyze", "--out", str(out), "--pairs", str(pairs), "--seed", "1", *options.split()]
+    )
+    assert result.exit_code == 0, result.output
+    assert "report.html" in result.output
+    report = json.loads((out / "report.json").read_text(), parse_constant=pytest.fail)
     assert 0 in report["accuracy"]["truth"]["steps"].values()
-    page = write_report(report, pictures, tmp_path)
-    text = page.read_text()
+    found = report["distributions"]["action"]
+    assert found["source"] == "pairs.json"
+    assert [of["steps"] for of in found["by_action"].values()] == [0, 0, 0, 4]
+
+    text = (out / "report.html").read_text()
     assert "never occurs" in text
-    shown = re.sub(r"<[^>]*>", " ", text[text.index("<body>") :])
-    assert not re.search(r"\b(nan|None|inf)\b", shown)
+    assert not re.search(r"\b(nan|None|inf)\b", re.sub(r"<[^>]*>", " ", text[text.index("<body>") :]))
     assert "http" not in re.sub(r'src="data:[^"]*"', "", text)
     assert all(source.startswith("data:image/png") for source in re.findall(r'src="([^"]*)"', text))
-    assert json.loads((tmp_path / "report.json").read_text()) == report
-    plots = list((tmp_path / "plots").glob("*.png"))
-    assert len(plots) == text.count('class="plot"')
-    assert list((tmp_path / "codes").glob("code-*.png"))
+    assert len(list((out / "plots").glob("*.png"))) == text.count('class="plot"') == 13
+    assert list((out / "codes").glob("code-*.png"))
 
 
 def test_four_futures_are_those_of_four_keys(wm) -> None:
