@@ -229,7 +229,7 @@ def analyze(
     device: DeviceOption = "auto",
     policy: Annotated[PolicyName, typer.Option(help="Who plays the held-out games.")] = PolicyName.mixed,
     episodes: Annotated[int, typer.Option(min=1, help="Held-out games.")] = 24,
-    transitions: Annotated[int, typer.Option(min=1, help="Steps predicted, drawn evenly over the games.")] = 1000,
+    transitions: Annotated[int, typer.Option(min=1, help="Steps predicted, drawn evenly over the games.")] = 1500,
     encoded: Annotated[int, typer.Option(min=1, help="Steps encoded, to count codes and to draw them.")] = 6000,
     per_event: Annotated[int, typer.Option(min=0, help="Predict at least so many steps of each event.")] = 60,
     runs: Annotated[int, typer.Option(min=1, help="Dreams at each temperature.")] = 12,

@@ -27,7 +27,7 @@ from model import WorldModel
 from model.breakout import Action, Frame, changed_cells
 from model.files import SCHEMA, FileError
 
-_STREAM = 1 << 21
+STREAM = 1 << 21
 """Keeps these games apart from those of `play_held_out` with the same seed."""
 
 
@@ -69,7 +69,7 @@ def _play_game(
 ) -> None:
     """One game, or as much of it as there are steps left. Adds to `games`, `truths` and `said`."""
     game = len(games)
-    rng = np.random.default_rng([SEED_OFFSET + seed, _STREAM + game])
+    rng = np.random.default_rng([SEED_OFFSET + seed, STREAM + game])
     emulator = Emulator(wm.frameskip)
     start_episode(emulator, policy, rng)
     player = make_policy(policy, rng, wm.frameskip)
@@ -188,9 +188,10 @@ def print_live(report: dict[str, Any], console: Console) -> None:
             f"{codes['missed']} changes taken for none, {codes['invented']} where there was none, "
             f"{codes['wrong_change']} taken for another"
         )
+        run = report["longest_run_of_right_grids"][name]
         console.print(
-            f"{name}: {found['failures']} of {found['of_steps']} steps have a wrong code, in all "
-            f"{codes['wrong']}: {kinds}; longest run without one: {report['longest_run_of_right_grids'][name]} steps",
+            f"{name}: {found['failures']} of {found['of_steps']} steps have a wrong code, in all {codes['wrong']}: "
+            f"{kinds}; longest run without one: {run} steps",
             highlight=False,
         )
 

@@ -90,7 +90,7 @@ def analyse(
     show(0.55, "counting")
     actual = count_codes(truth.actions, truth.codes)
     shares = {name: watched.shares for name, watched in sample.watched.items()}
-    distributions = _distributions(wm, sample, actual, pairs)
+    distributions = compare_distributions(wm, sample, actual, pairs)
     top = top_codes(shares, actual, settings.top)
     wanted = {
         (entry["code"], cell)
@@ -164,10 +164,13 @@ def _check(wm: WorldModel, pairs: ActionPairs | None) -> None:
         raise FileError(f"{pairs.source} holds codes of another VQ-VAE than the weights: run collect pairs again")
 
 
-def _distributions(
+def compare_distributions(
     wm: WorldModel, sample: Sample, actual: npt.NDArray[np.int64], pairs: ActionPairs | None
 ) -> dict[str, Any]:
-    """Every controller's codes against real ones; "unchanged" is what saying "nothing changes" would get."""
+    """`distances` of every controller, and of "unchanged", which always says that nothing changes.
+
+    `actual` are the counts of the sample's evenly drawn steps; `pairs` as in `analyse`.
+    """
     source = "held-out steps"
     found = {name: distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
     if pairs is not None:

@@ -6,7 +6,7 @@ Every transition t -> t + 1 belongs to exactly one group, the first of this list
 - serve: the ball is first seen in the open field since the game or the life began. Where it appears cannot be known;
 - brick hit: a brick that stood at t does not stand at t + 1;
 - score change: the digits (score, lives) changed without a brick seen to go: the game often draws them a step later;
-- paddle bounce: the ball came down in the step before and does not in this one;
+- paddle bounce: low in the field, the ball's way down turns round in this step, as far as the paddle lets it be seen;
 - wall bounce: near a side wall, the ball's way left or right in the step before ends or turns round in this one;
 - nothing: none of these. Free flight, ball among the bricks, waiting for a serve.
 
@@ -25,6 +25,7 @@ from collect.dataset import TransitionDataset
 from evaluate.heldout import episode_of
 from evaluate.objects import (
     BALL_COLUMNS,
+    BALL_ROWS,
     BRICK_HEIGHT,
     BRICK_ROWS,
     BRICK_TOP,
@@ -144,8 +145,13 @@ def _paddle_bounces(
     dataset: TransitionDataset, balls: npt.NDArray[np.float32], t: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
     before, now = _velocities(dataset, balls, t)
-    low = balls[t, 0] >= FIELD_ROWS.stop - PADDLE_REACH
-    return (before[:, 0] > 0) & (now[:, 0] <= 0) & low
+    rises = (balls[t, 0] >= FIELD_ROWS.stop - PADDLE_REACH) & (now[:, 0] < 0) & ~(before[:, 0] < 0)
+    at_once = rises & (before[:, 0] > 0)
+    # At the field's lower edge the paddle hides the ball: it stands still, or is gone, while it turns. The turn was
+    # then in the step before the one that shows it rise.
+    hidden = rises & ~at_once & (balls[t, 0] >= FIELD_ROWS.stop - BALL_ROWS - 3)
+    step_before = np.isin(t, t[hidden] - 1)
+    return at_once | step_before
 
 
 def _wall_bounces(

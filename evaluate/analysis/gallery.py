@@ -211,13 +211,15 @@ def describe(examples: list[Example]) -> dict[str, Any]:
 
 
 def representative(examples: list[Example]) -> Example:
-    """The example that shows a code best: of the commonest kind, and nearest to the median way."""
+    """The example that shows a code best: of the commonest kind, with something to see, nearest to the median way."""
     about = describe(examples)
     goal = np.array([*(about["ball"] or (0, 0)), about["paddle"] or 0])
 
-    def off(example: Example) -> tuple[bool, float]:
+    def off(example: Example) -> tuple[bool, bool, float, int]:
         way = np.array([*(example.ball or (0, 0)), example.paddle or 0])
-        return example.kind != _commonest(examples), float(np.abs(way - goal).sum())
+        changed = int((example.before != example.after).sum())
+        # Of a thing that crosses a border a cell may show next to nothing, so more to see is better.
+        return example.kind != _commonest(examples), changed == 0, float(np.abs(way - goal).sum()), -changed
 
     return min(examples, key=off)
 

@@ -39,7 +39,7 @@ class AnalysisSettings:
     seed: int = 0
     policy: str = "mixed"
     episodes: int = 24
-    transitions: int = 1000
+    transitions: int = 1500
     encoded: int = 6000
     per_event: int = 60
     runs: int = 12

@@ -37,7 +37,7 @@ COLOURS = {"context": BLUE, "action": ORANGE}
 MARKERS = {"context": "o", "action": "s"}
 BASELINE = {"color": GREY, "marker": "D", "label": "majority code"}
 
-SETTINGS = {
+SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 10.5,
