@@ -104,7 +104,7 @@ class Session:
         frame = self._twin_frames[-1]
         for name in self.twin.controllers:
             self.twin.controller = name
-            self.twin.predict_classes(0)
+            self.twin.predict_each()
         self.twin.controller = now
         self.twin.encode_classes(frame, np.roll(frame, 1, 0))
 
