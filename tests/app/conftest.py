@@ -20,7 +20,7 @@ from app.keys import load_keys
 from app.loop import Loop
 from app.session import Session
 from collect.emulator import Emulator
-from model.breakout import CELLS, changed_cells, to_cells
+from model.breakout import CELLS, changed_cells, from_cells, to_cells
 
 Script = Generator[None, None, None]
 
@@ -64,6 +64,11 @@ class StandInTwin:
         changed = changed_cells(np.ascontiguousarray(previous), np.ascontiguousarray(following))
         codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
         return np.where(changed, codes, 0).astype(np.int64)
+
+    def decode_classes(self, codes: np.ndarray) -> np.ndarray:
+        cells = to_cells(self._frames[-1]).copy()
+        cells[codes != 0] = 2
+        return from_cells(cells)
 
     def predict_each(self, held: int = 0) -> list[Any]:
         return [self.predict_classes(action) for action in range(4)]
