@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pygame
 
 from app.keys import Held
@@ -22,8 +24,9 @@ class Gamepads:
     def handle(self, event: pygame.event.Event) -> str | None:
         """Take in an event of pygame's; returns a command if a button gives one."""
         if event.type == pygame.JOYDEVICEADDED:
-            pad = pygame.joystick.Joystick(event.device_index)
-            self._open[pad.get_instance_id()] = pad
+            with suppress(pygame.error):  # pulled out again before it could be opened
+                pad = pygame.joystick.Joystick(event.device_index)
+                self._open[pad.get_instance_id()] = pad
         elif event.type == pygame.JOYDEVICEREMOVED:
             self._open.pop(event.instance_id, None)
             for part in ("stick", "hat", "fire"):

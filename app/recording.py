@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import Queue
 from typing import BinaryIO
@@ -24,7 +27,6 @@ SUFFIXES = (".gif", ".mp4")
 _FONT = Path(__file__).resolve().parent.parent / "assets" / "font" / "JetBrainsMono-Medium.ttf"
 _GROUND, _RAMP = len(PALETTE), 16
 _STRIP, _GAP, _EDGE = 22, 8, 8
-_DOUBLE = "scale=iw*2:ih*2:flags=neighbor"
 _WAITING = 256
 """Frames that may wait for the encoder (17 MB); after that the game waits too, rather than lose any."""
 
@@ -106,31 +108,44 @@ class Recorder:
             yield compose(self._ground, frames)
 
     def _write_mp4(self, pictures: Iterator[Frame]) -> None:
-        import imageio_ffmpeg
-
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_name(f".{self.path.stem}.{os.getpid()}.tmp.mp4")
-        rows, columns = self._ground.shape
-        writer = imageio_ffmpeg.write_frames(
-            str(beside),
-            (columns, rows),
-            fps=self._rate,
-            codec="libx264",
-            quality=None,
-            macro_block_size=2,
-            ffmpeg_log_level="error",
-            # Twice the size, so that halved chroma costs no sharpness; ffmpeg does it in its own process.
-            output_params=["-vf", _DOUBLE, "-crf", "16", "-preset", "veryfast", "-threads", "1"],
-        )
         try:
-            writer.send(None)
-            for picture in pictures:
-                writer.send(COLOURS[picture].tobytes())
-            writer.close()
+            _encode(beside, pictures, self._ground.shape, self._rate)
             os.replace(beside, self.path)
         finally:
-            writer.close()
             beside.unlink(missing_ok=True)
+
+
+def _encode(path: Path, pictures: Iterator[Frame], shape: tuple[int, ...], rate: float) -> None:
+    """Write pictures (rows, columns) uint8 of indices into `COLOURS` as H.264. OSError if the encoder gives up."""
+    import imageio_ffmpeg
+
+    # Twice the size, so that halved chroma costs no sharpness; ffmpeg does it in its own process.
+    command = [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{shape[1]}x{shape[0]}", "-r", f"{rate:g}", "-i", "-"),
+        *("-vf", "scale=iw*2:ih*2:flags=neighbor", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
+        *("-crf", "16", "-preset", "veryfast", "-threads", "1", str(path)),
+    ]
+    with tempfile.TemporaryFile() as said:  # a session of its own: Ctrl-C ends the game, which then ends the file
+        encoder = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+        )
+        assert encoder.stdin is not None
+        with suppress(BrokenPipeError):  # it says why itself
+            for picture in pictures:
+                # An unbuffered pipe may take less than all of it.
+                rest = memoryview(COLOURS[picture].tobytes())
+                while rest:
+                    rest = rest[encoder.stdin.write(rest) :]
+        encoder.stdin.close()
+        if encoder.wait() != 0:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").split("\n")
+            raise OSError(
+                next((line.strip() for line in lines if line.strip()), "the encoder stopped, is the disk full?")
+            )
 
 
 def write_gif(file: BinaryIO, pictures: Iterator[Frame], rate: float) -> None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from app.ending import Ending
 from app.scoring import Drift, StepScore, Tally, as_json, score_step
 from collect.emulator import Emulator, Objects, Snapshot
-from model.breakout import ACTIONS, EMULATOR_HZ, Frame
+from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Frame
 from model.scoreboard import Scoreboard, read_scoreboard
 
 if TYPE_CHECKING:
@@ -104,9 +104,11 @@ class Session:
         frame = self._twin_frames[-1]
         for name in self.twin.controllers:
             self.twin.controller = name
-            self.twin.predict_classes(0)
+            self.twin.predict_each()
         self.twin.controller = now
         self.twin.encode_classes(frame, np.roll(frame, 1, 0))
+        # More cells at once than play ever changes, so that memory for them is not first asked for in some later hour.
+        self.twin.decode_classes(np.arange(CELLS) % 2)
 
     # --- steps ---
 

@@ -140,7 +140,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, toast: str = "",
         twin_tone=tone,
         action=moment.action,
         table=[] if alone else _table(session),
-        facts=_facts(session),
+        facts=[] if alone else _facts(session),
         footer=_footer(session, clock, player),
         warning=_warning(clock, choices),
         toast=toast,
@@ -206,8 +206,6 @@ def _table(session: Session) -> list[tuple[str, str, str, str, str]]:
 def _facts(session: Session) -> list[str]:
     rate = session.steps_per_second
     since = f"since on reality {session.since_real} steps, {session.since_real / rate:.1f} s"
-    if session.emulator is None:
-        return [since]
     streak = f"exact in a row {session.exact_now}, longest {session.exact_longest}"
     if session.drift.longest:
         streak += f"{PART}longest true dream {session.drift.longest / rate:.1f} s"

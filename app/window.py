@@ -15,14 +15,14 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 import pygame
 
-from app import overlay
+from app import overlay, style
 from app.gamepad import Gamepads
 from app.keys import SHIFT, Held, KeyMap
 from app.view import View
 from model.files import write_atomic
 
 TITLE = "Breakout, beside its neural twin"
-SIZE, SMALLEST = (1344, 772), (240, 160)
+SMALLEST = 240, 160
 _LOST_SECONDS = 2.0
 NO_SCREEN = "no display: play opens a window; without a screen use: python main.py play --headless --frames 300"
 
@@ -97,7 +97,7 @@ class Window:
             pygame.font.init()
             pygame.joystick.init()
             bounds = pygame.display.get_desktop_sizes()[0]
-            size = min(SIZE[0], bounds[0]), min(SIZE[1], bounds[1] - 60)
+            size = min(overlay.USUAL[0], bounds[0]), min(overlay.USUAL[1], bounds[1] - 60)
             self._window = pygame.Window(TITLE, size, resizable=True)
             self._window.minimum_size = SMALLEST
             self._window.set_icon(_icon())
@@ -179,7 +179,7 @@ class Window:
     def close(self) -> None:
         """Close the window; pygame is done."""
         self._window.destroy()
-        overlay.forget_fonts()
+        style.forget_fonts()
         pygame.quit()
 
 
@@ -200,9 +200,9 @@ def _key_name(key: int) -> str:
 def _icon() -> pygame.Surface:
     """A paddle, a ball and three bricks."""
     icon = pygame.Surface((32, 32))
-    icon.fill(overlay.GROUND)
-    for row, colour in enumerate((overlay.REAL, overlay.TWIN, overlay.REAL)):
+    icon.fill(style.GROUND)
+    for row, colour in enumerate((style.REAL, style.TWIN, style.REAL)):
         pygame.draw.rect(icon, colour, (3, 4 + row * 4, 26, 3))
-    pygame.draw.rect(icon, overlay.TEXT, (18, 19, 3, 3))
-    pygame.draw.rect(icon, overlay.TEXT, (9, 27, 13, 2))
+    pygame.draw.rect(icon, style.TEXT, (18, 19, 3, 3))
+    pygame.draw.rect(icon, style.TEXT, (9, 27, 13, 2))
     return icon

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.breakout import CELLS, changed_cells, to_cells
+from app.clock import Clock
+from app.keys import load_keys
+from app.loop import Loop
+from app.session import Session
+from collect.emulator import Emulator
+from model.breakout import CELLS, changed_cells, from_cells, to_cells
+
+Script = Generator[None, None, None]
 
 
 class StandInTwin:
@@ -57,6 +64,11 @@ class StandInTwin:
         changed = changed_cells(np.ascontiguousarray(previous), np.ascontiguousarray(following))
         codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
         return np.where(changed, codes, 0).astype(np.int64)
+
+    def decode_classes(self, codes: np.ndarray) -> np.ndarray:
+        cells = to_cells(self._frames[-1]).copy()
+        cells[codes != 0] = 2
+        return from_cells(cells)
 
     def predict_each(self, held: int = 0) -> list[Any]:
         return [self.predict_classes(action) for action in range(4)]
@@ -109,3 +121,67 @@ def display() -> Iterator[str]:
     for process in (manager, server):
         process.terminate()
         process.wait()
+
+
+class Stage:
+    """A loop in a real window, and a script that acts between its polls. Time is never looked at, only effects."""
+
+    def __init__(self, loop: Loop, display: str) -> None:
+        self.loop, self.session, self.screen = loop, loop.session, loop.screen
+        self._display = display
+        self.window_id = str(self.screen._window.handle)
+        self._poll = loop.screen.poll
+
+    def key(self, what: str, *keys: str) -> None:
+        subprocess.run(["xdotool", what, *keys], env={**os.environ, "DISPLAY": self._display}, check=True, timeout=60)
+
+    def until(self, condition: Callable[[], Any], polls: int = 6000) -> Script:
+        for _ in range(polls):
+            if condition():
+                return
+            yield
+        raise AssertionError("the window never came to the state that the keys ask for")
+
+    def steps(self, count: int) -> Script:
+        end = self.session.taken + count
+        yield from self.until(lambda: self.session.taken >= end)
+
+    def pixels(self) -> np.ndarray:
+        """(width, height, 3) uint8 of what the window shows."""
+        import pygame
+
+        return pygame.surfarray.array3d(self.screen._window.get_surface())
+
+    def play(self, script: Script, start: Callable[[], None] | None = None) -> None:
+        def poll(seconds: float) -> list[str]:
+            next(script, None)
+            return self._poll(seconds)
+
+        self.screen.poll = poll
+        (start or self.loop.run)()
+        assert next(script, "over") == "over", "the window closed before the script was over"
+
+
+@pytest.fixture
+def stage(display: str, make_twin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    from app.window import Window
+
+    windows = []
+
+    def make(**options: Any) -> Stage:
+        keys = load_keys()
+        session = Session(make_twin(**options), Emulator(2))
+        window = Window(keys)
+        windows.append(window)
+        stage = Stage(Loop(session, window, Clock(session.steps_per_second), keys, captures=tmp_path), display)
+        for _ in range(200):  # the window manager gives the focus when it has mapped the window
+            if window._window.focused:
+                return stage
+            window.poll(0.05)
+        raise AssertionError("the window started without the focus")
+
+    yield make
+    for window in windows:
+        window.close()

@@ -15,7 +15,7 @@ from app.clock import Unpaced
 from app.gamepad import Gamepads
 from app.keys import Held, load_keys
 from app.loop import Loop
-from app.overlay import difference, panel_size
+from app.panel import difference, panel_size
 from app.players import Autopilot, Replay, Scripted
 from app.session import Session
 from app.view import View

@@ -6,86 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from app.clock import Clock
-from app.keys import load_keys
-from app.loop import Loop
-from app.session import Session
-from collect.emulator import Emulator
 from model.breakout import PALETTE, Action
 
 Script = Generator[None, None, None]
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
-
-
-class Stage:
-    """A loop in a real window, and a script that acts between its polls. Time is never looked at, only effects."""
-
-    def __init__(self, loop: Loop, display: str) -> None:
-        self.loop, self.session, self.screen = loop, loop.session, loop.screen
-        self._display = display
-        self.window_id = str(self.screen._window.handle)
-        self._poll = loop.screen.poll
-
-    def key(self, what: str, *keys: str) -> None:
-        subprocess.run(["xdotool", what, *keys], env={**os.environ, "DISPLAY": self._display}, check=True, timeout=60)
-
-    def until(self, condition: Callable[[], Any], polls: int = 6000) -> Script:
-        for _ in range(polls):
-            if condition():
-                return
-            yield
-        raise AssertionError("the window never came to the state that the keys ask for")
-
-    def steps(self, count: int) -> Script:
-        end = self.session.taken + count
-        yield from self.until(lambda: self.session.taken >= end)
-
-    def pixels(self) -> np.ndarray:
-        """(width, height, 3) uint8 of what the window shows."""
-        import pygame
-
-        return pygame.surfarray.array3d(self.screen._window.get_surface())
-
-    def play(self, script: Script, start: Callable[[], None] | None = None) -> None:
-        def poll(seconds: float) -> list[str]:
-            next(script, None)
-            return self._poll(seconds)
-
-        self.screen.poll = poll
-        (start or self.loop.run)()
-        assert next(script, "over") == "over", "the window closed before the script was over"
-
-
-@pytest.fixture
-def stage(display: str, make_twin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    monkeypatch.setenv("DISPLAY", display)
-    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
-    from app.window import Window
-
-    windows = []
-
-    def make(**options: Any) -> Stage:
-        keys = load_keys()
-        session = Session(make_twin(**options), Emulator(2))
-        window = Window(keys)
-        windows.append(window)
-        stage = Stage(Loop(session, window, Clock(session.steps_per_second), keys, captures=tmp_path), display)
-        for _ in range(200):  # the window manager gives the focus when it has mapped the window
-            if window._window.focused:
-                return stage
-            window.poll(0.05)
-        raise AssertionError("the window started without the focus")
-
-    yield make
-    for window in windows:
-        window.close()
 
 
 def test_a_held_key_acts_until_it_is_let_go_and_a_tap_acts_once(stage: Any) -> None:
@@ -256,6 +186,56 @@ def test_losing_the_focus_lets_go_of_held_keys(stage: Any, display: str) -> None
     s.play(script())
 
 
+def test_every_key_of_the_key_map_does_what_it_says(stage: Any, tmp_path: Path) -> None:
+    s = stage(mistakes=True)
+    session, loop = s.session, s.loop
+    logged = lambda command: lambda: session.log and session.log[-1] == (session.taken, command)  # noqa: E731
+    effects = [
+        ("p", "p", lambda: loop.choices.paused),
+        ("e", "e", lambda: session.taken == taken[-1] + 1),
+        (".", "period", lambda: not loop.choices.paused),
+        (".", "period", lambda: loop.choices.paused),  # time stands still, so what follows is exact
+        ("d", "d", logged("dream")),
+        ("shift+d", "shift+d", lambda: not session.dreaming),
+        ("r", "r", logged("resync")),
+        ("c", "c", logged("controller")),
+        ("tab", "Tab", lambda: session.forked),
+        ("g", "g", lambda: loop.choices.grid == 1),
+        ("x", "x", lambda: loop.choices.difference),
+        ("f", "f", lambda: loop.choices.futures),
+        ("h", "h", lambda: loop.choices.help),
+        ("[", "bracketleft", lambda: loop.clock.speed == 0.75),
+        ("-", "minus", lambda: loop.clock.speed == 0.5),
+        ("]", "bracketright", lambda: loop.clock.speed == 0.75),
+        ("=", "equal", lambda: loop.clock.speed == 1.0),
+        ("m", "m", lambda: getattr(loop.player, "name", "") == "follow"),
+        ("f12", "F12", lambda: list(tmp_path.glob("*.png"))),
+        ("f11", "F11", lambda: s.pixels().shape[:2] == (1440, 900)),
+        ("f11", "F11", lambda: s.pixels().shape[0] < 1440),
+        ("f9", "F9", lambda: loop.recorder is not None and loop.recorder.path.suffix == ".gif"),
+        ("f9", "F9", lambda: loop.recorder is None),
+        ("shift+f9", "shift+F9", lambda: loop.recorder is not None and loop.recorder.path.suffix == ".mp4"),
+        ("p", "p", lambda: session.taken > taken[-1] + 5),  # something to record
+        ("shift+f9", "shift+F9", lambda: list(tmp_path.glob("*.mp4"))),
+        ("backspace", "BackSpace", lambda: "rewind" in [name for _, name in session.log]),
+        ("return", "Return", lambda: session.log[-1][1] == "restart"),
+        ("enter", "KP_Enter", lambda: [name for _, name in session.log].count("restart") == 2),
+    ]
+    taken: list[int] = []
+
+    def script() -> Script:
+        yield from s.steps(2)
+        for _, key, done in effects:
+            taken.append(session.taken)
+            s.key("key", key)
+            yield from s.until(done)
+        s.key("key", "Escape")
+        yield
+
+    s.play(script())
+    assert {name for name, _, _ in effects} | {"escape", "q"} == set(loop.keys.commands)
+
+
 def test_resizing_full_screen_screenshot_and_recording(stage: Any, tmp_path: Path) -> None:
     from PIL import Image
 
@@ -309,7 +289,8 @@ def test_the_first_picture_shows_the_keys_until_one_is_pressed(stage: Any) -> No
 
 
 def test_play_opens_a_window_and_q_ends_it(display: str, weights: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "DISPLAY": display, "SDL_VIDEODRIVER": "x11"}
+    # A sound driver that does not exist: the game makes no sound and must not ask for one.
+    environment = {**os.environ, "DISPLAY": display, "SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "none"}
     report = tmp_path / "report.json"
     command = [sys.executable, str(MAIN), "play", "--weights", str(weights), "--report", str(report)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
