@@ -27,7 +27,6 @@ CPU = torch.device("cpu")
 FRAMES = CollectSettings(transitions=2000, policy="mixed", frameskip=2, seed=5, episode_seconds=4.0)
 SETTINGS = LoopSettings(batch=8, rate=2e-3, epochs=0.6, warmup=5, validate_every=4, log_every=1)
 TINY = {"context": 4, "past": 2, "width": 8, "dim": 32, "depth": 1, "heads": 2}
-HALF_WRITTEN = ".tmp"
 
 
 class Broken(Exception):
