@@ -228,10 +228,10 @@ def main(arguments: list[str] | None = None) -> int:
         chosen = [job for job in jobs(home / "prepared") if not given.job or job.name in given.job]
         references: dict[str, Reference] = {}
         while sum(counts[job.name] for job in chosen) < given.kills:
-            # The jobs in turn, but those that start a Python for every kill only every third round.
+            # The jobs in turn, but those that start a Python for every kill only every fourth round.
             job = chosen[runs % len(chosen)]
             runs += 1
-            if job.command is not None and runs // len(chosen) % 3 and len(chosen) > 2:
+            if job.command is not None and runs // len(chosen) % 4 and len(chosen) > 2:
                 continue
             if job.name not in references:
                 (home / job.name).mkdir()
