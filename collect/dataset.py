@@ -176,13 +176,11 @@ def _shapes_fit(headers: dict[str, _Header]) -> bool:
         "lives": (steps + 1,),
         "over": (),
     }
-    types: dict[str, tuple[type, ...]] = dict.fromkeys(_MEMBERS, (np.uint8,))
-    types["index"] = (np.uint16, np.uint32)
-    types["over"] = (np.bool_,)
+    types = {"index": ("uint16", "uint32"), "over": ("bool",)}
     return (
         shapes == wanted
         and 0 < different <= CELLS * (steps + 1)
-        and all(header.dtype in types[name] for name, header in headers.items())
+        and all(header.dtype.name in types.get(name, ("uint8",)) for name, header in headers.items())
     )
 
 

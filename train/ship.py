@@ -6,14 +6,13 @@ that come out of here.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
 
 from collect.dataset import MANIFEST, read_manifest
 from model.checkpoint import load_tensors, pack, save_tensors
-from model.files import FileError
+from model.files import FileError, write_atomic
 from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel, load_vqvae
 
 
@@ -33,5 +32,6 @@ def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
         parts[name] = pack(tensors), meta
     for name, (tensors, meta) in parts.items():
         save_tensors(out / name, tensors, meta)
-    shutil.copyfile(frames / MANIFEST, out / MANIFEST)
+    manifest = (frames / MANIFEST).read_bytes()
+    write_atomic(out / MANIFEST, lambda file: file.write(manifest))
     return WorldModel.load(out, device="cpu")

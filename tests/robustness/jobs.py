@@ -24,10 +24,9 @@ from train.loop import LoopSettings, RunOptions
 from train.vqvae import train_vqvae
 
 CPU = torch.device("cpu")
-FRAMES = CollectSettings(transitions=2000, policy="mixed", frameskip=2, seed=5, episode_seconds=4.0)
-SETTINGS = LoopSettings(batch=8, rate=2e-3, epochs=0.6, warmup=5, validate_every=4, log_every=1)
+FRAMES = CollectSettings(transitions=1500, policy="mixed", frameskip=2, seed=5, episode_seconds=4.0)
+SETTINGS = LoopSettings(batch=8, rate=2e-3, epochs=0.7, warmup=5, validate_every=4, log_every=1)
 TINY = {"context": 4, "past": 2, "width": 8, "dim": 32, "depth": 1, "heads": 2}
-HALF_WRITTEN = ".tmp"
 
 
 class Broken(Exception):
@@ -118,7 +117,7 @@ def resuming(out: Path, stem: str) -> RunOptions:
 
 def prepare(home: Path) -> None:
     """The dataset, the weights and the pairs that the jobs start from."""
-    collect_frames(CollectSettings(300, "mixed", 2, 0, episode_seconds=2.0), home / "frames", workers=1)
+    collect_frames(CollectSettings(180, "mixed", 2, 0, episode_seconds=1.2), home / "frames", workers=1)
     torch.manual_seed(0)
     vqvae = VQVAE(16, 16)
     vqvae.quantizer.codebook[1:].normal_()
@@ -144,7 +143,7 @@ def jobs(home: Path) -> list[Job]:
         train_action(home / "pairs.json", action_settings, resuming(out, "action_to_latent"), CPU)
 
     def pairs(out: Path) -> None:
-        collect_pairs(load_encoder(home / "weights", "cpu"), PairSource(None, 2, 1), out / "pairs.json", 1500)
+        collect_pairs(load_encoder(home / "weights", "cpu"), PairSource(None, 2, 1), out / "pairs.json", 600)
 
     def older_pairs(out: Path) -> None:
         for path in (home / "older.json", stats_path(home / "older.json")):

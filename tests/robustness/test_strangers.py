@@ -193,8 +193,9 @@ def test_models_that_the_tensors_do_not_fill_are_never_built(
 ) -> None:
     kind = {"action_to_latent_best": "action"}.get(name, name)
     write_weights(tmp_path / name, {"x": torch.zeros(1)}, kind=kind, frameskip=2, model=sizes)
-    with memory_limit(1 << 30), pytest.raises(FileError, match=r"another model|no model of this program"):
+    with memory_limit(256 << 20), pytest.raises(FileError) as error:
         load_module(tmp_path, name)
+    assert "memory" not in str(error.value), "it was built, as far as memory went"
 
 
 @pytest.mark.parametrize("majority", [None, [0] * 34, [256] * 35, [0.5] * 35, [10**400] * 35, [[0]] * 35, "0" * 35])
