@@ -19,7 +19,7 @@ import numpy.typing as npt
 from app.ending import Ending
 from app.scoring import Drift, StepScore, Tally, as_json, score_step
 from collect.emulator import Emulator, Objects, Snapshot
-from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Frame
+from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Action, Frame
 from model.scoreboard import Scoreboard, read_scoreboard
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REMEMBERED_SECONDS, RECENT_SECONDS, REWIND_SECONDS = 30, 5, 2
 REWIND_ROOM_SECONDS = 12
+SERVE_TEMPERATURE = 0.5
+"""Leaves an even choice even, and what is hardly likely all but undrawn."""
 COMMANDS = ("dream", "resync", "controller", "restart", "fork", "rewind")
 """What `Session.do` understands, and what a session file holds beside the actions."""
 
@@ -121,7 +123,11 @@ class Session:
         self.taken += 1
         self._game_steps += 1
         self.since_real += 1
-        prediction = self.twin.step_classes(action) if self.dreaming else self.twin.predict_classes(action)
+        if self.dreaming:
+            # FIRE serves, and where to cannot be known: in a dream it is drawn. At any other time it changes nothing.
+            prediction = self.twin.step_classes(action, SERVE_TEMPERATURE if action == Action.FIRE else 0.0)
+        else:
+            prediction = self.twin.predict_classes(action)
         if self.emulator is None:
             self._twin_frames.append(prediction.classes)
             self._ending.add(prediction.classes)

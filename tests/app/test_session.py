@@ -201,3 +201,22 @@ def test_memory_does_not_grow_with_the_steps(make_twin: Any) -> None:
     grown = tracemalloc.get_traced_memory()[0] - first
     tracemalloc.stop()
     assert grown < 200_000
+
+
+def test_a_serve_is_drawn_in_a_dream_and_nothing_else_is(make_twin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    twin = make_twin()
+    session = Session(twin, Emulator(2))
+    asked: list[tuple[int, float]] = []
+    plain = twin.step_classes
+
+    def step_classes(action: int, temperature: float = 0.0) -> Any:
+        asked.append((action, temperature))
+        return plain(action, temperature)
+
+    monkeypatch.setattr(twin, "step_classes", step_classes)
+    session.step(1)
+    assert asked == []  # shown every real frame, there is nothing to draw
+    session.do("dream")
+    for action in (0, 1, 2, 3):
+        session.step(action)
+    assert [action for action, temperature in asked if temperature > 0] == [1]
