@@ -79,9 +79,10 @@ def find_moment(emulator: Emulator, context: int, policy: str, seed: int) -> tup
 
 
 def _is_open(frames: list[Frame]) -> bool:
-    balls, paddle = find_balls(np.stack(frames[-2:])), find_paddles(frames[-1][None])[0]
-    rising = balls[1, 0] < balls[0, 0] and BALL_BETWEEN[0] < balls[1, 0] < BALL_BETWEEN[1]
-    return bool(rising and COLUMNS * 0.3 < paddle < COLUMNS * 0.6)
+    balls = find_balls(np.stack(frames[-2:]))
+    if not (balls[1, 0] < balls[0, 0] and BALL_BETWEEN[0] < balls[1, 0] < BALL_BETWEEN[1]):
+        return False
+    return bool(COLUMNS * 0.3 < find_paddles(frames[-1][None])[0] < COLUMNS * 0.6)
 
 
 def _difference(real: Frame, dreamt: Frame) -> dict[str, Any]:
