@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
-from model.breakout import CELLS, CODES, COLUMNS, ROWS
+from model.breakout import CELLS, CODES
 from model.checkpoint import load_tensors, save_tensors
 from model.context_controller import OPEN, ContextController
 from model.files import FileError
@@ -36,6 +36,7 @@ from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
 from model.world_model import CONTEXT_NAME
+from train.dreams import LOST, Dreams
 from train.loop import LoopSettings, RunOptions, mixed_precision, train
 from train.sampling import Priority, TransitionSampler, spread
 from train.vqvae import dataset_meta, load_both
@@ -45,10 +46,6 @@ DREAMS = 1 / 3
 """The share of a batch that is dreams."""
 GIVEN = 0.2
 """The share of a batch of which some codes are given away."""
-LOST = 34
-"""Wrong pixels beyond which a dream starts anew: a brick is 48, the ball 8."""
-LONGEST = 900
-"""Steps after which it does so in any case."""
 VALIDATION_DREAMS, VALIDATION_STEPS = 48, 90
 
 
@@ -94,38 +91,6 @@ def majority_codes(codes: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     return np.array([np.bincount(column, minlength=CODES).argmax() for column in codes.T], np.int64)
 
 
-class Dreams:
-    """Dreams that go on from one training step to the next. `state` is what a resumed run needs back."""
-
-    def __init__(self, count: int, context: int, past: int) -> None:
-        self.state = {
-            "dream_history": torch.zeros(count, context, ROWS, COLUMNS, dtype=torch.uint8),
-            "dream_codes": torch.zeros(count, past, CELLS, dtype=torch.int64),
-            "dream_t": torch.full((count,), -1),
-            "dream_age": torch.zeros(count, dtype=torch.int64),
-        }
-        """The frames and codes so far; the frame number t of the real frame beside the newest; steps dreamt."""
-
-    @property
-    def t(self) -> npt.NDArray[np.int64]:
-        """(D,) frame numbers; -1 where a dream is over."""
-        return self.state["dream_t"].numpy()
-
-    def start(self, which: npt.NDArray[np.int64], t: npt.NDArray[np.int64], history: Tensor, codes: Tensor) -> None:
-        """Dreams number `which` (n,) start at the real frames t (n,), with real history."""
-        state = self.state
-        state["dream_history"][which], state["dream_codes"][which] = history, codes
-        state["dream_t"][which], state["dream_age"][which] = torch.from_numpy(t), 0
-
-    def go_on(self, drawn: Tensor, codes: Tensor, over: Tensor) -> None:
-        """One step: the frames drawn (D, 210, 160), the codes of that step (D, 35), and which dreams are over (D,)."""
-        state = self.state
-        state["dream_history"].copy_(torch.cat((state["dream_history"][:, 1:], drawn[:, None]), 1))
-        state["dream_codes"].copy_(torch.cat((state["dream_codes"], codes[:, None]), 1)[:, 1:])
-        state["dream_age"] += 1
-        state["dream_t"].add_(1).masked_fill_(over | (state["dream_age"] >= LONGEST), -1)
-
-
 class ContextTask:
     """See `train.loop.Task`. `vqvae` is frozen; it gives the codes to predict and draws the frames to judge."""
 
@@ -152,12 +117,10 @@ class ContextTask:
         self._held = spread(held, 2048)
         ends = dataset.first[np.searchsorted(dataset.first, held, side="right")]
         self._held_starts = spread(held[held + VALIDATION_STEPS < ends], VALIDATION_DREAMS)
-        self._goes_on = np.zeros(len(dataset.index), bool)
-        self._goes_on[self._sampler.transitions] = True
         self._seed = seed
         self.samples = len(self._sampler)
         self._priority = Priority(dataset, self._sampler)
-        self._dreams = Dreams(round(batch * DREAMS), self.module.context, self.module.past)
+        self._dreams = Dreams(round(batch * DREAMS), self.module.context, self.module.past, dataset, self._sampler)
         self.extra = {"priority": self._priority.values, **self._dreams.state}
         self.meta = {
             "kind": "context",
@@ -210,10 +173,8 @@ class ContextTask:
         return codes.masked_fill(~shown.to(codes.device), OPEN), given.to(codes.device)
 
     def _start_dreams(self, step: int) -> None:
-        over = np.flatnonzero(self._dreams.t < 0)
+        over, t = self._dreams.to_start(np.random.default_rng([self._seed, step, 1]))
         if len(over):
-            rng = np.random.default_rng([self._seed, step, 1])
-            t = rng.choice(self._sampler.transitions, len(over))
             history, past, _, _ = self._inputs(t)
             self._dreams.start(over, t, history.cpu(), past.cpu())
 
@@ -234,12 +195,7 @@ class ContextTask:
         """Let each dream go on with the chosen codes. Returns their mean age in steps, and the share that is exact."""
         drawn = self._vqvae.decode(history, chosen)
         codes = self._vqvae.encode(history[:, -1], drawn)
-        t = self._dreams.t + 1
-        real = torch.from_numpy(self._dataset.frame(t)).to(self._device)
-        wrong = (drawn != real).flatten(1).sum(1).cpu()
-        over = torch.from_numpy(~self._goes_on[t] | (self._dataset.lives[t] != self._dataset.lives[t - 1]))
-        self._dreams.go_on(drawn.cpu(), codes.cpu(), over | (wrong > LOST))
-        return float(self._dreams.state["dream_age"].float().mean()), float((wrong == 0).float().mean())
+        return self._dreams.go_on(drawn.cpu(), codes.cpu())
 
     def after_step(self, step: int, generator: torch.Generator) -> None:
         """Nothing to do."""

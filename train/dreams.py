@@ -1,0 +1,66 @@
+"""Dreams that go on from one training step to the next: what the twin meets when it lives on its own frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from collect.dataset import TransitionDataset
+from model.breakout import CELLS, COLUMNS, ROWS
+from train.sampling import TransitionSampler
+
+LOST = 34
+"""Wrong pixels beyond which a dream starts anew: a brick is 48, the ball 8."""
+LONGEST = 900
+"""Steps after which it does so in any case."""
+
+
+class Dreams:
+    """`count` dreams beside the training episodes of a dataset. `state` is what a resumed run needs back."""
+
+    def __init__(
+        self, count: int, context: int, past: int, dataset: TransitionDataset, sampler: TransitionSampler
+    ) -> None:
+        self._dataset, self._starts = dataset, sampler.transitions
+        self._goes_on = np.zeros(len(dataset.index), bool)
+        self._goes_on[self._starts] = True
+        self.state = {
+            "dream_history": torch.zeros(count, context, ROWS, COLUMNS, dtype=torch.uint8),
+            "dream_codes": torch.zeros(count, past, CELLS, dtype=torch.int64),
+            "dream_t": torch.full((count,), -1),
+            "dream_age": torch.zeros(count, dtype=torch.int64),
+        }
+        """The frames and codes so far; the frame number t of the real frame beside the newest; steps dreamt."""
+
+    @property
+    def t(self) -> npt.NDArray[np.int64]:
+        """(D,) frame numbers; -1 where a dream is over."""
+        return self.state["dream_t"].numpy()
+
+    def to_start(self, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Which dreams (n,) are to start, and at which real frames (n,)."""
+        over = np.flatnonzero(self.t < 0)
+        return over, rng.choice(self._starts, len(over))
+
+    def start(self, which: npt.NDArray[np.int64], t: npt.NDArray[np.int64], history: Tensor, codes: Tensor) -> None:
+        """Dreams number `which` (n,) start at the real frames t (n,), with real history."""
+        state = self.state
+        state["dream_history"][which], state["dream_codes"][which] = history, codes
+        state["dream_t"][which], state["dream_age"][which] = torch.from_numpy(t), 0
+
+    def go_on(self, drawn: Tensor, codes: Tensor) -> tuple[float, float]:
+        """One step: the frames drawn (D, 210, 160) and the codes of that step (D, 35).
+
+        A dream is over where its episode ends, a life is lost or it has lost reality. Returns the dreams' mean age in
+        steps, and the share of the frames that is exact.
+        """
+        state, t, dataset = self.state, self.t + 1, self._dataset
+        wrong = (drawn != torch.from_numpy(dataset.frame(t))).flatten(1).sum(1)
+        over = torch.from_numpy(~self._goes_on[t] | (dataset.lives[t] != dataset.lives[t - 1])) | (wrong > LOST)
+        state["dream_history"].copy_(torch.cat((state["dream_history"][:, 1:], drawn[:, None]), 1))
+        state["dream_codes"].copy_(torch.cat((state["dream_codes"], codes[:, None]), 1)[:, 1:])
+        state["dream_age"] += 1
+        state["dream_t"].add_(1).masked_fill_(over | (state["dream_age"] >= LONGEST), -1)
+        return float(state["dream_age"].float().mean()), float((wrong == 0).float().mean())
