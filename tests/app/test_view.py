@@ -1,0 +1,115 @@
+"""What the window says, and that it says it at every size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pygame
+import pytest
+
+from app.clock import Clock
+from app.keys import load_keys
+from app.overlay import Painter
+from app.pace import everything
+from app.session import Session
+from app.style import forget_fonts
+from app.view import Choices, View, help_lines, make_view
+from collect.emulator import Emulator
+
+
+class Ticking:
+    """A time source that a step makes `cost` seconds later."""
+
+    def __init__(self, cost: float) -> None:
+        self.now, self.cost = 0.0, cost
+
+    def __call__(self) -> float:
+        self.now += self.cost / 2
+        return self.now
+
+
+@pytest.fixture
+def session(make_twin: Any) -> Session:
+    session = Session(make_twin(mistakes=True), Emulator(2))
+    for number in range(40):
+        session.step(number % 4)
+    return session
+
+
+@pytest.fixture
+def painter() -> Iterator[Painter]:
+    pygame.font.init()
+    yield Painter()
+    forget_fonts()
+    pygame.quit()
+
+
+def test_score_and_lives_of_both_sides_are_said(session: Session) -> None:
+    view = make_view(session, Clock(30), Choices())
+    objects = session.objects
+    assert objects is not None
+    says = f"score {objects.score:03d}   lives {objects.lives}"
+    assert view.real_note == says
+    assert view.twin_note.startswith(says)
+    session.moment = replace(session.moment, twin=np.zeros((210, 160), np.uint8))
+    assert make_view(session, Clock(30), Choices()).twin_note.startswith("score ---   lives -  ")
+
+
+def test_a_dream_says_when_it_parted_and_how_long_the_best_was(make_twin: Any) -> None:
+    session = Session(make_twin(), Emulator(2))
+    for _ in range(3):
+        session.step(0)
+    session.do("dream")
+    for _ in range(6):
+        session.step(0)  # nothing moves before the serve, and the twin says so
+    session.twin.mistakes = True
+    for _ in range(6):
+        session.step(0)
+    view = make_view(session, Clock(30), Choices())
+    assert session.drift.parted_at is not None
+    assert f"parted at {session.drift.parted_at / 30:.1f} s" in view.twin_note
+    assert session.drift.longest >= 6
+    assert f"longest true dream {session.drift.longest / 30:.1f} s" in view.facts[1]
+    assert view.timeline is not None
+    assert [what for _, what in view.timeline.marks][-2:] == ["dream", "parted"]
+
+
+def test_a_machine_that_is_too_slow_is_told_what_to_switch_off(session: Session) -> None:
+    slow, fast = Clock(30, now=Ticking(0.05)), Clock(30, now=Ticking(0.0001))
+    for clock in (slow, fast):
+        for _ in range(100):
+            clock.begin()
+            clock.end()
+    assert "switch off F and X and G" in make_view(session, slow, everything()).warning
+    assert "smaller" in make_view(session, slow, Choices()).warning
+    assert make_view(session, fast, everything()).warning == ""
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (240, 160), (320, 900), (640, 400), (700, 1000), (1344, 772), (1920, 1080), (3840, 2160)]
+)
+def test_everything_is_drawn_at_every_size(session: Session, painter: Painter, size: tuple[int, int]) -> None:
+    keys = load_keys()
+    plain = make_view(session, Clock(30), Choices())
+    full = make_view(session, Clock(30), everything(), toast="a line that says something")
+    alone = replace(full, real=None, real_note="", table=[], facts=[], timeline=None)
+    pictures = []
+    views: list[View] = [plain, full, alone, replace(full, message=("game over", "Enter starts a new one"))]
+    views += [replace(full, help=help_lines(keys), warning="this machine is too slow"), replace(plain, grid=1)]
+    for view in views:
+        surface = pygame.Surface(size)
+        painter.paint(surface, view)
+        pictures.append(pygame.surfarray.array3d(surface))
+    if size != (1, 1):
+        assert len({picture.tobytes() for picture in pictures}) == len(views)
+
+
+def test_words_grow_with_the_window(session: Session, painter: Painter) -> None:
+    heights = []
+    for size in ((1344, 772), (2688, 1544)):
+        painter.paint(pygame.Surface(size), make_view(session, Clock(30), Choices()))
+        heights.append(painter._text("words", 15, (255, 255, 255)).get_height())
+    assert heights[1] == pytest.approx(2 * heights[0], abs=2)
