@@ -126,7 +126,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], **about: object) -> No
         (torch.tensor([float("nan")]), "NaN or infinity"),
         (torch.tensor([float("-inf")]), "NaN or infinity"),
         (torch.tensor([1e300], dtype=torch.float64), "float64"),  # infinity as soon as it is a float32
-        (torch.zeros(1, dtype=torch.int64), "int64"),
+        (torch.zeros(1, dtype=torch.int32), "int32"),
         (torch.zeros(1, dtype=torch.complex64), "complex64"),
         (torch.zeros(1, dtype=torch.float8_e4m3fn), "float8"),
         (torch.zeros([1] * 9), "9 dimensions"),
