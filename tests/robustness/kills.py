@@ -195,7 +195,9 @@ def run_killed(job: Job, reference: Reference, out: Path, rng: Random, kills: in
         counts[number.name if number else "?"] += 1
         counts["at a file operation" if at_file else "by the clock"] += 1
         expected = (-signal.SIGKILL, b"") if number == signal.SIGKILL else (130, SAID)
-        ended = job.command is not None and (status, said) == (-number, b"")  # after all its work, while Python ends
+        ended = (
+            job.command is not None and number is not None and (status, said) == (-number, b"")
+        )  # after all its work, while Python ends
         if (status, said) != expected and not ended:
             return [f"{where}, not {expected}: {said.decode()[-2000:]}"]
         if number != signal.SIGKILL and (new := left_in(out) - left):
