@@ -63,8 +63,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = load(data)
     except KeyError as error:
         raise FileError(f"weights {file} hold {error.args[0]!r}, a type that no weights of this program have") from None
-    except (SafetensorError, ValueError, RuntimeError) as error:
-        raise FileError(f"weights {file} are damaged or not safetensors: {error}") from None
+    except (SafetensorError, ValueError, TypeError, RuntimeError) as error:
+        why = str(error).partition("\n")[0]  # PyTorch's goes on with its own stack
+        raise FileError(f"weights {file} are damaged or not safetensors: {why}") from None
     for name, tensor in tensors.items():
         if tensor.dtype not in _TYPES or tensor.dim() > _MOST_DIMENSIONS:
             about = f"{tensor.dim()} dimensions of {tensor.dtype}"

@@ -48,9 +48,7 @@ def chatty(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("read", "says"), [(forgotten, "KeyError"), (endless, "Hang"), (greedy, "MB for"), (chatty, "one printable line")]
 )
-def test_what_is_unclean_is_found(
-    read: object, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_what_is_unclean_is_found(read: object, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
 
     def once(data: bytes) -> None:
@@ -60,7 +58,7 @@ def test_what_is_unclean_is_found(
             read(data)  # type: ignore[operator]
 
     monkeypatch.setitem(FORMATS, "keys", lambda home: [Target("x", [b"x"], damaged_bytes, once)])
-    if read is endless:  # the others may take as long as a slow machine needs
+    if read is endless:
         monkeypatch.setattr(fuzz, "SECONDS", 0.2)
     outcomes = fuzz.fuzz("keys", 4, 0, tmp_path)
     assert len(outcomes.unclean) == 1

@@ -152,6 +152,7 @@ def header(text: str, length: int | None = None, body: int = 0) -> bytes:
         header("{}", (1 << 20) + 1),
         header('{"x": {"dtype": "F32", "shape": [1099511627776], "data_offsets": [0, 4398046511104]}}'),
         header('{"x": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 0]}}'),
+        header('{"x": {"dtype": "F32", "shape": [0, 18446744073709551615], "data_offsets": [0, 0]}}'),
         header('{"x": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}', body=1),
         header('{"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}', body=3),
         header(json.dumps({f"x{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(20_000)})),
