@@ -47,7 +47,8 @@ def test_a_machine_that_can_play(weights: Path, monkeypatch: pytest.MonkeyPatch)
         median, slowest, room = map(float, re.findall(r"([\d.]+) ms", found[name]))
         assert 0 < median <= slowest
         assert room == pytest.approx(66.7)
-        assert ("true pace is possible" in found[name]) == (slowest <= room)
+        if slowest != room:  # rounded alike, either may be meant
+            assert ("true pace is possible" in found[name]) == (slowest < room)
 
 
 @pytest.mark.parametrize("size", [None, 100])
