@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
+THREADS = 2
+"""PyTorch threads while playing: the networks are too small for more."""
 SLOWEST, FASTEST = 0.25, 4.0
 _MEASURED_SECONDS = 2.0
 _SLOW_BELOW, _WELL_ABOVE = 0.93, 0.97

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.clock import THREADS
 from model.files import FileError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _device(name: str) -> Finding:
 
     from model.device import choose_device
 
-    cores = f"{os.cpu_count()} CPU cores, PyTorch would use {torch.get_num_threads()} threads and play uses 1"
+    cores = f"{os.cpu_count()} CPU cores, PyTorch would use {torch.get_num_threads()} threads and play uses {THREADS}"
     try:
         device = choose_device(name)
     except ValueError as error:

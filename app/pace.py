@@ -1,6 +1,6 @@
 """How long a play step takes on this machine, and whether hours of play stay as they begin.
 
-Measured on the true thing, as `play` runs it: session, window and recorder on one torch thread, only without a display.
+Measured on the true thing, as `play` runs it: session, window, recorder and torch threads, only without a display.
 Wall-clock times: leave the machine alone meanwhile.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.clock import Unpaced
+from app.clock import THREADS, Unpaced
 from app.keys import load_keys
 from app.loop import Loop
 from app.players import Autopilot
@@ -75,12 +75,12 @@ def memory() -> float | None:
 
 @contextmanager
 def no_display() -> Iterator[None]:
-    """SDL without a display, so that no window opens, and one torch thread, as in `play`."""
+    """SDL without a display, so that no window opens, and as many torch threads as `play` takes."""
     import torch
 
     before, threads = os.environ.get("SDL_VIDEODRIVER"), torch.get_num_threads()
     os.environ["SDL_VIDEODRIVER"] = "dummy"
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     try:
         yield
     finally:

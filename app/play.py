@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.clock import FASTEST, SLOWEST, Clock, Unpaced
+from app.clock import FASTEST, SLOWEST, THREADS, Clock, Unpaced
 from app.keys import KeyMap, load_keys
 from app.loop import Loop
 from app.players import Autopilot, Player, Replay, Scripted, read_actions
@@ -49,6 +49,8 @@ class PlayOptions:
 
 def play(options: PlayOptions) -> None:
     """Run `play`. Raises ValueError, FileError or OSError with one clear line for whatever a user can cause."""
+    # Before PyTorch is loaded: a thread that waits must not spin, or two of them on busy cores lose everything.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     from model.world_model import WorldModel
@@ -60,8 +62,7 @@ def play(options: PlayOptions) -> None:
         )
     _check(options)
     player, keys = _player(options, saved), load_keys(options.keys)
-    # The networks are small: a second thread gains little when idle, and loses everything when the cores are busy.
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     twin = WorldModel.load(options.weights, options.device, options.controller, options.seed)
     if saved is not None:
         _check_replay(saved, twin, options)

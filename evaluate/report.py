@@ -148,7 +148,7 @@ def print_bench(report: dict[str, Any], console: Console) -> None:
         f"torch {machine['torch']} with {machine['torch_threads']} threads, frame skip {report['frameskip']}",
         highlight=False,
     )
-    table = make_table("a play step, milliseconds (one thread, no display)", "part", "median", "99th percentile")
+    table = make_table("a play step, milliseconds (no display)", "part", "median", "99th percentile")
     for name, found in play["milliseconds"].items():
         if name == "whole step":
             table.add_section()

@@ -254,12 +254,13 @@ class WorldModel:
         """`predict_classes` for every action at temperature 0, in the order of `Action`; changes nothing.
 
         The work that all share is done once. That for `held` is what `predict` gives, to the bit, and `predict` and
-        `step` take it from here; the other three are predicted as one batch, where sums may round differently.
+        `step` take it from here; the other three are predicted as one batch, each cell for itself (`settle` would
+        take as long again), where sums may round differently.
         """
         chosen = self.predict_classes(held)
         self._expected = held, chosen
         others = [action for action in range(ACTIONS) if action != held]
-        codes = np.concatenate((chosen.codes[None], self._settle(*self._ask_now(others), 0.0).cpu().numpy()))
+        codes = np.concatenate((chosen.codes[None], self._ask_now(others)[1].argmax(-1).cpu().numpy()))
         history = self._seen()[None, -2:].expand(len(others), -1, -1, -1)
 
         def decode(asked: Codes) -> Frame:
