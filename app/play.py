@@ -49,8 +49,9 @@ class PlayOptions:
 
 def play(options: PlayOptions) -> None:
     """Run `play`. Raises ValueError, FileError or OSError with one clear line for whatever a user can cause."""
-    # Before PyTorch is loaded: a thread that waits must not spin, or two of them on busy cores lose everything.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before PyTorch is loaded: a thread that waits may spin for a moment only, or two of them on busy cores lose
+    # everything. (GNU's OpenMP reads it; not to spin at all costs more than the second thread gains.)
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     import torch
 
     from model.world_model import WorldModel
