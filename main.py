@@ -23,6 +23,7 @@ class PolicyName(StrEnum):
 
     random = "random"
     mixed = "mixed"
+    drill = "drill"
     people = "people"
 
 

@@ -7,7 +7,8 @@ frames in memory, says at once which cells changed, and loses nothing.
     DIR/manifest.json           schema, frame skip, policy, seed, counts, and per episode its SHA-256
     DIR/episode-00000.npz       cells    (U, 480)    uint8, the U different cells, two classes of 0..8 in a byte
                                 index    (T + 1, 35) uint16 or uint32, the cells of each frame, flat order
-                                actions  (T,)        uint8, the action between frame t and frame t + 1
+                                actions  (T,)        uint8, the action between frame t and frame t + 1, or 4 for a cut:
+                                                     frame t + 1 begins another scene
                                 rewards  (T,)        uint8, points
                                 lives    (T + 1,)    uint8
                                 over     ()          bool, the game ended (else the episode was cut)
@@ -45,6 +46,8 @@ from model.breakout import (
 from model.files import FileError, check_schema, checksum, read_bytes, read_json, write_atomic
 
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
+CUT = ACTIONS
+"""In place of an action: there is no transition here, another scene begins."""
 MANIFEST = "manifest.json"
 _EPISODE_NAME = re.compile(r"episode-\d{5,9}\.npz")
 _MEMBERS = ("cells", "index", "actions", "rewards", "lives", "over")
@@ -70,7 +73,7 @@ class EpisodeWriter:
         self._store(screen, range(CELLS))
 
     def __len__(self) -> int:
-        return len(self._actions)
+        return len(self._actions) - self._actions.count(CUT)
 
     def _store(self, screen: Frame, cells: Iterable[int]) -> None:
         for cell in cells:
@@ -86,6 +89,10 @@ class EpisodeWriter:
         self._actions.append(action)
         self._rewards.append(reward)
         self._lives.append(lives)
+
+    def cut(self, screen: Frame, lives: int) -> None:
+        """Another scene begins with `screen`."""
+        self.add(CUT, screen, 0, lives)
 
     def to_episode(self, over: bool) -> Episode:
         """The episode so far, without a file in between."""
@@ -133,7 +140,8 @@ class Episode:
     over: bool
 
     def __len__(self) -> int:
-        return len(self.actions)
+        """How many transitions there are."""
+        return int((self.actions != CUT).sum())
 
     def frame(self, t: int | slice | npt.NDArray[np.integer]) -> Frame:
         """Frames by number 0..T: (..., 210, 160) uint8 classes."""
@@ -215,13 +223,15 @@ def load_episode(path: Path) -> Episode:
     packed = a["cells"]
     cells = np.empty((len(packed), CELL_PIXELS), np.uint8)
     cells[:, ::2], cells[:, 1::2] = packed & 15, packed >> 4
-    if a["index"].max() >= len(cells) or a["actions"].max(initial=0) >= ACTIONS or cells.max() >= CLASSES:
+    if a["index"].max() >= len(cells) or a["actions"].max(initial=0) > CUT or cells.max() >= CLASSES:
         raise FileError(f"episode {path} holds an action, class or cell out of range")
     return Episode(cells, a["index"].astype(np.uint32), a["actions"], a["rewards"], a["lives"], bool(a["over"]))
 
 
 class TransitionDataset:
     """A dataset of whole episodes in memory: the cells once, and who is where.
+
+    An episode with cuts counts as several, one a scene; but a split never parts what one file holds.
 
     cells    (U, 960)   uint8 classes, over all episodes
     index    (N, 35)    int32, the cells of each of the N frames of all episodes, one after the other
@@ -236,14 +246,16 @@ class TransitionDataset:
             raise FileError("the dataset has no transitions")
         self.manifest = manifest
         self.frameskip = int(manifest["frameskip"])
-        lengths = [len(episode) + 1 for episode in episodes]
+        lengths = [scene for episode in episodes for scene in _scenes(episode)]
         self.first = np.concatenate(([0], np.cumsum(lengths)))
+        self._file = np.repeat(np.arange(len(episodes)), [len(_scenes(episode)) for episode in episodes])
         offsets = np.concatenate(([0], np.cumsum([len(episode.cells) for episode in episodes])))
         self.cells = np.concatenate([episode.cells for episode in episodes])
         self.index = np.concatenate(
             [episode.index.astype(np.int32) + np.int32(o) for episode, o in zip(episodes, offsets[:-1], strict=True)]
         )
-        self.actions = np.concatenate([np.append(episode.actions, np.uint8(0)) for episode in episodes])
+        actions = np.concatenate([np.append(episode.actions, np.uint8(0)) for episode in episodes])
+        self.actions = np.where(actions == CUT, np.uint8(0), actions)
         self.rewards = np.concatenate([np.append(episode.rewards, np.uint8(0)) for episode in episodes])
         self.lives = np.concatenate([episode.lives for episode in episodes])
 
@@ -266,10 +278,15 @@ class TransitionDataset:
         """How many transitions there are."""
         return len(self.index) - self.episodes
 
-    def transitions(self, episodes: npt.NDArray[np.integer] | None = None) -> npt.NDArray[np.int64]:
-        """Frame numbers t such that t and t + 1 are of the same episode, for all or the given episodes."""
-        chosen = range(self.episodes) if episodes is None else episodes
-        return np.concatenate([np.arange(self.first[e], self.first[e + 1] - 1) for e in chosen]).astype(np.int64)
+    def transitions(self, episodes: npt.NDArray[np.integer] | None = None, skip: int = 0) -> npt.NDArray[np.int64]:
+        """Frame numbers t such that t and t + 1 are of the same episode, for all or the given episodes.
+
+        The first `skip` of an episode are left out, if it has more.
+        """
+        chosen = np.arange(self.episodes) if episodes is None else np.asarray(episodes)
+        begin, end = self.first[chosen], self.first[chosen + 1] - 1
+        begin = np.where(end - begin > skip, begin + skip, begin)
+        return np.concatenate([np.arange(b, e) for b, e in zip(begin, end, strict=True)]).astype(np.int64)
 
     def history(self, t: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
         """Frame numbers (..., length) up to and with t, oldest first; before an episode's start its first repeats."""
@@ -285,11 +302,18 @@ class TransitionDataset:
 
     def split(self, validation: float = 0.2, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Episode numbers for training and validation, by whole episode. FileError if there are fewer than two."""
-        if self.episodes < 2:
+        files = int(self._file[-1]) + 1
+        if files < 2:
             raise FileError("a dataset of one episode cannot be split by episode: collect more transitions")
-        order = np.random.default_rng(seed).permutation(self.episodes)
-        held = min(max(1, round(validation * self.episodes)), self.episodes - 1)
-        return np.sort(order[held:]), np.sort(order[:held])
+        order = np.random.default_rng(seed).permutation(files)
+        held = np.isin(self._file, order[: min(max(1, round(validation * files)), files - 1)])
+        return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def _scenes(episode: Episode) -> list[int]:
+    """How many frames each scene of an episode has."""
+    cuts = np.flatnonzero(episode.actions == CUT)
+    return np.diff(np.concatenate(([-1], cuts, [len(episode.actions)]))).tolist()
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

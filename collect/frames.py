@@ -24,11 +24,14 @@ from typing import Any
 import numpy as np
 
 from collect.dataset import MANIFEST, EpisodeWriter, load_episode, read_manifest
+from collect.drills import play_drills
 from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
 from model.files import SCHEMA, FileError, check_schema, checksum, read_json, write_json
 
 SETTINGS = "settings.json"
+GAMES_EVERY = 3
+"""Of the `drill` policy's episodes every third is a whole game, the others are drills."""
 _HALF_WRITTEN = ".*.tmp"
 
 
@@ -55,12 +58,15 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     rng = np.random.default_rng([settings.seed, number])
     emulator = _emulator(settings.frameskip)
     rng.integers(2**31)  # the emulator's own seed, which Breakout never uses; drawn to keep older datasets' bytes
+    steps = max(1, round(settings.episode_seconds * emulator.steps_per_second))
+    steps = min(steps, limit or steps)
+    if settings.policy == "drill" and number % GAMES_EVERY:
+        return play_drills(emulator, rng, steps), False
     start_episode(emulator, settings.policy, rng)
     policy = make_policy(settings.policy, rng, settings.frameskip)
     objects = emulator.objects()
     writer = EpisodeWriter(emulator.screen, objects.lives)
-    longest = max(1, round(settings.episode_seconds * emulator.steps_per_second))
-    for _ in range(min(longest, limit or longest)):
+    for _ in range(steps):
         action = policy.act(objects)
         reward = emulator.advance(action)
         objects = emulator.objects()

@@ -1,7 +1,7 @@
 """Who plays: policies that read the game's RAM and choose an action for the next step.
 
-`random` is the seed design's agent. `mixed` made for training meets every stage of the wall. `people` is
-never trained on: it plays the held-out games, chasing the ball with lag, overshoot, idle spells and bursts.
+`random` is the seed design's agent. `mixed` meets every stage of the wall; `drill` plays as it does, whole games and
+between them short episodes (`collect.drills`), and is what the shipped weights were trained on. `people` is never trained on: it plays the held-out games, chasing the ball with lag, overshoot, idle spells and bursts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collect.emulator import WALL_BYTES, Emulator, Objects
 from model.breakout import ACTIONS, EMULATOR_HZ, Action
 
 PADDLE_WIDTH = 16
-POLICIES = ("random", "mixed", "people")
+POLICIES = ("random", "mixed", "drill", "people")
 
 
 class Policy(Protocol):
@@ -30,7 +30,7 @@ def make_policy(name: str, rng: np.random.Generator, frameskip: int) -> Policy:
     """A policy by name; raises ValueError for a name that is not in `POLICIES`."""
     if name == "random":
         return RandomPolicy(rng)
-    if name == "mixed":
+    if name in ("mixed", "drill"):
         return MixedPolicy(rng, frameskip)
     if name == "people":
         return PeoplePolicy(rng, frameskip)
@@ -48,7 +48,8 @@ class RandomPolicy:
         return int(self._rng.integers(ACTIONS))
 
 
-def _toward(target: float, paddle: float, slack: float) -> Action:
+def toward(target: float, paddle: float, slack: float) -> Action:
+    """The key that brings the paddle from a column to within `slack` pixels of another."""
     if target > paddle + slack:
         return Action.RIGHT
     if target < paddle - slack:
@@ -100,7 +101,7 @@ class MixedPolicy:
             self._hold_left -= 1
             return self._held
         seen = self._seen[max(0, len(self._seen) - self._lag)]
-        return _toward(seen + self._aim, objects.paddle + PADDLE_WIDTH / 2 - 1, self._slack)
+        return toward(seen + self._aim, objects.paddle + PADDLE_WIDTH / 2 - 1, self._slack)
 
 
 class PeoplePolicy:
@@ -147,7 +148,7 @@ class PeoplePolicy:
             if len(self._past) > 1 and (then := self._past[1].ball) is not None:
                 speed = then[1] - late.ball[1]
             target = late.ball[1] + speed * self._lead + self._aim
-            self._key = _toward(target, objects.paddle + PADDLE_WIDTH / 2 - 1, 6.0)
+            self._key = toward(target, objects.paddle + PADDLE_WIDTH / 2 - 1, 6.0)
             # A pressed key stays down a moment, so the paddle overshoots.
             if self._key != Action.NOOP:
                 self._key_left = int(self._rng.uniform(0.0, 0.12) * self._per_second)
@@ -173,12 +174,12 @@ def random_wall(rng: np.random.Generator, wall: bytes) -> bytes:
 
 
 def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> None:
-    """Start a game for `policy`. Two thirds of `mixed` and all of `people` games start at a random stage of the wall.
+    """Start a game for `policy`. Two thirds of `mixed` (and `drill`) and all of `people` games start at a random stage of the wall.
 
     The edited wall is on the screen when this returns, so no pair of later frames spans the edit.
     """
     emulator.reset()
-    if policy == "random" or (policy == "mixed" and rng.random() < 0.33):
+    if policy == "random" or (policy in ("mixed", "drill") and rng.random() < 0.33):
         return
     for _ in range(EMULATOR_HZ // emulator.frameskip):  # for half a second the game lays its own bricks over any edit
         emulator.step(Action.NOOP)

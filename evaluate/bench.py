@@ -172,14 +172,15 @@ def bench_training(
     """Training samples a second of the VQ-VAE and of the context controller, data and optimiser included."""
     from train.context import ContextTask, encode_dataset
     from train.loop import Task
+    from train.places import all_places
     from train.vqvae import VQVAETask
 
     dataset: TransitionDataset = play_held_out("mixed", wm.frameskip, seed, 2, 10.0)
     say("training the VQ-VAE")
-    # Quantisation starts during the warm-up, so what is measured is the bulk of a training run.
-    tasks: list[tuple[str, Task]] = [("vqvae", VQVAETask(dataset, {}, wm.device, 0, start_at=0))]
-    codes = encode_dataset(wm.vqvae, dataset, wm.device)
-    tasks.append(("context", ContextTask(wm.vqvae, dataset, codes, {}, wm.device, 0, TRAIN_BATCH)))
+    seen = all_places(dataset)
+    tasks: list[tuple[str, Task]] = [("vqvae", VQVAETask(dataset, seen, {}, wm.device, 0))]
+    codes = encode_dataset(wm.vqvae, dataset, seen, wm.device)
+    tasks.append(("context", ContextTask(wm.vqvae, dataset, codes, seen, {}, wm.device, 0, TRAIN_BATCH)))
     return {name: _training_speed(task, wm.device, seconds) for name, task in tasks}
 
 

@@ -22,7 +22,9 @@ _HEADER_LIMIT = 1 << 20
 _MOST_DIMENSIONS = 8
 # Whole numbers: packed weights, and the frames and codes of dreams that a resumed training goes on with.
 _TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.uint8, torch.int64)
-_SCALE = ".scale"
+SCALE = ".scale"
+_LEFT, _RIGHT = ".left", ".right"
+_MOST_NUMBERS = 1 << 26
 
 
 def tensor_path(path: Path) -> Path:
@@ -77,7 +79,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         return _unpack(tensors), meta
     except (RuntimeError, IndexError):
-        raise FileError(f"weights {file}: a scale does not fit its weights") from None
+        raise FileError(f"weights {file}: a scale or a factor does not fit its weights") from None
 
 
 def pack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -90,17 +92,38 @@ def pack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         rows = tensor.float().flatten(1)
         scale = rows.abs().amax(1).clamp(min=1e-12) / 127
         packed[name] = (rows / scale[:, None]).round().to(torch.int8).reshape(tensor.shape)
-        packed[name + _SCALE] = scale
+        packed[name + SCALE] = scale
     return packed
+
+
+def factor(name: str, weight: Tensor, inputs: Tensor) -> dict[str, Tensor]:
+    """A matrix (O, I) that is only ever multiplied with the columns of `inputs` (I, n), as two thin ones.
+
+    Their product is the smallest matrix that does the same to these inputs; what it does to others is lost.
+    """
+    return {name + _LEFT: weight.float() @ inputs, name + _RIGHT: torch.linalg.pinv(inputs)}
 
 
 def _unpack(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     unpacked = dict(tensors)
     for name in tensors:
-        if name + _SCALE in tensors:
-            rows, scale = tensors[name].float().flatten(1), unpacked.pop(name + _SCALE)
+        if name + SCALE in tensors:
+            rows, scale = tensors[name].float().flatten(1), unpacked.pop(name + SCALE)
             unpacked[name] = (rows * scale.float()[:, None]).reshape(tensors[name].shape)
+    for name in tensors:
+        whole = name.removesuffix(_LEFT)
+        if name.endswith(_LEFT) and whole + _RIGHT in tensors:
+            left, right = unpacked.pop(name).float(), unpacked.pop(whole + _RIGHT).float()
+            if left.dim() != 2 or right.dim() != 2 or left.shape[0] * right.shape[1] > _MOST_NUMBERS:
+                raise IndexError(f"{whole} would be too large")
+            unpacked[whole] = left @ right
     return unpacked
+
+
+def rounded(module: nn.Module) -> nn.Module:
+    """The same module, with its weights as `pack` stores them: what is measured is what will be shipped."""
+    module.load_state_dict(_unpack(pack(module.state_dict())))
+    return module
 
 
 def check_fit(wanted: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:

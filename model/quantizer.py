@@ -1,8 +1,8 @@
 """The vector quantiser: from a vector of 128 numbers to one of 256 codes.
 
 van den Oord et al. 2017, "Neural Discrete Representation Learning" (https://arxiv.org/abs/1711.00937), with the
-codebook moved by exponential averages (its appendix A.1), started by k-means on real vectors, and dead codes revived:
-without the last two the codebook collapsed to a handful of codes.
+codebook started by k-means on real vectors, and dead codes revived: without these two it collapsed to a handful of
+codes. How codes are assigned and move while they are learned is in `train/vqvae.py`.
 
 Code 0 is special: it is the zero vector, means "this cell does not change", and is never learned nor chosen by
 distance.
@@ -19,21 +19,16 @@ UNCHANGED = 0
 
 
 class Quantizer(nn.Module):
-    """A codebook of 256 x 128, code 0 fixed to zeros.
-
-    `decay` is that of the averages; a code whose average count falls below `dead_below` vectors a batch is moved to a
-    vector of the batch.
-    """
+    """A codebook of 256 x 128, code 0 fixed to zeros. `counts` (256,) are averages of how often a batch takes each
+    code, and `decay` is theirs."""
 
     counts: Tensor
-    sums: Tensor
 
-    def __init__(self, decay: float = 0.99, dead_below: float = 0.005) -> None:
+    def __init__(self, decay: float = 0.99) -> None:
         super().__init__()
-        self.decay, self.dead_below = decay, dead_below
+        self.decay = decay
         self.codebook = nn.Parameter(torch.zeros(CODES, CODE_DIM), requires_grad=False)
         self.register_buffer("counts", torch.ones(CODES))
-        self.register_buffer("sums", torch.zeros(CODES, CODE_DIM))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """The nearest code 1..255 of each vector: (M, 128) float -> (M,) int64."""
@@ -59,20 +54,6 @@ class Quantizer(nn.Module):
             used = counts > 0
             self.codebook[used] = sums[used] / counts[used, None]
         self.counts.copy_(counts.clamp(min=1) / counts.sum() * len(vectors) / rounds)
-        self.sums.copy_(self.codebook * self.counts[:, None])
-
-    @torch.no_grad()
-    def update(self, vectors: Tensor, codes: Tensor, generator: torch.Generator) -> None:
-        """Move the codebook toward a batch: `vectors` (M, 128) that were given `codes` (M,)."""
-        vectors = vectors.float()
-        self.count(codes)
-        sums = torch.zeros_like(self.sums).index_add_(0, codes, vectors)
-        self.sums.mul_(self.decay).add_(sums, alpha=1 - self.decay)
-        dead = self.unused(self.dead_below)
-        if len(dead) and len(vectors):
-            chosen = vectors[torch.randint(len(vectors), (len(dead),), generator=generator)]
-            self.sums[dead], self.counts[dead] = chosen, 1.0
-        self.codebook[1:] = self.sums[1:] / self.counts[1:, None]
 
     def count(self, codes: Tensor) -> None:
         """Move the averages of how often each code is taken toward a batch's `codes` (M,)."""

@@ -1,194 +1,289 @@
 """The latent action VQ-VAE: what changes between two frames, as a 5 x 7 grid of codes.
 
 Only cells that change are encoded and drawn; an unchanged cell is code 0 by definition and is copied. In a step of
-play that is 2 or 3 cells of 35, so both networks have a tenth of the work.
+play that is 2 or 3 cells of 35.
 
-- The encoder sees a window around a changed cell in both frames and pools what changed in the cell over its patches:
-  a code says how a thing moves, not where in the cell it is, which makes it predictable.
-- The decoder sees the same window of the last frame and redraws the cell as the code says. Of the frame before it sees
-  only where anything was, for what 256 codes cannot say: a ball and a paddle that move at once in one cell. Codes are
-  learned without that, so all motion is in them as far as it fits: a wrong code is a wrong picture.
+- The encoder says of a changed cell how what it shows has moved, wherever in the cell it is: the ball's step if the
+  ball's pixels changed there, the paddle's if the paddle's did, and which other pixels came or went.
+- The decoder redraws the cell as the code says: around the ball, along the paddle, and in the cell as a whole. It only
+  says what is there and what is not. The colour follows: what stays keeps its own, and what appears has that of its
+  scanline, as the Atari draws it.
+
+Where ball and paddle meet, in the bottom row of cells, 256 codes cannot say everything that both may do at once. There
+the decoder also sees how they have moved so far. Elsewhere it does not, so that all motion is in the codes: a wrong
+code is a wrong picture.
 """
 
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import BACKGROUND, CELL_COLUMNS, CELL_ROWS, CELLS, CLASSES, CODE_DIM, GRID_ROWS, ROWS
-from model.motion import CORRELATION, KERNEL, correlation, move
-from model.pixels import (
-    FEATURES,
-    MARGIN,
-    PATCH_COLUMNS,
-    PATCH_PIXELS,
-    PATCH_ROWS,
-    changed,
-    features,
-    join_cells,
-    middle,
-    patches,
-    split_cells,
-    unpatch,
-    windows,
+from model.breakout import (
+    BACKGROUND,
+    CELL_COLUMNS,
+    CELL_ROWS,
+    CELLS,
+    CLASSES,
+    CODE_DIM,
+    GRID_ROWS,
+    ROWS,
 )
+from model.checkpoint import SCALE, pack
+from model.gaze import (
+    BALL_FRAMES,
+    BALL_HEIGHT,
+    BALL_TRAIL,
+    BALL_WIDTH,
+    BALL_WINDOW,
+    PADDLE_BOTTOM,
+    PADDLE_TOP,
+    STRIP_EAST,
+    STRIP_WEST,
+    UP,
+    WEST,
+    ball_trail,
+    ball_window,
+    balls,
+    paddle_strip,
+    places,
+    places_of,
+)
+from model.pixels import changed, put_cells, take_cells
 from model.quantizer import UNCHANGED, Quantizer
 
-CELL_PATCHES = slice(MARGIN, MARGIN + CELL_ROWS // PATCH_ROWS), slice(MARGIN, MARGIN + CELL_COLUMNS // PATCH_COLUMNS)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions beside a skip; `condition` (B, W) scales and shifts what lies between (FiLM)."""
-
-    def __init__(self, width: int, condition: int = 0) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        self.film = nn.Linear(condition, 2 * width) if condition else None
-
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """(B, width, R, C) -> the same shape."""
-        return self.finish(x, self.begin(x), condition)
-
-    def begin(self, x: Tensor) -> Tensor:
-        """What needs no condition."""
-        return self.first(F.relu(x))
-
-    def finish(self, x: Tensor, inner: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The rest, given what `begin` made of the same x."""
-        if self.film is not None and condition is not None:
-            scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
-            inner = inner * (1 + scale) + shift
-        return x + self.second(F.relu(inner))
+BALL_STEP, PADDLE_STEP = (9, 16), 28
+"""The longest steps that the encoder tells apart, in pixels: of the ball in rows and columns, of the paddle."""
+SAMPLE_ROWS, SAMPLE_COLUMNS = 2, 4
+"""Every digit is made of blocks of this size: one pixel of each says it all."""
+SAMPLES = CELL_ROWS // SAMPLE_ROWS * (CELL_COLUMNS // SAMPLE_COLUMNS)
+STRIP = STRIP_WEST + STRIP_EAST
+BOTTOM_TOP = (GRID_ROWS - 1) * CELL_ROWS
+"""The first scanline of the bottom row of cells."""
 
 
 class Encoder(nn.Module):
-    """Windows of both frames -> one vector for each changed cell."""
+    """Pairs of frames -> one vector for each changed cell."""
 
-    def __init__(self, width: int = 96) -> None:
+    MEETING = 0.4
+    """The weight of the ball's step where ball and paddle move in one cell: the paddle's comes first there."""
+
+    def __init__(self, width: int = 64) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(2 * FEATURES * PATCH_PIXELS, width, 3, padding=1)
-        self.block = ResidualBlock(width)
-        self.motion = nn.Linear(CORRELATION, 128)
-        self.head = nn.Sequential(
-            nn.Linear(2 * width + 128, 256), nn.ReLU(), nn.Linear(256, CODE_DIM), nn.LayerNorm(CODE_DIM, bias=False)
-        )
+        rows, columns = BALL_STEP
+        self.ball = nn.Embedding((2 * rows + 1) * (2 * columns + 1), CODE_DIM)
+        self.paddle = nn.Embedding(2 * PADDLE_STEP + 1, CODE_DIM)
+        self.rest = nn.Sequential(nn.Linear(2 * SAMPLES, width), nn.ReLU(), nn.Linear(width, CODE_DIM, bias=False))
+        self.norm = nn.LayerNorm(CODE_DIM, bias=False)
 
-    def forward(self, before: Tensor, after: Tensor) -> Tensor:
-        """(M, 48, 56) uint8 windows of frame t and t + 1 -> (M, 128)."""
-        old, new = features(before), features(after)
-        x = patches(torch.cat((old, new - old), -1), PATCH_ROWS, PATCH_COLUMNS)
-        differs = before != after
-        moved = patches(differs[..., None], PATCH_ROWS, PATCH_COLUMNS).any(1, keepdim=True)[:, :, *CELL_PATCHES]
-        x = self.block(self.stem(x))[:, :, *CELL_PATCHES]
-        # Only patches that changed count, and the mean is over them: a small change is no small vector.
-        mean = (x * moved).sum((2, 3)) / moved.sum((2, 3)).clamp(min=1)
-        peak = x.masked_fill(~moved, -1e4).amax((2, 3))
-        motion = correlation(differs & (before != BACKGROUND), differs & (after != BACKGROUND))
-        return self.head(torch.cat((mean, peak, self.motion(motion)), 1))
+    def forward(
+        self, before: Tensor, after: Tensor, which: Tensor, cells: Tensor, seen: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """(B, 210, 160) uint8 classes of frames t and t + 1, M frame numbers and changed cells -> (M, 128).
+
+        `seen` are the `places` in frame t, looked at backwards in time, where the ball is what vanishes, and in frame
+        t + 1, each (B, 3), if they are known already.
+        """
+        old, new = seen or (places(after, before), places(before, after))
+        left = take_cells(before, which, cells) != BACKGROUND
+        came = take_cells(after, which, cells) != BACKGROUND
+        differs = left != came
+        found = ((old[:, 0] >= 0) & (new[:, 0] >= 0))[which, None, None]
+        at_ball = (_ball_in(old, which, cells) | _ball_in(new, which, cells)) & found
+        at_paddle = torch.zeros_like(differs)
+        rows = slice(PADDLE_TOP - BOTTOM_TOP, PADDLE_BOTTOM - BOTTOM_TOP)
+        moved = left[:, rows].all(1) != came[:, rows].all(1)
+        at_paddle[:, rows] = (moved & (cells % GRID_ROWS == GRID_ROWS - 1)[:, None])[:, None]
+        of_ball = (differs & at_ball).flatten(1).any(1)
+        of_paddle = (differs & at_paddle).flatten(1).any(1)
+        # A pixel of every block, and whether anything in the block's scanline differs.
+        rest = (differs & ~at_ball & ~at_paddle)[:, ::SAMPLE_ROWS].unflatten(2, (-1, SAMPLE_COLUMNS)).any(3).flatten(1)
+        there = sampled(came)
+        bits = torch.cat((rest & there, rest & ~there), 1)
+        rows_, columns = BALL_STEP
+        step = new - old
+        dy, dx = step[:, 0].clamp(-rows_, rows_) + rows_, step[:, 1].clamp(-columns, columns) + columns
+        ball = self.ball(dy * (2 * columns + 1) + dx)[which] * of_ball[:, None]
+        ball = ball * torch.where(of_paddle, self.MEETING, 1.0)[:, None]
+        paddle = self.paddle(step[:, 2].clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP)[which] * of_paddle[:, None]
+        return self.norm(ball + paddle + self.rest(bits.to(ball.dtype)))
+
+
+def _ball_in(seen: Tensor, which: Tensor, cells: Tensor) -> Tensor:
+    """Where the ball is in cells: places (B, 3), M frame numbers and cells -> (M, 30, 32) bool.
+
+    It is a row taller here on both sides: where it takes two colours it may be drawn five rows tall.
+    """
+    row = seen[which, 0] - CELL_ROWS * (cells % GRID_ROWS)
+    column = seen[which, 1] - CELL_COLUMNS * (cells // GRID_ROWS)
+    rows = torch.arange(CELL_ROWS, device=seen.device) - row[:, None]
+    columns = torch.arange(CELL_COLUMNS, device=seen.device) - column[:, None]
+    in_rows, in_columns = (rows >= -1) & (rows <= BALL_HEIGHT), (columns >= 0) & (columns < BALL_WIDTH)
+    return in_rows[:, :, None] & in_columns[:, None]
+
+
+def sampled(there: Tensor) -> Tensor:
+    """One pixel of every block of a digit: cells (M, 30, 32) -> (M, 120)."""
+    return there[:, ::SAMPLE_ROWS, ::SAMPLE_COLUMNS].flatten(1)
+
+
+class Looked(NamedTuple):
+    """What a decoder has seen of M cells; see `Decoder.look`. `ball_at` and `paddle_at` are where the cell's first row
+    and column fall in the drawings around the ball and along the paddle."""
+
+    there: Tensor
+    ball: Tensor
+    ball_at: tuple[Tensor, Tensor]
+    bottom: Tensor
+    paddle: Tensor
+    paddle_at: Tensor
+    cell: Tensor
 
 
 class Decoder(nn.Module):
-    """The window of the last frame and a code vector -> the classes of the cell one step later.
+    """What is there in a cell one step later, from the last frame and a code vector.
 
-    Patches say which pixels are of a thing that moves; kernels made from the code carry them to where they go; a few
-    convolutions on pixels draw the result. A scanline has its own bias, since the Atari picks colours by scanline: the
-    ball is grey above the wall, and has the colour of the brick row that it crosses.
+    Three small networks draw in coordinates of their own: around the ball, along the paddle, and in the cell. Their
+    logits are added up where they fall into the cell.
     """
 
-    KERNELS, PIXEL_WIDTH, DRAW_WIDTH = 2, 6, 32
-
-    def __init__(self, width: int = 96) -> None:
+    def __init__(self, width: int = 128) -> None:
         super().__init__()
-        self.stem = nn.Conv2d((FEATURES + 1) * PATCH_PIXELS, width, 3, padding=1)
-        self.condition = nn.Sequential(nn.Linear(CODE_DIM, width), nn.ReLU())
-        self.block = ResidualBlock(width, width)
-        self.cell = nn.Embedding(CELLS, width)
-        self.kernels = nn.Sequential(
-            nn.Linear(CODE_DIM, 128), nn.ReLU(), nn.Linear(128, self.KERNELS * KERNEL), nn.Unflatten(1, (-1, KERNEL))
-        )
-        self.to_pixels = nn.Conv2d(width, PATCH_PIXELS * (self.KERNELS + self.PIXEL_WIDTH), 1)
-        self.mix = nn.Conv2d(self.PIXEL_WIDTH + 2 * self.KERNELS + FEATURES, self.DRAW_WIDTH, 3, padding=1)
-        self.scanline = nn.Embedding(ROWS, self.DRAW_WIDTH)
-        self.draw = nn.Conv2d(self.DRAW_WIDTH, CLASSES, 1)
+        window = BALL_WINDOW[0] * BALL_WINDOW[1]
+        self.ball_seen, self.ball_code = nn.Linear(window, width), nn.Linear(CODE_DIM, width, bias=False)
+        self.ball_row = nn.Embedding(ROWS + 1, width)
+        self.ball_trail = nn.EmbeddingBag(BALL_TRAIL, width, mode="sum")
+        self.ball_draw = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, window))
+        self.paddle_seen, self.paddle_code = nn.Linear(STRIP, 64), nn.Linear(CODE_DIM, 64, bias=False)
+        self.paddle_draw = nn.Sequential(nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, STRIP))
+        self.cell_seen, self.cell_code = nn.Linear(SAMPLES, 64), nn.Linear(CODE_DIM, 64, bias=False)
+        self.cell = nn.Embedding(CELLS, 64)
+        self.cell_draw = nn.Sequential(nn.ReLU(), nn.Linear(64, CELL_ROWS * CELL_COLUMNS))
         self.keep = nn.Parameter(torch.tensor(3.0))
+        nn.init.normal_(self.ball_trail.weight, std=0.1)
+        for embedding in (self.ball_row, self.cell):
+            nn.init.normal_(embedding.weight, std=0.1)
+        for draw in (self.ball_draw, self.paddle_draw, self.cell_draw):
+            for parameter in draw[-1].parameters():
+                nn.init.zeros_(parameter)
 
-    def forward(self, before: Tensor, vectors: Tensor, cells: Tensor, earlier: Tensor | None = None) -> Tensor:
-        """(M, 48, 56) uint8 windows, (M, 128) vectors, (M,) cells -> (M, 9, 30, 32) logits over classes.
+    def look(self, now: Tensor, seen: Tensor, which: Tensor, cells: Tensor) -> Looked:
+        """What does not depend on the code, for `paint`: frames (B, 210, 160) uint8 classes, places (B, n, 3), M frame
+        numbers and cells."""
+        there = take_cells(now, which, cells) != BACKGROUND
+        ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
+        dtype = self.ball_seen.weight.dtype
+        around = self.ball_seen(ball_window(now, ball).flatten(1).to(dtype)) + self.ball_row(ball[:, 0] + 1)
+        moved = self.ball_trail(ball_trail(seen))
+        bottom = cells % GRID_ROWS == GRID_ROWS - 1
+        along = self.paddle_seen(paddle_strip(now, paddle).to(dtype))
+        row, column = CELL_ROWS * (cells % GRID_ROWS), CELL_COLUMNS * (cells // GRID_ROWS)
+        return Looked(
+            there=there,
+            ball=around[which] + moved[which] * bottom[:, None],
+            ball_at=(row - ball[which, 0] + UP, column - ball[which, 1] + WEST),
+            bottom=bottom.nonzero().flatten(),
+            paddle=along[which[bottom]],
+            paddle_at=column[bottom] - paddle[which[bottom]] + STRIP_WEST,
+            cell=self.cell_seen(sampled(there).to(dtype)) + self.cell(cells),
+        )
 
-        `earlier` are the windows one step before; without them the past is taken to have stood still.
-        """
-        return self.paint(before, vectors, cells, self.look(before, cells, earlier))
+    def paint(self, looked: Looked, vectors: Tensor) -> Tensor:
+        """Code vectors (M, 128) -> (M, 30, 32) logits that something is there."""
+        logits = self.keep * (2 * looked.there.float() - 1)
+        cell = self.cell_draw(looked.cell + self.cell_code(vectors)).float()
+        ball = self.ball_draw(looked.ball + self.ball_code(vectors)).float()
+        logits = logits + cell.unflatten(1, (CELL_ROWS, CELL_COLUMNS))
+        logits = logits + _place(ball.unflatten(1, BALL_WINDOW), *looked.ball_at, CELL_ROWS)
+        if len(looked.bottom):
+            strip = self.paddle_draw(looked.paddle + self.paddle_code(vectors[looked.bottom])).float()
+            top = torch.zeros_like(looked.paddle_at)
+            strip = _place(strip[:, None], top, looked.paddle_at, 1)
+            rows = PADDLE_TOP - BOTTOM_TOP, BOTTOM_TOP + CELL_ROWS - PADDLE_BOTTOM
+            strip = F.pad(strip.expand(-1, PADDLE_BOTTOM - PADDLE_TOP, -1), (0, 0, *rows))
+            logits = logits.index_add(0, looked.bottom, strip)
+        return logits
 
-    def look(self, before: Tensor, cells: Tensor, earlier: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What does not depend on the code, for `paint`; windows and cells as in `forward`."""
-        was = (before if earlier is None else earlier) != BACKGROUND
-        seen = torch.cat((features(before), was[..., None].float()), -1)
-        x = self.stem(patches(seen, PATCH_ROWS, PATCH_COLUMNS)) + self.cell(cells)[:, :, None, None]
-        return x, self.block.begin(x)
 
-    def paint(self, before: Tensor, vectors: Tensor, cells: Tensor, looked: tuple[Tensor, Tensor]) -> Tensor:
-        """The rest of `forward`, for one of several codes that the same cells may have."""
-        x = self.block.finish(*looked, self.condition(vectors))
-        pixels = unpatch(self.to_pixels(F.relu(x)), self.KERNELS + self.PIXEL_WIDTH)
-        movers = torch.sigmoid(pixels[..., : self.KERNELS].float()) * (before != BACKGROUND)[..., None]
-        movers = movers.permute(0, 3, 1, 2)
-        moved = move(movers, torch.softmax(self.kernels(vectors).float(), -1))
-        now = middle(before)
-        seen = torch.cat((middle(pixels[..., self.KERNELS :]), features(now, pixels.dtype)), -1).permute(0, 3, 1, 2)
-        mixed = self.mix(torch.cat((seen, middle(movers.flatten(0, 1)).unflatten(0, movers.shape[:2]), moved), 1))
-        rows = CELL_ROWS * (cells % GRID_ROWS)[:, None] + torch.arange(CELL_ROWS, device=cells.device)
-        mixed = F.relu(mixed + self.scanline(rows).transpose(1, 2)[..., None])
-        # Most pixels stay as they are: the network has to argue for a change only.
-        stay = F.one_hot(now.long(), CLASSES).permute(0, 3, 1, 2)
-        return self.draw(mixed).float() + self.keep * stay
+def _place(drawn: Tensor, top: Tensor, left: Tensor, height: int) -> Tensor:
+    """Cut (M, height, 32) out of drawings (M, H, W), at rows and columns (M,) of theirs; beyond them there is 0."""
+    size = drawn.shape[1:]
+    rows = top[:, None] + torch.arange(height, device=top.device)
+    columns = left[:, None] + torch.arange(CELL_COLUMNS, device=top.device)
+    inside = ((rows >= 0) & (rows < size[0]))[:, :, None] & ((columns >= 0) & (columns < size[1]))[:, None]
+    spots = rows.clamp(0, size[0] - 1)[:, :, None] * size[1] + columns.clamp(0, size[1] - 1)[:, None]
+    return drawn.flatten(1).gather(1, spots.flatten(1)).unflatten(1, (height, CELL_COLUMNS)) * inside
 
 
 class VQVAE(nn.Module):
-    """Encoder, quantiser and decoder, and the grid of codes they share."""
+    """Encoder, quantiser and decoder, and the grid of codes they share.
 
-    def __init__(self, encoder_width: int = 96, decoder_width: int = 96) -> None:
+    `colours` (210, 9) counts in which classes things have appeared on each scanline.
+    """
+
+    colours: Tensor
+
+    def __init__(self, encoder_width: int = 64, decoder_width: int = 128) -> None:
         super().__init__()
         self.settings = {"encoder_width": encoder_width, "decoder_width": decoder_width}
         self.encoder = Encoder(encoder_width)
         self.quantizer = Quantizer()
         self.decoder = Decoder(decoder_width)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.register_buffer("colours", torch.zeros(ROWS, CLASSES))
 
     @torch.no_grad()
-    def encode(self, before: Tensor, after: Tensor) -> Tensor:
-        """Pairs of frames (B, 210, 160) uint8 classes -> codes (B, 35) int64; 0 exactly where a cell stays the same."""
+    def encode(self, before: Tensor, after: Tensor, seen: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Pairs of frames (B, 210, 160) uint8 classes -> codes (B, 35) int64; 0 exactly where a cell stays the same.
+
+        `seen` as in `Encoder.forward`.
+        """
         codes = torch.full((len(before), CELLS), UNCHANGED, dtype=torch.int64, device=before.device)
         which, cells = changed(before, after).nonzero(as_tuple=True)
         if len(which):
-            vectors = self.encoder(windows(before, which, cells), windows(after, which, cells))
-            codes[which, cells] = self.quantizer(vectors)
+            codes[which, cells] = self.quantizer(self.encoder(before, after, which, cells, seen))
         return codes
 
     @torch.no_grad()
-    def decode(self, history: Tensor, codes: Tensor) -> Tensor:
+    def decode(self, history: Tensor, codes: Tensor, seen: Tensor | None = None) -> Tensor:
         """Frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and codes (B, 35) -> the next frames
-        (B, 210, 160) uint8 classes. Of the history the last two frames count; a single one has stood still.
+        (B, 210, 160) uint8 classes. Of the history the last seven frames count; a short one repeats its first.
+
+        `seen` are the places (B, n, 3) of the history, where they are known already; then the newest frame is enough.
         """
-        before = history[:, -1]
+        now = history[:, -1]
         which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
         if not len(which):
-            return before.clone()
+            return now.clone()
+        if seen is None:
+            seen = places_of(history[:, -BALL_FRAMES - 1 :])
         vectors = self.quantizer.embed(codes[which, cells])
-        earlier = windows(history[:, -2], which, cells) if history.shape[1] > 1 else None
-        logits = self.decoder(windows(before, which, cells), vectors, cells, earlier)
-        drawn = split_cells(before).clone()
-        drawn[which, cells] = logits.argmax(1).to(torch.uint8)
-        return join_cells(drawn)
+        there = self.decoder.paint(self.decoder.look(now, seen, which, cells), vectors) > 0
+        drawn = now.clone(memory_format=torch.contiguous_format)
+        put_cells(drawn, which, cells, self.coloured(take_cells(now, which, cells), there, cells))
+        return drawn
+
+    def coloured(self, cell: Tensor, there: Tensor, cells: Tensor) -> Tensor:
+        """Cells (M, 30, 32) uint8 classes one step later, given what is there then (M, 30, 32) bool."""
+        scanlines = self.colours.argmax(1).to(torch.uint8).view(GRID_ROWS, CELL_ROWS)[cells % GRID_ROWS]
+        return torch.where(there, torch.where(cell != BACKGROUND, cell, scanlines[:, :, None]), BACKGROUND)
+
+    @torch.no_grad()
+    def learn_colours(self, before: Tensor, after: Tensor) -> None:
+        """Count the classes of what appears between frames (B, 210, 160) and the next ones."""
+        fresh = ((before == BACKGROUND) & (after != BACKGROUND)).nonzero(as_tuple=True)
+        spots = fresh[1] * CLASSES + after[fresh].long()
+        self.colours += torch.bincount(spots, minlength=ROWS * CLASSES).view(ROWS, CLASSES)
 
     def codes_sha256(self) -> str:
-        """What gives the codes their meaning: SHA-256 of the encoder and the codebook, in the half precision in which
-        they are shipped, but not of the decoder."""
+        """What gives the codes their meaning: SHA-256 of the encoder and the codebook, but for the scales, in the bytes
+        in which they are shipped. The decoder does not count."""
         digest = hashlib.sha256()
-        for name, tensor in sorted((*self.encoder.state_dict().items(), ("codebook", self.quantizer.codebook))):
-            digest.update(name.encode() + tensor.detach().cpu().half().contiguous().numpy().tobytes())
+        meaning = {**self.encoder.state_dict(), "codebook": self.quantizer.codebook.detach()}
+        for name, tensor in sorted(pack(meaning).items()):
+            if not name.endswith(SCALE):
+                digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -29,10 +29,11 @@ from torch.nn import functional as F
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, Frame, classes_from_rgb, rgb_from_classes
 from model.checkpoint import check_fit, fill, load_tensors, meta_path, tensor_path
 from model.checks import checked_action, checked_classes, checked_rgb
-from model.context_controller import ContextController
+from model.context_controller import ContextController, Looked
 from model.device import choose_device
 from model.files import FileError, checksum
 from model.futures import draw_each
+from model.gaze import BALL_FRAMES, places, places_of
 from model.latent_action_model import ActionToLatentMLP, sample_codes
 from model.vqvae import VQVAE
 
@@ -45,7 +46,7 @@ _MODELS: dict[str, type[nn.Module]] = {
     ACTION_NAME: ActionToLatentMLP,
 }
 _KINDS = {VQVAE_NAME: "vqvae", CONTEXT_NAME: "context", ACTION_NAME: "action"}
-_LARGEST = {"context": 64, "past": 64, "depth": 64, "heads": 64}
+_LARGEST = {"context": 64}
 _WIDEST = 4096
 
 Codes = npt.NDArray[np.int64]
@@ -88,7 +89,7 @@ def _fits(size: str, value: Any) -> bool:
     """Whether a model of this program may have this setting."""
     if size == "dropout":
         return type(value) in (int, float) and 0 <= value < 1
-    return type(value) is int and (size != "past") <= value <= _LARGEST.get(size, _WIDEST)
+    return type(value) is int and 1 <= value <= _LARGEST.get(size, _WIDEST)
 
 
 def load_vqvae(directory: Path) -> tuple[VQVAE, dict[str, Any]]:
@@ -124,9 +125,11 @@ class WorldModel:
         self.meta = meta or {}
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._history: Tensor | None = None
-        self._codes: Tensor | None = None  # of the steps between the frames of the history
-        self._looked: Tensor | None = None  # what the context controller made of the history, for any key
+        self._places: Tensor | None = None  # where ball and paddle are in its frames
+        self._codes: Codes | None = None  # of the newest step, once they were asked for
+        self._looked: Looked | None = None  # what the context controller made of it, for any key
         self._expected: tuple[int, Prediction] | None = None
+        self._batch: tuple[Frame, Tensor] | None = None  # the last histories of a batch, and the places in them
         self.controller = controller
 
     @classmethod
@@ -173,7 +176,7 @@ class WorldModel:
             vqvae = VQVAE(16, 16)
             vqvae.quantizer.codebook[1:].normal_()
             controllers: dict[str, nn.Module] = {
-                "context": ContextController(context=4, past=2, width=8, dim=32, depth=1, heads=2),
+                "context": ContextController(context=6, width=16, paddle_width=16, token=16),
                 "action": ActionToLatentMLP(),
             }
         return cls(vqvae, controllers, frameskip, controller, checksum=f"untrained-{seed}", seed=seed)
@@ -196,7 +199,7 @@ class WorldModel:
     def context(self) -> int:
         """How many past frames the twin sees, the newest included."""
         module = self.controllers.get("context")
-        return module.context if isinstance(module, ContextController) else 2  # as many as the decoder looks at
+        return module.context if isinstance(module, ContextController) else BALL_FRAMES  # what the decoder looks at
 
     # --- one moment, RGB frames ---
 
@@ -239,8 +242,8 @@ class WorldModel:
         newest = torch.from_numpy(frames[-self.context :].copy()).to(self.device)
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
-        self._codes = self._encode_steps(self._history[None])[0]
-        self._looked = self._expected = None
+        self._places = places_of(self._history[None])[0]
+        self._codes = self._looked = self._expected = None
 
     def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`predict`; its `classes` need no conversion."""
@@ -248,7 +251,7 @@ class WorldModel:
             known = self._expected[1]
             return Prediction(known.classes.copy(), known.codes.copy())
         codes = self._settle(*self._ask_now([checked_action(action)]), temperature)
-        return Prediction(self._decode(self._seen()[None], codes)[0].cpu().numpy(), codes[0].cpu().numpy())
+        return Prediction(self._decode_now(codes)[0].cpu().numpy(), codes[0].cpu().numpy())
 
     def predict_each(self, held: int = 0) -> list[Prediction]:
         """`predict_classes` for every action at temperature 0, in the order of `Action`; changes nothing.
@@ -261,10 +264,9 @@ class WorldModel:
         self._expected = held, chosen
         others = [action for action in range(ACTIONS) if action != held]
         codes = np.concatenate((chosen.codes[None], self._ask_now(others)[1].argmax(-1).cpu().numpy()))
-        history = self._seen()[None, -2:].expand(len(others), -1, -1, -1)
 
         def decode(asked: Codes) -> Frame:
-            return self._decode(history[: len(asked)], torch.from_numpy(asked).to(self.device)).cpu().numpy()
+            return self._decode_now(torch.from_numpy(asked).to(self.device)).cpu().numpy()
 
         frames = draw_each(decode, chosen.classes, codes)
         order = np.argsort([held, *others])
@@ -287,10 +289,11 @@ class WorldModel:
     def encode_classes(self, previous: Frame, following: Frame) -> Codes:
         """`encode` on classes (210, 160) uint8 0..8."""
         previous, following = checked_classes(previous, "previous", 2), checked_classes(following, "following", 2)
-        if self._is_newest(previous, following):
-            assert self._codes is not None
-            return self._codes[-1].cpu().numpy().copy()
-        return self.encode_batch(previous[None], following[None])[0]
+        if not self._is_newest(previous, following):
+            return self.encode_batch(previous[None], following[None])[0]
+        if self._codes is None:
+            self._codes = self.encode_batch(previous[None], following[None])[0]
+        return self._codes.copy()
 
     def decode_classes(self, codes: npt.ArrayLike) -> Frame:
         """`decode` to classes (210, 160) uint8."""
@@ -300,7 +303,7 @@ class WorldModel:
         if chosen.min() < 0 or chosen.max() >= CODES:
             raise ValueError(f"codes must be 0..{CODES - 1}, got {chosen.min()}..{chosen.max()}")
         codes_ = torch.from_numpy(chosen[None].astype(np.int64)).to(self.device)
-        return self._decode(self._seen()[None], codes_)[0].cpu().numpy()
+        return self._decode_now(codes_)[0].cpu().numpy()
 
     # --- many moments at once, classes ---
 
@@ -323,11 +326,12 @@ class WorldModel:
         return self._encode(*frames).cpu().numpy()
 
     def decode_batch(self, history: Frame, codes: Codes) -> Frame:
-        """Histories (B, n, 210, 160) uint8 classes, of which the last two frames count, and codes (B, 35) -> next
-        frames (B, 210, 160) uint8 classes."""
-        newest = np.ascontiguousarray(history[:, -2:])
+        """Histories (B, n, 210, 160) uint8 classes, as `VQVAE.decode` sees them, and codes (B, 35) -> next frames
+        (B, 210, 160) uint8 classes."""
         chosen = torch.from_numpy(np.asarray(codes, np.int64)).to(self.device)
-        return self._decode(torch.from_numpy(newest).to(self.device), chosen).cpu().numpy()
+        now = torch.from_numpy(np.ascontiguousarray(history[:, -1:])).to(self.device)
+        with torch.inference_mode():
+            return self.vqvae.decode(now, chosen, self._places_of(history)).cpu().numpy()
 
     # --- inside ---
 
@@ -338,14 +342,13 @@ class WorldModel:
 
     def _push(self, frame: Tensor) -> None:
         self._history = torch.cat((self._seen()[1:], frame[None]))
-        assert self._codes is not None
-        newest = self._encode(self._history[-2:-1], self._history[-1:])
-        self._codes = torch.cat((self._codes, newest))[1:]
-        self._looked = self._expected = None
+        assert self._places is not None
+        self._places = torch.cat((self._places[1:], places(self._history[-2:-1], self._history[-1:])))
+        self._codes = self._looked = self._expected = None
 
     def _is_newest(self, previous: Frame, following: Frame) -> bool:
         """Whether this is the newest pair of the history, whose codes are known already."""
-        if self._history is None or self._codes is None or not len(self._codes) or self.device.type != "cpu":
+        if self._history is None or self.device.type != "cpu":
             return False
         pair = self._history[-2:].numpy()
         return np.array_equal(pair[1], following) and np.array_equal(pair[0], previous)
@@ -358,10 +361,9 @@ class WorldModel:
         if not isinstance(module, ContextController):
             return None, module(F.one_hot(keys, ACTIONS).float()).float()
         if self._looked is None:
-            self._looked = module.look(history[None])
-        assert self._codes is not None
-        count = len(actions), -1, -1
-        tokens = module.ask(self._looked.expand(count), self._codes[None].expand(count), keys)
+            assert self._places is not None
+            self._looked = module.look(history[-1:], self._places[None])
+        tokens = module.ask(self._looked, keys)
         return tokens, module.answer(tokens)
 
     @torch.inference_mode()
@@ -376,8 +378,8 @@ class WorldModel:
         keys, module = torch.from_numpy(chosen).to(self.device), self._module(controller)
         if not isinstance(module, ContextController):
             return None, module(F.one_hot(keys, ACTIONS).float()).float()
-        frames = torch.from_numpy(history[:, -self.context :]).to(self.device)
-        tokens = module.ask(module.look(frames), self._encode_steps(frames), keys)
+        now = torch.from_numpy(np.ascontiguousarray(history[:, -1])).to(self.device)
+        tokens = module.ask(module.look(now, self._places_of(history)[:, -module.context :]), keys)
         return tokens, module.answer(tokens)
 
     @torch.inference_mode()
@@ -387,13 +389,6 @@ class WorldModel:
         if tokens is None or not isinstance(module, ContextController):
             return sample_codes(logits, temperature, self._generator)
         return module.settle(tokens, logits, temperature, self._generator)
-
-    def _encode_steps(self, history: Tensor) -> Tensor:
-        """The codes of the last steps between frames: (B, context, 210, 160) -> (B, past, 35) int64."""
-        module = self.controllers.get("context")
-        past = module.past if isinstance(module, ContextController) else 0
-        steps = [self._encode(history[:, -n - 1], history[:, -n]) for n in range(past, 0, -1)]
-        return torch.stack(steps, 1) if steps else torch.empty(len(history), 0, CELLS, dtype=torch.int64)
 
     @torch.inference_mode()
     def _encode(self, previous: Tensor, following: Tensor) -> Tensor:
@@ -405,5 +400,15 @@ class WorldModel:
         return self.controllers[controller]
 
     @torch.inference_mode()
-    def _decode(self, history: Tensor, codes: Tensor) -> Tensor:
-        return self.vqvae.decode(history, codes)
+    def _places_of(self, history: Frame) -> Tensor:
+        """The places in histories (B, n, 210, 160), looked for once for a controller and a decoder that both ask."""
+        if self._batch is None or not np.array_equal(self._batch[0], history):
+            self._batch = history.copy(), places_of(torch.from_numpy(np.ascontiguousarray(history)).to(self.device))
+        return self._batch[1]
+
+    @torch.inference_mode()
+    def _decode_now(self, codes: Tensor) -> Tensor:
+        """Several grids of codes (B, 35) in the present history."""
+        now = self._seen()[None, -1:].expand(len(codes), -1, -1, -1)
+        assert self._places is not None
+        return self.vqvae.decode(now, codes, self._places[None].expand(len(codes), -1, -1))

@@ -29,9 +29,8 @@ def train_vqvae(
     out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/world"),
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 80,
+    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 256,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
-    warm: Annotated[int, typer.Option(min=1, help="Steps before the codebook starts.")] = 600,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     resume: ResumeOption = False,
@@ -51,42 +50,7 @@ def train_vqvae(
         settings = LoopSettings(batch, rate, seed, minutes, epochs)
         options = RunOptions(out, resume, tensorboard, wandb)
         with progress("train vqvae") as show:
-            figures = train(frames, settings, options, choose_device(device), show, warm)
-        _print_figures(out / "vqvae.json", figures)
-
-
-@train_app.command("refine")
-def train_refine(
-    frames: FramesOption = Path("data/frames"),
-    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE to go on from.")] = Path("checkpoints/world"),
-    out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/refined"),
-    fixed_codes: Annotated[
-        bool, typer.Option("--fixed-codes", help="The decoder alone: controllers trained for the codes stay valid.")
-    ] = False,
-    minutes: MinutesOption = None,
-    epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 80,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
-    """Go on with a VQ-VAE until each change has a code of its own. Without --minutes or --epochs: 25 minutes.
-
-    Example: python main.py train refine --weights checkpoints/world --out checkpoints/refined --minutes 25
-    """
-    with clean_errors():
-        from model.device import choose_device
-        from train.loop import LoopSettings, RunOptions
-        from train.refine import refine
-
-        minutes = 25.0 if minutes is None and epochs is None else minutes
-        settings = LoopSettings(batch, rate, seed, minutes, epochs)
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train refine") as show:
-            figures = refine(frames, weights, settings, options, choose_device(device), show, fixed_codes)
+            figures = train(frames, settings, options, choose_device(device), show)
         _print_figures(out / "vqvae.json", figures)
 
 
@@ -94,11 +58,10 @@ def train_refine(
 def train_context(
     frames: FramesOption = Path("data/frames"),
     weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE.")] = Path("checkpoints/world"),
-    start: Annotated[Path | None, typer.Option(help="Directory with a context controller of other codes.")] = None,
     out: Annotated[Path, typer.Option(help="Where the weights go, as context.*.")] = Path("checkpoints/world"),
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 64,
+    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 384,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -119,7 +82,7 @@ def train_context(
         settings = LoopSettings(batch, rate, seed, minutes, epochs)
         options = RunOptions(out, resume, tensorboard, wandb)
         with progress("train context") as show:
-            figures = train(frames, weights, settings, options, choose_device(device), show, start=start)
+            figures = train(frames, weights, settings, options, choose_device(device), show)
         _print_figures(out / "context.json", figures)
 
 

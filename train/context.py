@@ -28,39 +28,55 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
-from model.breakout import CELLS, CODES
+from model.breakout import CELLS, CODES, GRID_COLUMNS, GRID_ROWS
 from model.checkpoint import load_tensors, save_tensors
 from model.context_controller import OPEN, ContextController
 from model.files import FileError
+from model.gaze import places
 from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
 from model.world_model import CONTEXT_NAME
-from train.dreams import LOST, Dreams
-from train.loop import LoopSettings, RunOptions, mixed_precision, train
+from train.dreams import Dreams
+from train.loop import LoopSettings, RunOptions, train
+from train.places import all_places, in_threads
 from train.sampling import Priority, TransitionSampler, spread
 from train.vqvae import dataset_meta, load_both
 
 CELLS_A_STEP = 3.0
-DREAMS = 1 / 3
+NEAR, FAR = 0.5, 0.1
+"""The share of the unchanged cells beside changed ones, and of all other unchanged cells, that are learned from."""
+DREAMS = 1 / 6
 """The share of a batch that is dreams."""
 GIVEN = 0.2
 """The share of a batch of which some codes are given away."""
-VALIDATION_DREAMS, VALIDATION_STEPS = 48, 90
+VALIDATION_DREAMS, VALIDATION_STEPS = 64, 150
+WRONG_PIXELS = 34
+"""Wrong pixels up to which a validation dream counts as true, as in the evaluation."""
 
 
 @torch.no_grad()
 def encode_dataset(
-    vqvae: VQVAE, dataset: TransitionDataset, device: torch.device, show: Callable[[float], None] = lambda share: None
+    vqvae: VQVAE,
+    dataset: TransitionDataset,
+    seen: npt.NDArray[np.int64],
+    device: torch.device,
+    show: Callable[[float], None] = lambda share: None,
 ) -> npt.NDArray[np.uint8]:
-    """The codes of every transition: (N, 35) uint8, zeros at the last frame of each episode."""
+    """The codes of every transition: (N, 35) uint8, zeros at the last frame of each episode. `seen` as in
+    `train.places`."""
     codes = np.zeros((len(dataset.index), CELLS), np.uint8)
     transitions = dataset.transitions()
-    for start in range(0, len(transitions), 256):
-        t = transitions[start : start + 256]
+
+    def encode(start: int) -> None:
+        t = transitions[start : start + 64]
         frames = torch.from_numpy(dataset.frame(np.stack((t, t + 1)))).to(device)
-        codes[t] = vqvae.encode(frames[0], frames[1]).cpu().numpy()
-        show(start / len(transitions))
+        old, new = torch.from_numpy(np.stack((seen[1, t], seen[0, t + 1]))).to(device)
+        codes[t] = vqvae.encode(frames[0], frames[1], (old, new)).cpu().numpy()
+
+    for start in in_threads(encode, range(0, len(transitions), 64)):
+        if start // 64 % 500 == 0:
+            show(start / len(transitions))
     return codes
 
 
@@ -68,6 +84,7 @@ def stored_codes(
     out: Path,
     vqvae: VQVAE,
     dataset: TransitionDataset,
+    seen: npt.NDArray[np.int64],
     meta: dict[str, Any],
     device: torch.device,
     show: Callable[[float, str], None],
@@ -80,8 +97,7 @@ def stored_codes(
         fits = codes is not None and codes.shape == (len(dataset.index), CELLS) and codes.dtype == torch.uint8
         if fits and codes is not None and all(found.get(key) == meta[key] for key in ("dataset", "codes_sha256")):
             return codes.numpy()
-    with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
-        made = encode_dataset(vqvae, dataset, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
+    made = encode_dataset(vqvae, dataset, seen, device, lambda share: show(0.0, f"encoding the dataset: {share:.0%}"))
     save_tensors(path, {"codes": torch.from_numpy(made)}, {"kind": "codes", **meta})
     return made
 
@@ -99,18 +115,18 @@ class ContextTask:
         vqvae: VQVAE,
         dataset: TransitionDataset,
         codes: npt.NDArray[np.uint8],
+        seen: npt.NDArray[np.int64],
         meta: dict[str, Any],
         device: torch.device,
         seed: int,
         batch: int,
         model: dict[str, int] | None = None,
-        physics: dict[str, Tensor] | None = None,
     ) -> None:
         torch.manual_seed(seed)
         self.module = ContextController(**(model or {}))
-        self.module.load_state_dict(physics or {}, strict=False)
         self.module.to(device)
-        self._vqvae, self._dataset, self._codes, self._device = vqvae, dataset, codes, device
+        self._vqvae, self._dataset, self._codes, self._places = vqvae, dataset, codes, seen
+        self._device = device
         training, validation = dataset.split(seed=seed)
         self._sampler = TransitionSampler(dataset, training, seed)
         held = dataset.transitions(validation)
@@ -120,7 +136,7 @@ class ContextTask:
         self._seed = seed
         self.samples = len(self._sampler)
         self._priority = Priority(dataset, self._sampler)
-        self._dreams = Dreams(round(batch * DREAMS), self.module.context, self.module.past, dataset, self._sampler)
+        self._dreams = Dreams(round(batch * DREAMS), self.module.context, dataset, self._sampler)
         self.extra = {"priority": self._priority.values, **self._dreams.state}
         self.meta = {
             "kind": "context",
@@ -130,40 +146,58 @@ class ContextTask:
             **meta,
         }
 
-    def _inputs(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """History, codes of the last steps, action, and the codes to predict."""
-        numbers = self._dataset.history(t, self.module.context)
-        steps = numbers[:, -self.module.past - 1 :]
-        # Before an episode's start its first frame repeats: nothing changes in those steps.
-        past = self._codes[steps[:, :-1]] * (steps[:, :-1] != steps[:, 1:])[..., None]
+    def _seen(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """The frames t, and the places up to them."""
+        seen = self._places[0, self._dataset.history(t, self.module.context)]
         return (
-            torch.from_numpy(self._dataset.frame(numbers)).to(self._device),
-            torch.from_numpy(past.astype(np.int64)).to(self._device),
+            torch.from_numpy(self._dataset.frame(t)).to(self._device),
+            torch.from_numpy(seen).to(self._device),
+        )
+
+    def _asked(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """The actions at t and the codes of the steps that they led to."""
+        return (
             torch.from_numpy(self._dataset.actions[t].astype(np.int64)).to(self._device),
             torch.from_numpy(self._codes[t].astype(np.int64)).to(self._device),
         )
 
+    def _inputs(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Newest frame, places, action, and the codes to predict."""
+        return *self._seen(t), *self._asked(t)
+
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Cross-entropy of the grid's codes, of real histories and of dreams."""
         self._start_dreams(step)
-        dreams = self._dreams
+        dreams, module = self._dreams, self.module
         priority = self._priority.values
         t = self._sampler.draw(step, batch - len(dreams.t), priority.numpy())
         real = self._inputs(t)
-        dreamt = self._dream_inputs()
-        history, past, action, codes = (torch.cat(pair) for pair in zip(real, dreamt, strict=True))
+        now, seen, action, codes = (torch.cat(pair) for pair in zip(real, self._dream_inputs(), strict=True))
         settled, given = self._give_away(codes, generator)
-        logits = self.module(history, past, action, settled)
-        nll = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none").reshape(codes.shape)
-        nll = nll.masked_fill(settled != OPEN, 0).sum(1)
+        asked = module.ask(module.look(now, seen), action)
+        weight = self._chosen_cells(codes, generator).masked_fill(settled != OPEN, 0)
+        which, cells = weight.nonzero(as_tuple=True)
+        logits = module.answer(module.know(asked, settled)[which, cells])
+        nll = F.cross_entropy(logits, codes[which, cells], reduction="none") * weight[which, cells]
+        nll = torch.zeros(batch, device=nll.device).index_add(0, which, nll)
         whole = ~given[: len(t)]
         self._priority.set(t[whole.cpu().numpy()], nll[: len(t)][whole])
-        chosen = torch.where(settled == OPEN, logits.detach().argmax(-1), settled)
-        age, exact = self._dream_on(dreamt[0], chosen[len(t) :])
-        moved = (codes[: len(t)] != UNCHANGED) & whole[:, None]
-        right = (chosen == codes)[: len(t)][moved].float().mean().item() if moved.any() else 1.0
+        with torch.no_grad():
+            age, exact = self._dream_on(module.answer(asked[len(t) :]).argmax(-1))
+        moved = (codes[which, cells] != UNCHANGED) & (which < len(t)) & ~given[which]
+        right = (logits.argmax(-1) == codes[which, cells])[moved].float().mean().item() if moved.any() else 1.0
         log = {"dynamic_accuracy": right, "priority": priority.mean().item(), "dream_age": age, "dream_exact": exact}
         return nll.mean() / CELLS_A_STEP, log
+
+    def _chosen_cells(self, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Which cells of the grids (B, 35) are asked for, as their weights: all that change, and of the others some,
+        which count for the rest. Most cells are far from everything and all but known."""
+        changes = (codes != UNCHANGED).unflatten(1, (GRID_COLUMNS, GRID_ROWS)).float()
+        near = F.max_pool2d(changes[:, None], 3, 1, 1)[:, 0].flatten(1) > 0
+        share = torch.where(near, NEAR, FAR).to(changes.device)
+        share = torch.where(codes != UNCHANGED, 1.0, share)
+        drawn = torch.rand(codes.shape, generator=generator).to(codes.device) < share
+        return drawn / share
 
     def _give_away(self, codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Settled codes (B, 35), `OPEN` where they are to be predicted, and for which samples there are any (B,)."""
@@ -175,27 +209,22 @@ class ContextTask:
     def _start_dreams(self, step: int) -> None:
         over, t = self._dreams.to_start(np.random.default_rng([self._seed, step, 1]))
         if len(over):
-            history, past, _, _ = self._inputs(t)
-            self._dreams.start(over, t, history.cpu(), past.cpu())
+            now, seen = self._seen(t)
+            self._dreams.start(over, t, now.cpu(), seen.cpu())
 
     def _dream_inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """As `_inputs`, but the history is dreamt, and the codes lead from its newest frame to the real next one."""
+        """As `_inputs`, but the past is dreamt, and the codes lead from its newest frame to the real next one."""
         state, t = self._dreams.state, self._dreams.t
-        history = state["dream_history"].to(self._device)
+        now = state["dream_frame"].to(self._device)
         after = torch.from_numpy(self._dataset.frame(t + 1)).to(self._device)
-        return (
-            history,
-            state["dream_codes"].to(self._device),
-            torch.from_numpy(self._dataset.actions[t].astype(np.int64)).to(self._device),
-            self._vqvae.encode(history[:, -1], after),
-        )
+        return now, state["dream_places"].to(self._device), self._asked(t)[0], self._vqvae.encode(now, after)
 
     @torch.no_grad()
-    def _dream_on(self, history: Tensor, chosen: Tensor) -> tuple[float, float]:
+    def _dream_on(self, chosen: Tensor) -> tuple[float, float]:
         """Let each dream go on with the chosen codes. Returns their mean age in steps, and the share that is exact."""
-        drawn = self._vqvae.decode(history, chosen)
-        codes = self._vqvae.encode(history[:, -1], drawn)
-        return self._dreams.go_on(drawn.cpu(), codes.cpu())
+        now, seen = (self._dreams.state[name].to(self._device) for name in ("dream_frame", "dream_places"))
+        drawn = self._vqvae.decode(now[:, None], chosen, seen)
+        return self._dreams.go_on(drawn.cpu(), places(now, drawn).cpu())
 
     def after_step(self, step: int, generator: torch.Generator) -> None:
         """Nothing to do."""
@@ -205,17 +234,17 @@ class ContextTask:
         exact = right = pixels = code_right = cell_right = cells = 0
         nll = 0.0
         for t in np.array_split(self._held, max(1, len(self._held) // 128)):
-            history, past, action, codes = self._inputs(t)
-            logits = self.module(history, past, action)
+            now, seen, action, codes = self._inputs(t)
+            logits = self.module(now, seen, action)
             nll += F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="sum").item()
             chosen = logits.argmax(-1)
             after = torch.from_numpy(self._dataset.frame(t + 1)).to(self._device)
-            drawn = self._vqvae.decode(history, chosen)
-            moved = after != history[:, -1]
+            drawn = self._vqvae.decode(now[:, None], chosen, seen)
+            moved = after != now
             pixels += int(moved.sum())
             right += int(((drawn == after) & moved).sum())
             exact += int((drawn == after).flatten(1).all(1).sum())
-            dynamic = changed(history[:, -1], after)
+            dynamic = changed(now, after)
             code_right += int((chosen == codes).sum())
             cell_right += int((chosen == codes)[dynamic].sum())
             cells += int(dynamic.sum())
@@ -230,33 +259,19 @@ class ContextTask:
         return figures["changed_pixels"] + figures["exact_frames"] + figures["dreams_true"], figures
 
     def _validate_dreams(self) -> float:
-        """The share of held-out dreams with at most `LOST` wrong pixels after each step, on average over the steps."""
+        """The share of held-out dreams with at most `WRONG_PIXELS` wrong ones after each step, on average over the steps."""
         t = self._held_starts
-        history, past, _, _ = self._inputs(t)
+        now, seen = self._seen(t)
         true = torch.ones(len(t), dtype=torch.bool, device=self._device)
         total = 0.0
         for step in range(VALIDATION_STEPS if len(t) else 0):
             action = torch.from_numpy(self._dataset.actions[t + step].astype(np.int64)).to(self._device)
-            drawn = self._vqvae.decode(history, self.module(history, past, action).argmax(-1))
-            past = torch.cat((past, self._vqvae.encode(history[:, -1], drawn)[:, None]), 1)[:, 1:]
-            history = torch.cat((history[:, 1:], drawn[:, None]), 1)
+            drawn = self._vqvae.decode(now[:, None], self.module(now, seen, action).argmax(-1), seen)
+            seen, now = torch.cat((seen[:, 1:], places(now, drawn)[:, None]), 1), drawn
             real = torch.from_numpy(self._dataset.frame(t + step + 1)).to(self._device)
-            true &= (drawn != real).flatten(1).sum(1) <= LOST
+            true &= (drawn != real).flatten(1).sum(1) <= WRONG_PIXELS
             total += float(true.float().mean())
         return total / VALIDATION_STEPS
-
-
-def load_physics(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Of a context controller of other codes what does not depend on their meaning, and its settings.
-
-    That is all but the codes' embeddings and the head. FileError if there is none that can be used.
-    """
-    path = directory / CONTEXT_NAME
-    tensors, about = load_tensors(path)
-    if about.get("kind") != "context" or not isinstance(about.get("model"), dict):
-        raise FileError(f"{path}.json does not describe a context controller")
-    of_codes = ("codes.", "settled.", "head.")
-    return {name: tensor.float() for name, tensor in tensors.items() if not name.startswith(of_codes)}, about
 
 
 def train_context(
@@ -267,12 +282,10 @@ def train_context(
     device: torch.device,
     show: Callable[[float, str], None] = lambda progress, text: None,
     model: dict[str, int] | None = None,
-    start: Path | None = None,
 ) -> dict[str, Any]:
     """Train on the dataset `frames` for the codes of the VQ-VAE in `weights`, into `options.out`/context.*.
 
-    `start` is a directory with a context controller of other codes, whose physics is taken over. FileError if the
-    dataset is of another frame skip. Returns the last validation's figures.
+    FileError if the dataset is of another frame skip. Returns the last validation's figures.
     """
     vqvae, _, dataset = load_both(weights, frames)
     vqvae = vqvae.to(device)
@@ -280,14 +293,7 @@ def train_context(
         "dataset": dataset_meta(dataset, frames),
         "codes_sha256": vqvae.codes_sha256(),
     }
-    codes = stored_codes(options.out, vqvae, dataset, meta, device, show)
-    physics = None
-    if start is not None:
-        physics, about = load_physics(start)
-        model = about["model"]
-        meta["start"] = {name: about.get(name) for name in ("training", "step", "elapsed_seconds", "start")}
-    try:
-        task = ContextTask(vqvae, dataset, codes, meta, device, settings.seed, settings.batch, model, physics)
-    except (TypeError, RuntimeError) as error:
-        raise FileError(f"{start}/{CONTEXT_NAME} is of another architecture: {error}") from None
+    seen = all_places(dataset, options.out, meta["dataset"], show)
+    codes = stored_codes(options.out, vqvae, dataset, seen, meta, device, show)
+    task = ContextTask(vqvae, dataset, codes, seen, meta, device, settings.seed, settings.batch, model)
     return train(task, CONTEXT_NAME, settings, options, device, show)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from collect.dataset import TransitionDataset
-from model.breakout import CELLS, COLUMNS, ROWS
+from model.breakout import COLUMNS, ROWS
 from train.sampling import TransitionSampler
 
-LOST = 34
-"""Wrong pixels beyond which a dream starts anew: a brick is 48, the ball 8."""
+LOST = 7
+"""Wrong pixels beyond which a dream starts anew: ball or paddle a pixel away make 8, and no way leads back from there
+that its frames could tell."""
 LONGEST = 900
 """Steps after which it does so in any case."""
 
@@ -20,19 +21,17 @@ LONGEST = 900
 class Dreams:
     """`count` dreams beside the training episodes of a dataset. `state` is what a resumed run needs back."""
 
-    def __init__(
-        self, count: int, context: int, past: int, dataset: TransitionDataset, sampler: TransitionSampler
-    ) -> None:
+    def __init__(self, count: int, context: int, dataset: TransitionDataset, sampler: TransitionSampler) -> None:
         self._dataset, self._starts = dataset, sampler.transitions
         self._goes_on = np.zeros(len(dataset.index), bool)
         self._goes_on[self._starts] = True
         self.state = {
-            "dream_history": torch.zeros(count, context, ROWS, COLUMNS, dtype=torch.uint8),
-            "dream_codes": torch.zeros(count, past, CELLS, dtype=torch.int64),
+            "dream_frame": torch.zeros(count, ROWS, COLUMNS, dtype=torch.uint8),
+            "dream_places": torch.zeros(count, context, 3, dtype=torch.int64),
             "dream_t": torch.full((count,), -1),
             "dream_age": torch.zeros(count, dtype=torch.int64),
         }
-        """The frames and codes so far; the frame number t of the real frame beside the newest; steps dreamt."""
+        """The newest frame, and the places up to it; the frame number t of the real frame beside it; steps dreamt."""
 
     @property
     def t(self) -> npt.NDArray[np.int64]:
@@ -44,14 +43,14 @@ class Dreams:
         over = np.flatnonzero(self.t < 0)
         return over, rng.choice(self._starts, len(over))
 
-    def start(self, which: npt.NDArray[np.int64], t: npt.NDArray[np.int64], history: Tensor, codes: Tensor) -> None:
-        """Dreams number `which` (n,) start at the real frames t (n,), with real history."""
+    def start(self, which: npt.NDArray[np.int64], t: npt.NDArray[np.int64], frames: Tensor, seen: Tensor) -> None:
+        """Dreams number `which` (n,) start at the real frames t (n,), with the places (n, context, 3) up to there."""
         state = self.state
-        state["dream_history"][which], state["dream_codes"][which] = history, codes
+        state["dream_frame"][which], state["dream_places"][which] = frames, seen
         state["dream_t"][which], state["dream_age"][which] = torch.from_numpy(t), 0
 
-    def go_on(self, drawn: Tensor, codes: Tensor) -> tuple[float, float]:
-        """One step: the frames drawn (D, 210, 160) and the codes of that step (D, 35).
+    def go_on(self, drawn: Tensor, place: Tensor) -> tuple[float, float]:
+        """One step: the frames drawn (D, 210, 160) and the places (D, 3) in them.
 
         A dream is over where its episode ends, a life is lost or it has lost reality. Returns the dreams' mean age in
         steps, and the share of the frames that is exact.
@@ -59,8 +58,8 @@ class Dreams:
         state, t, dataset = self.state, self.t + 1, self._dataset
         wrong = (drawn != torch.from_numpy(dataset.frame(t))).flatten(1).sum(1)
         over = torch.from_numpy(~self._goes_on[t] | (dataset.lives[t] != dataset.lives[t - 1])) | (wrong > LOST)
-        state["dream_history"].copy_(torch.cat((state["dream_history"][:, 1:], drawn[:, None]), 1))
-        state["dream_codes"].copy_(torch.cat((state["dream_codes"], codes[:, None]), 1)[:, 1:])
+        state["dream_frame"].copy_(drawn)
+        state["dream_places"].copy_(torch.cat((state["dream_places"][:, 1:], place[:, None]), 1))
         state["dream_age"] += 1
         state["dream_t"].add_(1).masked_fill_(over | (state["dream_age"] >= LONGEST), -1)
         return float(state["dream_age"].float().mean()), float((wrong == 0).float().mean())

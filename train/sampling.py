@@ -10,6 +10,8 @@ from torch import Tensor
 from collect.dataset import TransitionDataset
 from collect.stopwatch import MAKING_DATA
 
+FIRST_STEPS = 6
+"""Steps at the beginning of an episode or scene that are not trained on: how things move is not to be seen yet."""
 RARE_WEIGHT = 6.0
 """How much more often a transition with a reward, a lost life or a change in the score row is drawn."""
 
@@ -19,7 +21,7 @@ class TransitionSampler:
 
     def __init__(self, dataset: TransitionDataset, episodes: npt.NDArray[np.integer], seed: int) -> None:
         self._seed = seed
-        self.transitions = dataset.transitions(episodes)
+        self.transitions = dataset.transitions(episodes, skip=FIRST_STEPS)
         t = self.transitions
         scored = dataset.rewards[t] > 0
         lost = dataset.lives[t] != dataset.lives[t + 1]

@@ -1,7 +1,7 @@
 """`ship`: gather trained weights into one directory that `play` can use, small enough to keep in the repository.
 
-The VQ-VAE is stored in half precision, the controllers in a byte a weight. What the evaluation measures are the weights
-that come out of here.
+The VQ-VAE and the context controller are stored in a byte a weight. What the evaluation measures are the weights that
+come out of here.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from collect.dataset import MANIFEST, read_manifest
-from model.checkpoint import load_tensors, pack, save_tensors
-from model.files import FileError, write_atomic
-from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel, load_vqvae
+from model.breakout import ACTIONS
+from model.checkpoint import factor, load_tensors, pack, save_tensors
+from model.files import FileError, checksum, write_json
+from model.latent_action_model import ActionToLatentMLP
+from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel, load_module, load_vqvae
 
 
 def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
@@ -21,17 +24,34 @@ def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
 
     FileError if one is missing or the controllers are of another VQ-VAE. Returns the twin, loaded from `out`.
     """
-    read_manifest(frames)
+    manifest = read_manifest(frames)
     vqvae, _ = load_vqvae(weights)
     tensors, meta = load_tensors(weights / VQVAE_NAME)
-    parts = {VQVAE_NAME: ({name: tensor.to(torch.float16) for name, tensor in tensors.items()}, meta)}
+    parts = {VQVAE_NAME: (pack(tensors), meta)}
     for directory, name in ((weights, CONTEXT_NAME), (action, ACTION_NAME)):
         tensors, meta = load_tensors(directory / name)
         if meta.get("codes_sha256") != vqvae.codes_sha256():
             raise FileError(f"{directory / name} was trained for the codes of another VQ-VAE than {weights}")
         parts[name] = pack(tensors), meta
+    mlp, meta = load_module(action, ACTION_NAME)
+    assert isinstance(mlp, ActionToLatentMLP)
+    parts[ACTION_NAME] = _thin(mlp), meta
     for name, (tensors, meta) in parts.items():
         save_tensors(out / name, tensors, meta)
-    manifest = (frames / MANIFEST).read_bytes()
-    write_atomic(out / MANIFEST, lambda file: file.write(manifest))
+    about = {**manifest, "episodes": len(manifest["episodes"]), "manifest_sha256": checksum(frames / MANIFEST)}
+    write_json(out / MANIFEST, about)
     return WorldModel.load(out, device="cpu")
+
+
+def _thin(mlp: ActionToLatentMLP) -> dict[str, Tensor]:
+    """The tensors of the action-only controller: a layer only ever sees four inputs, those of the four actions, so it
+    is stored as two thin matrices that do the same to these four."""
+    tensors = dict(mlp.state_dict())
+    inputs = torch.eye(ACTIONS)
+    for number, layer in enumerate(mlp.layers):
+        name = f"layers.{number}.weight"
+        if isinstance(layer, nn.Linear) and layer.in_features > ACTIONS:
+            tensors = {**tensors, **factor(name, tensors.pop(name), inputs.T)}
+        with torch.no_grad():
+            inputs = layer(inputs)
+    return {name: tensor.to(torch.float16) for name, tensor in tensors.items()}

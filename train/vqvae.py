@@ -1,7 +1,16 @@
-"""`train vqvae`: learn the codes of what changes between two frames.
+"""`train vqvae`: learn the codes of what changes between two frames, each change in its own word.
 
-The loss is the cross-entropy of the drawn cell's pixels over the nine classes, plus the commitment of the encoder's
-vectors to their codes. For the first steps vectors pass unquantised; then k-means on real vectors starts the codebook.
+A straight-through VQ-VAE leaves a dozen codes for the commonest motion and one code for several rare ones, which the
+decoder can then only draw as a smear. Here codes are assigned by what they draw, as in k-means with pictures for
+distances:
+
+- k-means on the vectors of the untrained encoder starts the codebook;
+- each changed cell takes, of a few codes, the one that draws it in the fewest nats, plus what it costs to name that
+  code (entropy-constrained quantisation, Chou, Lookabaugh & Gray 1989): between synonyms the commoner wins;
+- the decoder and the codebook learn to draw that cell from that code, and the encoder to choose it;
+- a code that nobody takes moves to a cell that was drawn badly.
+
+Transitions are drawn by priority: the worse a step's cells were drawn when it was last seen, the more often.
 """
 
 from __future__ import annotations
@@ -17,19 +26,34 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from collect.dataset import MANIFEST, TransitionDataset
-from model.breakout import CODES
+from model.breakout import BACKGROUND, CODES
+from model.checkpoint import rounded
 from model.files import FileError, checksum
-from model.pixels import changed, middle, windows
-from model.vqvae import VQVAE
+from model.gaze import BALL_FRAMES
+from model.pixels import changed, take_cells
+from model.vqvae import VQVAE, Looked
 from model.world_model import VQVAE_NAME, load_vqvae
 from train.loop import LoopSettings, RunOptions, train
-from train.sampling import TransitionSampler, spread
+from train.places import all_places
+from train.sampling import Priority, TransitionSampler, spread
 
-COMMITMENT = 0.25
 CELLS_A_TRANSITION = 2
 """Changed cells that a batch holds, per transition drawn; two to three change in a step."""
 PIXELS_PER_CELL = 24.0
-"""About how many pixels of a changed cell change: the cross-entropy, summed over a cell, is divided by it."""
+"""About how many pixels of a changed cell change: what a cell costs to draw is divided by it."""
+START_FROM = 8192
+"""Vectors that the codebook is started from."""
+NEAREST, OTHERS = 3, 1
+"""Codes that compete for a cell: the nearest ones, and some drawn blindly, so that none is out of the game."""
+RATE_WEIGHT = 0.25
+"""What a nat of a code's name costs in nats of its picture."""
+ENCODER_WEIGHT = 0.1
+SHARPNESS = 0.1
+"""What turns a squared distance to a code into a logit."""
+DEAD_BELOW = 0.02
+"""A code taken less often than this, in cells a batch, is moved."""
+HARD = 2.0
+"""Nats from which on a drawn cell is bad enough to be given a code of its own."""
 
 
 def dataset_meta(dataset: TransitionDataset, directory: Path) -> dict[str, Any]:
@@ -39,8 +63,10 @@ def dataset_meta(dataset: TransitionDataset, directory: Path) -> dict[str, Any]:
 
 
 def load_both(weights: Path, frames: Path) -> tuple[VQVAE, dict[str, Any], TransitionDataset]:
-    """A trained VQ-VAE, its settings, and a dataset. FileError if they are of different frame skips."""
+    """A trained VQ-VAE, rounded as it will be shipped, its settings, and a dataset. FileError if they are of different
+    frame skips."""
     vqvae, about = load_vqvae(weights)
+    rounded(vqvae)
     dataset = TransitionDataset.load(frames)
     if dataset.frameskip != about["frameskip"]:
         raise FileError(
@@ -50,89 +76,113 @@ def load_both(weights: Path, frames: Path) -> tuple[VQVAE, dict[str, Any], Trans
 
 
 class VQVAETask:
-    """See `train.loop.Task`. `start_at` is the step at which quantisation begins."""
+    """See `train.loop.Task`. `seen` (2, N, 3) are the places in every frame of the dataset; see `train.places`."""
 
     def __init__(
-        self, dataset: TransitionDataset, meta: dict[str, Any], device: torch.device, seed: int, start_at: int = 600
+        self,
+        dataset: TransitionDataset,
+        seen: npt.NDArray[np.int64],
+        meta: dict[str, Any],
+        device: torch.device,
+        seed: int,
     ) -> None:
         torch.manual_seed(seed)
         self.module = VQVAE().to(device)
-        self._device, self._dataset, self._start_at = device, dataset, start_at
+        self.module.quantizer.codebook.requires_grad_(True)
+        self._device, self._dataset, self._places = device, dataset, seen
         training, validation = dataset.split(seed=seed)
         self._sampler = TransitionSampler(dataset, training, seed)
         self._held = spread(dataset.transitions(validation), 4096)
+        self._priority = Priority(dataset, self._sampler)
         self.samples = len(self._sampler)
-        self.extra: dict[str, Tensor] = {}
+        self.extra = {"priority": self._priority.values}
         self.meta = {
             "kind": "vqvae",
             "frameskip": dataset.frameskip,
             "model": self.module.settings,
-            "start_at": start_at,
             "dataset": meta,
         }
 
-    def _triples(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames t - 1 (at an episode's start its first frame again), t and t + 1."""
-        numbers = np.stack((*self._dataset.history(t, 2).T, t + 1))
-        earlier, before, after = torch.from_numpy(self._dataset.frame(numbers)).to(self._device)
-        return earlier, before, after
-
-    def _pairs(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _steps(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Frames t and t + 1, the places up to t, and those that the encoder looks for."""
         before, after = torch.from_numpy(self._dataset.frame(np.stack((t, t + 1)))).to(self._device)
-        return before, after
+        seen = self._places[0, self._dataset.history(t, BALL_FRAMES)], self._places[1, t], self._places[0, t + 1]
+        history, old, new = (torch.from_numpy(part).to(self._device) for part in seen)
+        return before, after, history, (old, new)
+
+    def _start(self, step: int, generator: torch.Generator) -> None:
+        """Start the codebook by k-means."""
+        parts = []
+        with torch.no_grad():
+            for t in np.array_split(self._sampler.draw(-step - 1 & 0x7FFFFFFF, START_FROM // 2), 16):
+                before, after, _, pair = self._steps(t)
+                which, cells = changed(before, after).nonzero(as_tuple=True)
+                parts.append(self.module.encoder(before, after, which, cells, pair).float())
+        self.module.quantizer.start(torch.cat(parts), generator)
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Reconstruction plus commitment, per changed cell."""
-        before, after = self._pairs(self._sampler.draw(step, batch))
+        """What the cells cost to draw with the codes that draw them best, and the encoder's surprise at those codes."""
+        if step == 0:
+            self._start(step, generator)
+        t = self._sampler.draw(step, batch, self._priority.values.numpy())
+        before, after, seen, pair = self._steps(t)
+        self.module.learn_colours(before, after)
         which, cells = changed(before, after).nonzero(as_tuple=True)
         # Always the same number of cells where there are enough: every new shape costs time and memory anew.
         some = torch.randperm(len(cells), generator=generator)[: CELLS_A_TRANSITION * batch].to(self._device)
         which, cells = which[some], cells[some]
-        old, new = windows(before, which, cells), windows(after, which, cells)
-        vectors = self.module.encoder(old, new).float()
-        if step < self._start_at:
-            passed, commitment, perplexity = vectors, vectors.new_zeros(()), 0.0
-            self._seen: tuple[Tensor, ...] = (vectors.detach(),)
-        else:
-            quantizer = self.module.quantizer
-            if step == self._start_at:
-                quantizer.start(self._vectors(step, max(4 * batch, 512)), generator)
-            codes = quantizer(vectors.detach())
-            chosen = quantizer.embed(codes)
-            commitment = F.mse_loss(vectors, chosen)
-            passed = vectors + (chosen - vectors).detach()
-            self._seen = (vectors.detach(), codes)
-            perplexity = _perplexity(torch.bincount(codes, minlength=CODES))
-        logits = self.module.decoder(old, passed, cells)
-        drawn = F.cross_entropy(logits, middle(new).long(), reduction="sum")
-        drawn = drawn / (max(len(cells), 1) * PIXELS_PER_CELL)
-        log = {"drawn": drawn.item(), "commitment": commitment.item(), "perplexity": perplexity}
-        return drawn + COMMITMENT * commitment, log
+        quantizer, decoder = self.module.quantizer, self.module.decoder
+        vectors = self.module.encoder(before, after, which, cells, pair).float()
+        book = quantizer.codebook[1:]
+        logits = SHARPNESS * (2 * vectors @ book.T - book.square().sum(1))  # less squared distances, but for |v|^2
+        there = (take_cells(after, which, cells) != BACKGROUND).float()
+        looked = decoder.look(before, seen, which, cells)
+        codes = self._assign(looked, there, logits.detach(), generator)
+        drawn = decoder.paint(looked, quantizer.embed(codes))
+        nats = _nats(drawn, there)
+        surprise = F.cross_entropy(logits, codes - 1)
+        self._seen = (vectors.detach(), codes, nats.detach())
+        worst = torch.zeros(batch).scatter_reduce(0, which.cpu(), nats.detach().float().cpu(), "amax")
+        drawn_from = np.unique(which.cpu().numpy())
+        self._priority.set(t[drawn_from], worst[drawn_from])
+        log = {
+            "drawn": nats.mean().item(),
+            "encoder": surprise.item(),
+            "agrees": (logits.argmax(1) + 1 == codes).float().mean().item(),
+            "exact_cells": ((drawn > 0) == (there > 0)).flatten(1).all(1).float().mean().item(),
+        }
+        return nats.mean() / PIXELS_PER_CELL + ENCODER_WEIGHT * surprise, log
 
-    def _vectors(self, step: int, count: int) -> Tensor:
-        """Vectors of `count` transitions, to start the codebook from."""
-        parts = []
-        with torch.no_grad():
-            for t in np.array_split(self._sampler.draw(-step % 2**31, count), 8):
-                before, after = self._pairs(t)
-                which, cells = changed(before, after).nonzero(as_tuple=True)
-                parts.append(self.module.encoder(windows(before, which, cells), windows(after, which, cells)).float())
-        return torch.cat(parts)
+    @torch.no_grad()
+    def _assign(self, looked: Looked, there: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """The cheapest code (M,) of those that compete: the picture's nats and the name's."""
+        near = logits.topk(NEAREST, 1).indices + 1
+        others = torch.randint(1, CODES, (len(logits), OTHERS), generator=generator).to(self._device)
+        candidates = torch.cat((near, others), 1)
+        quantizer, decoder = self.module.quantizer, self.module.decoder
+        costs = [_nats(decoder.paint(looked, quantizer.embed(codes)), there) for codes in candidates.T]
+        shares = (quantizer.counts + DEAD_BELOW) / (quantizer.counts + DEAD_BELOW).sum()
+        cost = torch.stack(costs, 1) - RATE_WEIGHT * shares.log()[candidates]
+        return candidates.gather(1, cost.argmin(1, keepdim=True)).flatten()
 
     def after_step(self, step: int, generator: torch.Generator) -> None:
-        """Move the codebook toward the batch."""
-        if len(self._seen) > 1:
-            vectors, codes = self._seen
-            self.module.quantizer.update(vectors, codes, generator)
+        """Count how often codes are taken, and move those that nobody takes to what was drawn worst."""
+        vectors, codes, nats = self._seen
+        quantizer = self.module.quantizer
+        quantizer.count(codes)
+        dead = quantizer.unused(DEAD_BELOW)
+        hard = nats.argsort(descending=True)[: len(dead)]
+        hard = hard[nats[hard] > HARD]
+        quantizer.replace(dead[: len(hard)], vectors[hard])
 
     def validate(self) -> tuple[float, dict[str, Any]]:
         """Share of changed pixels right on held-out episodes, with codes of the real pair."""
         exact = right = pixels = 0
         counts = torch.zeros(CODES, dtype=torch.int64, device=self._device)
         for t in np.array_split(self._held, max(1, len(self._held) // 256)):
-            earlier, before, after = self._triples(t)
-            codes = self.module.encode(before, after)
-            drawn = self.module.decode(torch.stack((earlier, before), 1), codes)
+            before, after, seen, pair = self._steps(t)
+            codes = self.module.encode(before, after, pair)
+            drawn = self.module.decode(before[:, None], codes, seen)
             moved = before != after
             pixels += int(moved.sum())
             right += int(((drawn == after) & moved).sum())
@@ -153,12 +203,17 @@ def train_vqvae(
     options: RunOptions,
     device: torch.device,
     show: Callable[[float, str], None] = lambda progress, text: None,
-    start_at: int = 600,
 ) -> dict[str, Any]:
     """Train on the dataset `frames` into `options.out`/vqvae.*. Returns the last validation's figures."""
     dataset = TransitionDataset.load(frames)
-    task = VQVAETask(dataset, dataset_meta(dataset, frames), device, settings.seed, start_at)
-    return train(task, VQVAE_NAME, settings, options, device, show)
+    meta = dataset_meta(dataset, frames)
+    seen = all_places(dataset, options.out, meta, show)
+    return train(VQVAETask(dataset, seen, meta, device, settings.seed), VQVAE_NAME, settings, options, device, show)
+
+
+def _nats(logits: Tensor, there: Tensor) -> Tensor:
+    """What cells cost to draw: (M, 30, 32) logits and what is there -> (M,)."""
+    return F.binary_cross_entropy_with_logits(logits, there, reduction="none").flatten(1).sum(1)
 
 
 def _perplexity(counts: Tensor) -> float:

@@ -28,18 +28,15 @@ def test_start_finds_clusters() -> None:
         quantizer.start(vectors[:200], torch.Generator())
 
 
-def test_update_moves_codes_toward_their_vectors_and_revives_dead_ones() -> None:
-    generator = torch.Generator().manual_seed(0)
+def test_codes_that_nobody_takes_are_found_and_moved() -> None:
     torch.manual_seed(0)
     quantizer = Quantizer(decay=0.9)
-    cloud = torch.randn(600, 128)
-    quantizer.start(cloud, generator)
-    target = torch.randn(1, 128) * 3
-    for _ in range(200):
-        vectors = target + 0.01 * torch.randn(64, 128)
-        quantizer.update(vectors, quantizer(vectors), generator)
-    distance = (quantizer.codebook[1:] - target).norm(dim=1)
-    assert distance.min() < 0.2
-    # Codes that nothing was near to any more moved to where the vectors are.
-    assert (distance < 1).float().mean() > 0.5
+    quantizer.start(torch.randn(600, 128), torch.Generator().manual_seed(0))
+    for _ in range(100):
+        quantizer.count(torch.arange(1, 11).repeat(5))
+    dead = quantizer.unused(0.02)
+    assert dead.tolist() == list(range(11, 256))
+    quantizer.replace(dead[:3], torch.full((3, 128), 7.0))
+    assert (quantizer.codebook[dead[:3]] == 7).all()
+    assert quantizer.unused(0.02).tolist() == list(range(14, 256))
     assert not quantizer.codebook[0].any()

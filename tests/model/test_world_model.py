@@ -93,6 +93,9 @@ def test_all_four_keys_at_once_are_what_each_is_alone(wm: WorldModel, controller
     with torch.no_grad():  # a key and a code that say something, which untrained ones hardly do
         wm.controllers["context"].action.weight.mul_(30)
         wm.vqvae.decoder.keep.zero_()
+        for parameter in wm.vqvae.decoder.parameters():
+            parameter.add_(torch.randn_like(parameter))
+        wm.vqvae.colours[:, 1] = 1
     alone = [wm.predict_classes(action) for action in range(4)]
     before = wm.history
     each = wm.predict_each(held)
@@ -207,7 +210,7 @@ class TestLoad:
     def test_not_a_number(self, weights: Path) -> None:
         wm = WorldModel.untrained()
         tensors = dict(wm.vqvae.state_dict())
-        tensors["encoder.stem.bias"] = torch.full_like(tensors["encoder.stem.bias"], float("nan"))
+        tensors["encoder.norm.weight"] = torch.full_like(tensors["encoder.norm.weight"], float("nan"))
         meta = {"kind": "vqvae", "frameskip": 2, "model": wm.vqvae.settings}
         save_tensors(weights / "vqvae", tensors, meta)
         with pytest.raises(FileError, match="NaN"):

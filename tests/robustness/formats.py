@@ -75,7 +75,7 @@ def weights(home: Path) -> list[Target]:
             12,
         )
     ]
-    controller = ContextController(context=3, past=1, width=1, dim=2, depth=1, heads=1)
+    controller = ContextController(context=6, width=1, paddle_width=1, token=1)
     for name, module in (
         (VQVAE_NAME, VQVAE(1, 1)),
         (CONTEXT_NAME, controller),

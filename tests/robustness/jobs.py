@@ -26,7 +26,7 @@ from train.vqvae import train_vqvae
 CPU = torch.device("cpu")
 FRAMES = CollectSettings(transitions=1500, policy="mixed", frameskip=2, seed=5, episode_seconds=4.0)
 SETTINGS = LoopSettings(batch=8, rate=2e-3, epochs=0.7, warmup=5, validate_every=4, log_every=1)
-TINY = {"context": 4, "past": 2, "width": 8, "dim": 32, "depth": 1, "heads": 2}
+TINY = {"context": 6, "width": 16, "paddle_width": 16, "token": 16}
 
 
 class Broken(Exception):
@@ -132,7 +132,7 @@ def jobs(home: Path) -> list[Job]:
     """All jobs, on what `prepare` made in `home`."""
 
     def vqvae(out: Path) -> None:
-        train_vqvae(home / "frames", SETTINGS, resuming(out, "vqvae"), CPU, start_at=6)
+        train_vqvae(home / "frames", SETTINGS, resuming(out, "vqvae"), CPU)
 
     def context(out: Path) -> None:
         train_context(home / "frames", home / "weights", SETTINGS, resuming(out, "context"), CPU, model=TINY)

@@ -175,12 +175,13 @@ def test_settings_of_other_tensors_are_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "sizes"),
     [
-        ("context", {"dim": 4096, "depth": 64}),  # 50 GB
-        ("context", {"depth": 4096}),
-        ("context", {"heads": 3}),
-        ("context", {"heads": 0}),
+        ("context", {"width": 4096, "token": 4096, "context": 64}),
+        ("context", {"width": 10**9}),
+        ("context", {"token": 0}),
+        ("context", {"depth": 3}),
+        ("context", {"context": 3}),
         ("context", {"context": 8.0}),
-        ("context", {"past": -1}),
+        ("context", {"paddle_width": -1}),
         ("context", {"width": True}),
         ("vqvae", {"decoder_width": 4096}),
         ("vqvae", {"encoder_width": 0}),
