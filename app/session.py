@@ -94,7 +94,9 @@ class Session:
         return max(1, round(seconds * self.steps_per_second))
 
     def warm_up(self) -> None:
-        """Run every network once, so that the first key does not wait for anything. Changes nothing."""
+        """Run every network once before the first step, so that no key waits for anything. Changes nothing."""
+        for _ in range(self.steps(REWIND_ROOM_SECONDS)):  # the networks' memory is to lie beside it, not in its place
+            self._save()
         now = self.twin.controller
         frame = self.moment.twin
         for name in self.twin.controllers:
@@ -104,6 +106,7 @@ class Session:
         self.twin.encode_classes(frame, np.roll(frame, 1, 0))
         # More cells at once than play ever changes, so that memory for them is not first asked for in some later hour.
         self.twin.decode_classes(np.arange(CELLS) % 2)
+        self._saved.clear()
 
     # --- steps ---
 
