@@ -203,9 +203,9 @@ class Painter:
     def _futures(self, area: pygame.Rect, futures: Frame, action: int) -> pygame.Rect:
         """Four small televisions; what is left of the area below them."""
         u = self._u
-        room = round((area.width - 3 * u(10) - 4) / ACTIONS / TELEVISION)
-        height = min(room, u(150), max(u(60), area.height - u(18 + 100)))
-        width = round(height * TELEVISION)
+        room = (area.width - 3 * u(10) - 4) / ACTIONS  # the frames stand out by two pixels on either side
+        height = min(int(room / TELEVISION), u(150), max(u(60), area.height - u(18 + 100)))
+        width = min(int(room), round(height * TELEVISION))
         for number, name in enumerate(Action.__members__):
             box = pygame.Rect(area.left + 2 + number * (width + u(10)), area.top + u(18), width, height)
             chosen = number == action
@@ -239,15 +239,17 @@ class Painter:
             ys = plot.top + 3 + (1 - timeline.codes / CELLS) * 2 * half
             points = np.stack((xs, np.minimum(ys, low)), 1)
             pygame.draw.aalines(self._surface, REAL, False, points.tolist())
+        marks = [(plot.right - round(ago * step), what) for ago, what in reversed(timeline.marks)]
+        for at, what in marks:
+            pygame.draw.line(self._surface, MARKS.get(what, TONES["dream"]), (at, plot.top), (at, plot.bottom - 1))
         free = plot.right + 1
-        for ago, what in reversed(timeline.marks):
-            at = plot.right - round(ago * step)
-            colour = MARKS.get(what, TONES["dream"])
-            pygame.draw.line(self._surface, colour, (at, plot.top), (at, plot.bottom - 1))
-            label = self._text(what, 11, colour)
-            if plot.left < at - label.get_width() - 3 and at <= free:
-                self._surface.blit(label, (at - label.get_width() - 3, plot.bottom - u(16)))
-                free = at - label.get_width() - 6
+        for at, what in marks:
+            label = self._text(what, 11, MARKS.get(what, TONES["dream"]))
+            box = label.get_rect(bottomright=(at - 3, plot.bottom - 2))
+            if plot.left < box.left and at <= free:  # the newest has its name, and of the others those with room
+                self._surface.fill(RAISED, box)
+                self._surface.blit(label, box)
+                free = box.left - 3
 
     def _footer(self, view: View) -> None:
         u = self._u
