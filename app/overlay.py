@@ -256,11 +256,16 @@ class Painter:
         width, height = self._surface.get_size()
         y = height - u(FOOTER - 5)
         end = self._write("H keys", width - u(MARGIN), y, 13, QUIET, True)
-        taken = self._write(view.footer, u(MARGIN), y, 13, QUIET)
+        footer = self._text(view.footer, 13, QUIET).get_width() + u(MARGIN)
+        room = width - 3 * u(MARGIN) - end
+        # Where both have no room the warning goes before the rest, and small where even alone it has none.
+        places = ((13, footer), (10, footer), (13, 0), (10, 0))
+        fits = (place for place in places if self._text(view.warning, place[0], WARN).get_width() <= room - place[1])
+        size, left = next(fits, places[-1])
+        if left or not view.warning:
+            self._write(view.footer, u(MARGIN), y, 13, QUIET)
         if view.warning:
-            room = width - 3 * u(MARGIN) - taken - end
-            size = 13 if self._text(view.warning, 13, WARN).get_width() <= room else 10
-            self._write(view.warning, u(MARGIN) * 2 + taken, y + u((13 - size) / 2), size, WARN)
+            self._write(view.warning, u(MARGIN) + left, y + u((13 - size) / 2), size, WARN)
 
     # --- on top of everything ---
 
@@ -311,8 +316,9 @@ class Painter:
     def _toast(self, words: str) -> None:
         u = self._u
         width, height = self._surface.get_size()
-        picture = self._text(words, 14, TEXT)
-        box = pygame.Rect(0, 0, min(width, picture.get_width() + u(28)), u(34))
+        pictures = [self._text(words, size, TEXT) for size in (14, 12, 10, 8, 6)]
+        picture = next((p for p in pictures if p.get_width() + u(28) <= width), pictures[-1])
+        box = pygame.Rect(0, 0, picture.get_width() + u(28), u(34))
         box.midbottom = (width // 2, height - u(FOOTER + 8))
         self._box(box)
-        self._surface.blit(picture, (box.left + u(14), box.top + u(8)))
+        self._surface.blit(picture, picture.get_rect(center=box.center))

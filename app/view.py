@@ -216,8 +216,9 @@ def _facts(session: Session) -> list[str]:
 def _footer(session: Session, clock: Clock, player: str) -> str:
     action = Action(session.moment.action).name.lower()
     speed = "" if clock.speed == 1 else f" (speed {clock.speed:g})"
-    pace = f"{clock.measured:.1f} of {clock.target:.0f}" if clock.measured else f"{clock.target:.0f}"
-    parts = [f"key {action}", f"{pace} steps/s{speed}", f"{clock.cost * 1e3:.1f} ms"]
+    parts = [f"key {action}", f"{clock.target:.0f} steps/s{speed}"]
+    if clock.measured:  # while time stands still there is nothing to measure
+        parts[1:] = [f"{clock.measured:.1f} of {parts[1]}", f"{clock.cost * 1e3:.1f} ms"]
     return "   ".join([*parts, player] if player else parts)
 
 

@@ -107,11 +107,28 @@ def test_everything_is_drawn_at_every_size(session: Session, painter: Painter, s
         assert len({picture.tobytes() for picture in pictures}) == len(views)
 
 
-def drawn(painter: Painter, view: View) -> Any:
-    """(1344, 772, 3) uint8: the view in the usual window."""
-    surface = pygame.Surface((1344, 772))
+def drawn(painter: Painter, view: View, size: tuple[int, int] = (1344, 772)) -> Any:
+    """(width, height, 3) uint8: the view in a window of this size."""
+    surface = pygame.Surface(size)
     painter.paint(surface, view)
     return pygame.surfarray.array3d(surface)
+
+
+@pytest.mark.parametrize("width", [640, 900, 1344])
+def test_a_warning_leaves_the_way_to_the_keys_readable(session: Session, painter: Painter, width: int) -> None:
+    view = replace(make_view(session, Clock(30), Choices()), footer="key noop   17.0 of 30 steps/s   57.3 ms")
+    warned = replace(view, warning="this machine is too slow for true pace: switch off F and X and G")
+    differs = (drawn(painter, warned, (width, 480)) != drawn(painter, view, (width, 480))).any(-1).any(1)
+    assert differs.any()
+    assert np.flatnonzero(differs)[-1] < width - 14 - 6 * 7, "what H does stands there"
+
+
+def test_a_long_toast_is_small_in_a_small_window(session: Session, painter: Painter) -> None:
+    view = make_view(session, Clock(30), Choices())
+    told = replace(view, toast="recording breakout-20260101-120000.gif; the key again ends it")
+    differs = (drawn(painter, told, (480, 360)) != drawn(painter, view, (480, 360))).any(-1).any(1)
+    assert not differs[:4].any()
+    assert not differs[-4:].any()
 
 
 def test_the_grid_marks_a_cell_that_is_wrong_and_no_other(session: Session, painter: Painter) -> None:
