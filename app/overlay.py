@@ -203,9 +203,9 @@ class Painter:
     def _futures(self, area: pygame.Rect, futures: Frame, action: int) -> pygame.Rect:
         """Four small televisions; what is left of the area below them."""
         u = self._u
-        room = round((area.width - 3 * u(10) - 4) / ACTIONS / TELEVISION)
-        height = min(room, u(150), max(u(60), area.height - u(18 + 100)))
-        width = round(height * TELEVISION)
+        room = (area.width - 3 * u(10) - 4) / ACTIONS  # the frames stand out by two pixels on either side
+        height = min(int(room / TELEVISION), u(150), max(u(60), area.height - u(18 + 100)))
+        width = min(int(room), round(height * TELEVISION))
         for number, name in enumerate(Action.__members__):
             box = pygame.Rect(area.left + 2 + number * (width + u(10)), area.top + u(18), width, height)
             chosen = number == action
@@ -239,26 +239,33 @@ class Painter:
             ys = plot.top + 3 + (1 - timeline.codes / CELLS) * 2 * half
             points = np.stack((xs, np.minimum(ys, low)), 1)
             pygame.draw.aalines(self._surface, REAL, False, points.tolist())
+        marks = [(plot.right - round(ago * step), what) for ago, what in reversed(timeline.marks)]
+        for at, what in marks:
+            pygame.draw.line(self._surface, MARKS.get(what, TONES["dream"]), (at, plot.top), (at, plot.bottom - 1))
         free = plot.right + 1
-        for ago, what in reversed(timeline.marks):
-            at = plot.right - round(ago * step)
-            colour = MARKS.get(what, TONES["dream"])
-            pygame.draw.line(self._surface, colour, (at, plot.top), (at, plot.bottom - 1))
-            label = self._text(what, 11, colour)
-            if plot.left < at - label.get_width() - 3 and at <= free:
-                self._surface.blit(label, (at - label.get_width() - 3, plot.bottom - u(16)))
-                free = at - label.get_width() - 6
+        for at, what in marks:
+            label = self._text(what, 11, MARKS.get(what, TONES["dream"]))
+            box = label.get_rect(bottomright=(at - 3, plot.bottom - 2))
+            if plot.left < box.left and at <= free:  # the newest has its name, and of the others those with room
+                self._surface.fill(RAISED, box)
+                self._surface.blit(label, box)
+                free = box.left - 3
 
     def _footer(self, view: View) -> None:
         u = self._u
         width, height = self._surface.get_size()
         y = height - u(FOOTER - 5)
         end = self._write("H keys", width - u(MARGIN), y, 13, QUIET, True)
-        taken = self._write(view.footer, u(MARGIN), y, 13, QUIET)
+        footer = self._text(view.footer, 13, QUIET).get_width() + u(MARGIN)
+        room = width - 3 * u(MARGIN) - end
+        # Where both have no room the warning goes before the rest, and small where even alone it has none.
+        places = ((13, footer), (10, footer), (13, 0), (10, 0))
+        fits = (place for place in places if self._text(view.warning, place[0], WARN).get_width() <= room - place[1])
+        size, left = next(fits, places[-1])
+        if left or not view.warning:
+            self._write(view.footer, u(MARGIN), y, 13, QUIET)
         if view.warning:
-            room = width - 3 * u(MARGIN) - taken - end
-            size = 13 if self._text(view.warning, 13, WARN).get_width() <= room else 10
-            self._write(view.warning, u(MARGIN) * 2 + taken, y + u((13 - size) / 2), size, WARN)
+            self._write(view.warning, u(MARGIN) + left, y + u((13 - size) / 2), size, WARN)
 
     # --- on top of everything ---
 
@@ -309,8 +316,9 @@ class Painter:
     def _toast(self, words: str) -> None:
         u = self._u
         width, height = self._surface.get_size()
-        picture = self._text(words, 14, TEXT)
-        box = pygame.Rect(0, 0, min(width, picture.get_width() + u(28)), u(34))
+        pictures = [self._text(words, size, TEXT) for size in (14, 12, 10, 8, 6)]
+        picture = next((p for p in pictures if p.get_width() + u(28) <= width), pictures[-1])
+        box = pygame.Rect(0, 0, picture.get_width() + u(28), u(34))
         box.midbottom = (width // 2, height - u(FOOTER + 8))
         self._box(box)
-        self._surface.blit(picture, (box.left + u(14), box.top + u(8)))
+        self._surface.blit(picture, picture.get_rect(center=box.center))

@@ -6,6 +6,7 @@ Wall-clock times: leave the machine alone meanwhile.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import sys
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from model.world_model import WorldModel
 
 WARM_UP = 3
+_LARGEST_BLOCK, _SPARE = 1 << 25, 1 << 26
+"""Bytes: blocks up to this size are cut from memory that the process keeps; so much of it may lie free at its end."""
 DREAM_STEPS = 60
 """With everything on, dreams of so many steps take turns with as many steps on reality."""
 
@@ -71,6 +74,19 @@ def memory() -> float | None:
     except (OSError, IndexError, ValueError):
         return peak_memory()
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def keep_memory() -> None:
+    """Let the process keep what the networks need for a moment at every step, so that the warm-up asks for all of it.
+
+    Left to itself, glibc hands it back and asks for it anew, each time cut up otherwise: memory then creeps up for
+    hours. Other allocators are left as they are.
+    """
+    if sys.platform.startswith("linux"):
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        if set_option is not None:
+            for option, size in ((-3, _LARGEST_BLOCK), (-1, _SPARE)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+                set_option(option, size)
 
 
 @contextmanager
@@ -144,19 +160,21 @@ def soak(
     if not 0 < hours < math.inf:
         raise ValueError(f"hours must be above 0, got {hours:g}")
     samples: list[Sample] = []
+    keep_memory()
     with no_display():
         session = Session(wm, Emulator(wm.frameskip))
         session.warm_up()
         window, keys, player = Window(load_keys()), load_keys(), Autopilot("follow", seed)
         clock = Unpaced(session.steps_per_second)
+        loop = Loop(session, NoWindow(keys), clock, keys, player)
         second, total = session.steps(1), session.steps(3600 * hours)
         costs: list[float] = []
         try:
             while session.taken < total:
-                loop = Loop(session, NoWindow(keys), clock, keys, player, frames=min(second, total - session.taken))
-                start, taken = time.perf_counter(), session.taken
-                loop.run()
-                costs.append((time.perf_counter() - start) * 1e3 / (session.taken - taken))
+                start, steps = time.perf_counter(), min(second, total - session.taken)
+                for _ in range(steps):
+                    loop.step()
+                costs.append((time.perf_counter() - start) * 1e3 / steps)
                 window.show(lambda: make_view(session, clock, everything()))
                 if len(costs) == 60 or session.taken == total:
                     minutes = session.taken / session.steps_per_second / 60

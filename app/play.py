@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from app.clock import FASTEST, SLOWEST, THREADS, Clock, Unpaced
 from app.keys import KeyMap, load_keys
 from app.loop import Loop
+from app.pace import keep_memory
 from app.players import Autopilot, Player, Replay, Scripted, read_actions
 from app.recording import SUFFIXES
 from app.session import Session
@@ -52,6 +53,7 @@ def play(options: PlayOptions) -> None:
     # Before PyTorch is loaded: a thread that waits may spin for a moment only, or two of them on busy cores lose
     # everything. (GNU's OpenMP reads it; not to spin at all costs more than the second thread gains.)
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    keep_memory()
     import torch
 
     from model.world_model import WorldModel

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from app.ending import Ending
+from app.rewind import Saved, pack, pack_emulator, restore, unpack
 from app.scoring import Drift, StepScore, Tally, as_json, score_step
-from collect.emulator import Emulator, Objects, Snapshot
+from collect.emulator import Emulator, Objects
 from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Action, Frame
 from model.scoreboard import Scoreboard, read_scoreboard
 
@@ -55,14 +56,6 @@ class Mark(NamedTuple):
     what: str
 
 
-class _Saved(NamedTuple):
-    game_steps: int
-    emulator: Snapshot | None
-    real: tuple[Frame, ...]
-    twin: tuple[Frame, ...]
-    since_real: int
-
-
 class Session:
     """The emulator and the twin under the same action, with the running score of one against the other.
 
@@ -92,7 +85,7 @@ class Session:
         self._ending = Ending(self.steps_per_second)
         self.marks: deque[Mark] = deque(maxlen=64)
         self._hashes = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
-        self._saved: deque[_Saved] = deque(maxlen=self.steps(REWIND_ROOM_SECONDS))
+        self._saved: deque[Saved] = deque(maxlen=self.steps(REWIND_ROOM_SECONDS))
         self._commands: dict[str, Callable[[], None]] = {name: getattr(self, f"_{name}") for name in COMMANDS}
         self._begin()
 
@@ -101,9 +94,11 @@ class Session:
         return max(1, round(seconds * self.steps_per_second))
 
     def warm_up(self) -> None:
-        """Run every network once, so that the first key does not wait for anything. Changes nothing."""
+        """Run every network once before the first step, so that no key waits for anything. Changes nothing."""
+        for _ in range(self.steps(REWIND_ROOM_SECONDS)):  # the networks' memory is to lie beside it, not in its place
+            self._save()
         now = self.twin.controller
-        frame = self._twin_frames[-1]
+        frame = self.moment.twin
         for name in self.twin.controllers:
             self.twin.controller = name
             self.twin.predict_each()
@@ -111,6 +106,7 @@ class Session:
         self.twin.encode_classes(frame, np.roll(frame, 1, 0))
         # More cells at once than play ever changes, so that memory for them is not first asked for in some later hour.
         self.twin.decode_classes(np.arange(CELLS) % 2)
+        self._saved.clear()
 
     # --- steps ---
 
@@ -129,7 +125,7 @@ class Session:
         else:
             prediction = self.twin.predict_classes(action)
         if self.emulator is None:
-            self._twin_frames.append(prediction.classes)
+            self._twin_frames.append(pack(prediction.classes))
             self._ending.add(prediction.classes)
             self.moment = Moment(action, prediction.classes, prediction.codes)
         else:
@@ -142,8 +138,8 @@ class Session:
         step = emulator.step(action)
         real = step.frame
         self.objects = emulator.objects()
-        self._real_frames.append(real)
-        self._twin_frames.append(twin if self.dreaming else real)
+        self._real_frames.append(pack(real))
+        self._twin_frames.append(pack(twin) if self.dreaming else self._real_frames[-1])
         if not self.dreaming:
             self.twin.observe_classes(real)
         actual = self.twin.encode_classes(before, real)
@@ -194,18 +190,18 @@ class Session:
             frames, self.objects = list(self._start), None
         else:
             frames, self.objects = [self.emulator.reset()], self.emulator.objects()
-        self._real_frames: deque[Frame] = deque(frames, maxlen=self.twin.context)
+        self._real_frames: deque[bytes] = deque(map(pack, frames), maxlen=self.twin.context)
         self._game_steps = 0
         self._on_reality()
-        frame = self._twin_frames[-1]
+        frame = frames[-1]
         nothing = np.zeros_like(self.twin.majority)
         self.moment = Moment(0, frame, nothing, frame if self.emulator else None, nothing if self.emulator else None)
         self._saved.clear()
         self._ending.restart()
 
     def _on_reality(self) -> None:
-        self._twin_frames: deque[Frame] = deque(self._real_frames, maxlen=self.twin.context)
-        self.twin.reset_classes(np.stack(self._twin_frames))
+        self._twin_frames: deque[bytes] = deque(self._real_frames, maxlen=self.twin.context)
+        self.twin.reset_classes(unpack(self._twin_frames))
         self.since_real = 0
         self.drift.restart()
 
@@ -243,9 +239,9 @@ class Session:
         self._mark("restart")
 
     def _save(self) -> None:
-        snapshot = self.emulator.snapshot() if self.emulator else None
-        state = _Saved(self._game_steps, snapshot, tuple(self._real_frames), tuple(self._twin_frames), self.since_real)
-        self._saved.append(state)
+        emulator = pack_emulator(self.emulator) if self.emulator else None
+        seen = tuple(self._real_frames), tuple(self._twin_frames)
+        self._saved.append(Saved(self._game_steps, *seen, self.since_real, emulator))
 
     def _rewind(self) -> None:
         """Back by two seconds, or as far as is remembered."""
@@ -258,15 +254,16 @@ class Session:
         self._game_steps, self.since_real = saved.game_steps, saved.since_real
         self._real_frames = deque(saved.real, maxlen=self.twin.context)
         if self.emulator is not None and saved.emulator is not None:
-            self.emulator.restore(saved.emulator)
+            restore(self.emulator, saved.emulator)
             self.objects = self.emulator.objects()
         # A twin that is fed reality now must not keep what it imagined then.
         self._twin_frames = deque(saved.twin if self.dreaming else saved.real, maxlen=self.twin.context)
-        self.twin.reset_classes(np.stack(self._twin_frames))
+        self.twin.reset_classes(unpack(self._twin_frames))
         self.drift.restart()
         self._ending.restart()
-        real = self._real_frames[-1] if self.emulator else None
-        self.moment = Moment(self.moment.action, self._twin_frames[-1], self.moment.predicted, real)
+        real, imagined = unpack([self._real_frames[-1], self._twin_frames[-1]])
+        shown = real if self.emulator else None
+        self.moment = Moment(self.moment.action, imagined, self.moment.predicted, shown)
         self._mark("rewind")
 
     # --- what it came to ---

@@ -12,7 +12,7 @@ from app.keys import KeyMap
 from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Session
 from model.breakout import CELLS, Action, Frame
 
-PART = "  \N{MIDDLE DOT}  "
+PART = " \N{MIDDLE DOT} "
 """Between the parts of a line; where there is little room, the last parts go first."""
 HELP = (
     ("left", "steer left"),
@@ -116,7 +116,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, toast: str = "",
     moment, objects, board = session.moment, session.objects, session.twin_board()
     alone = session.emulator is None
     seconds = session.since_real / session.steps_per_second
-    controller = {"context": "context controller", "action": "action-only controller"}[session.twin.controller]
+    controller = {"context": "from context", "action": "from the key alone"}[session.twin.controller]
     tone = "dream" if session.dreaming else "step"
     if alone:
         mode = f"dreams alone {seconds:.1f} s"
@@ -205,7 +205,8 @@ def _table(session: Session) -> list[tuple[str, str, str, str, str]]:
 
 def _facts(session: Session) -> list[str]:
     rate = session.steps_per_second
-    since = f"since on reality {session.since_real} steps, {session.since_real / rate:.1f} s"
+    since = "on its own frames" if session.dreaming else "shown every real frame"
+    since += f" for {session.since_real} steps, {session.since_real / rate:.1f} s"
     streak = f"exact in a row {session.exact_now}, longest {session.exact_longest}"
     if session.drift.longest:
         streak += f"{PART}longest true dream {session.drift.longest / rate:.1f} s"
@@ -215,11 +216,9 @@ def _facts(session: Session) -> list[str]:
 def _footer(session: Session, clock: Clock, player: str) -> str:
     action = Action(session.moment.action).name.lower()
     speed = "" if clock.speed == 1 else f" (speed {clock.speed:g})"
-    parts = [
-        f"key {action}",
-        f"{clock.measured:.1f} of {clock.target:.0f} steps/s{speed}",
-        f"{clock.cost * 1e3:.1f} ms",
-    ]
+    parts = [f"key {action}", f"{clock.target:.0f} steps/s{speed}"]
+    if clock.measured:  # while time stands still there is nothing to measure
+        parts[1:] = [f"{clock.measured:.1f} of {parts[1]}", f"{clock.cost * 1e3:.1f} ms"]
     return "   ".join([*parts, player] if player else parts)
 
 

@@ -12,7 +12,7 @@ import pygame
 import pytest
 
 from app.clock import Unpaced
-from app.gamepad import Gamepads
+from app.gamepad import BUTTONS, Gamepads
 from app.keys import Held, load_keys
 from app.loop import Loop
 from app.panel import difference, panel_size
@@ -167,6 +167,34 @@ def test_a_gamepad_steers_and_lets_go_when_it_is_pulled_out() -> None:
     assert held.take() == Action.RIGHT
     pads.handle(event(pygame.JOYHATMOTION, value=(0, 0)))
     assert held.take() == Action.NOOP
+
+
+def test_a_gamepad_plugged_in_is_opened_and_its_buttons_give_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def open_pad(index: int) -> Any:
+        opened.append(index)
+        return SimpleNamespace(get_instance_id=lambda: 3)
+
+    monkeypatch.setattr(pygame.joystick, "Joystick", open_pad)
+    keys = load_keys()
+    pads = Gamepads(Held(keys))
+    pads.handle(SimpleNamespace(type=pygame.JOYDEVICEADDED, device_index=2))
+    assert opened == [2], "one that is not opened sends no events"
+    for button, name in BUTTONS.items():
+        given = pads.handle(SimpleNamespace(type=pygame.JOYBUTTONDOWN, instance_id=3, button=button))
+        assert given == (None if name == "fire" else name)
+        assert keys.keys_of(name)
+
+
+def test_the_start_screen_goes_by_itself_and_plays_nothing(make_twin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.loop._INTRO_SECONDS", 0.01)
+    screen = Prompted(*[None] * 100_000)
+    loop = loop_of(make_twin, screen)
+    loop.introduce()
+    assert screen.shown[0].help
+    assert not loop.choices.help
+    assert loop.session.taken == 0
 
 
 @pytest.mark.parametrize(

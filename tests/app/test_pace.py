@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import platform
+import subprocess
+import sys
 import tracemalloc
 from collections import deque
 from pathlib import Path
@@ -104,6 +107,24 @@ def test_steps_are_timed_with_everything_on(make_twin: Any, record: str) -> None
     plain, full = (step_times(make_twin(), 0.3, 0, on, record) for on in (False, True))
     assert len(plain) > 3
     assert min(full) > 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator of glibc")
+def test_memory_that_the_process_keeps_is_not_asked_for_again() -> None:
+    code = """if True:
+        import numpy as np
+        from app.pace import keep_memory, memory
+        if {kept}:
+            keep_memory()
+        before = memory()
+        np.ones(20_000_000, np.uint8)
+        print(memory() - before)"""
+    held = [
+        float(subprocess.run([sys.executable, "-c", code.format(kept=kept)], capture_output=True, check=True).stdout)
+        for kept in (False, True)
+    ]
+    assert held[0] < 10
+    assert held[1] > 19
 
 
 def test_memory_now_is_no_more_than_the_most_ever() -> None:

@@ -85,8 +85,11 @@ def test_tying_back_keeps_the_imagined_history_and_switching_does_not(make_twin:
         assert np.array_equal(session.twin.history[-1], imagined) == kept
 
 
-def test_rewinding_goes_two_seconds_back_on_both_sides(make_twin: Any) -> None:
-    session = session_of(make_twin)
+@pytest.mark.parametrize("dream", [False, True])
+def test_rewinding_goes_two_seconds_back_on_both_sides(make_twin: Any, dream: bool) -> None:
+    session = session_of(make_twin, mistakes=True)
+    if dream:
+        session.do("dream")
     rng = np.random.default_rng(0)
     frames, histories = [session.emulator.frame], [session.twin.history]
     actions = [int(a) for a in rng.integers(4, size=100)]
@@ -97,6 +100,8 @@ def test_rewinding_goes_two_seconds_back_on_both_sides(make_twin: Any) -> None:
     session.do("rewind")
     assert np.array_equal(session.emulator.frame, frames[40])
     assert np.array_equal(session.twin.history, histories[40])
+    assert np.array_equal(session.moment.real, frames[40])
+    assert np.array_equal(session.moment.twin, histories[40][-1])
     for at in range(40, 100):  # the same keys again: the same game again
         assert np.array_equal(session.step(actions[at]).real, frames[at + 1])
     for _ in range(5):
@@ -201,6 +206,20 @@ def test_memory_does_not_grow_with_the_steps(make_twin: Any) -> None:
     grown = tracemalloc.get_traced_memory()[0] - first
     tracemalloc.stop()
     assert grown < 200_000
+
+
+def test_what_rewinding_needs_is_kept_small(make_twin: Any) -> None:
+    import tracemalloc
+
+    session = session_of(make_twin, mistakes=True)
+    session.do("dream")
+    tracemalloc.start()
+    first = tracemalloc.get_traced_memory()[0]
+    for number in range(session.steps(13)):
+        session.step(number % 4)
+    grown = tracemalloc.get_traced_memory()[0] - first
+    tracemalloc.stop()
+    assert grown < 3_000_000, "frames and screens as they are would be 36 MB"
 
 
 def test_a_serve_is_drawn_in_a_dream_and_nothing_else_is(make_twin: Any, monkeypatch: pytest.MonkeyPatch) -> None:

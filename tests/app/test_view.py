@@ -10,13 +10,13 @@ import numpy as np
 import pygame
 import pytest
 
+from app import style
 from app.clock import Clock
 from app.keys import load_keys
 from app.overlay import Painter
 from app.pace import everything
 from app.session import Session
-from app.style import forget_fonts
-from app.view import Choices, View, help_lines, make_view
+from app.view import PART, Choices, View, help_lines, make_view
 from collect.emulator import Emulator
 
 
@@ -43,7 +43,7 @@ def session(make_twin: Any) -> Session:
 def painter() -> Iterator[Painter]:
     pygame.font.init()
     yield Painter()
-    forget_fonts()
+    style.forget_fonts()
     pygame.quit()
 
 
@@ -55,7 +55,7 @@ def test_score_and_lives_of_both_sides_are_said(session: Session) -> None:
     assert view.real_note == says
     assert view.twin_note.startswith(says)
     session.moment = replace(session.moment, twin=np.zeros((210, 160), np.uint8))
-    assert make_view(session, Clock(30), Choices()).twin_note.startswith("score ---   lives -  ")
+    assert make_view(session, Clock(30), Choices()).twin_note.startswith(f"score ---   lives -{PART}")
 
 
 def test_a_dream_says_when_it_parted_and_how_long_the_best_was(make_twin: Any) -> None:
@@ -105,6 +105,68 @@ def test_everything_is_drawn_at_every_size(session: Session, painter: Painter, s
         pictures.append(pygame.surfarray.array3d(surface))
     if size != (1, 1):
         assert len({picture.tobytes() for picture in pictures}) == len(views)
+
+
+def drawn(painter: Painter, view: View, size: tuple[int, int] = (1344, 772)) -> Any:
+    """(width, height, 3) uint8: the view in a window of this size."""
+    surface = pygame.Surface(size)
+    painter.paint(surface, view)
+    return pygame.surfarray.array3d(surface)
+
+
+@pytest.mark.parametrize("width", [640, 900, 1344])
+def test_a_warning_leaves_the_way_to_the_keys_readable(session: Session, painter: Painter, width: int) -> None:
+    view = replace(make_view(session, Clock(30), Choices()), footer="key noop   17.0 of 30 steps/s   57.3 ms")
+    warned = replace(view, warning="this machine is too slow for true pace: switch off F and X and G")
+    differs = (drawn(painter, warned, (width, 480)) != drawn(painter, view, (width, 480))).any(-1).any(1)
+    assert differs.any()
+    assert np.flatnonzero(differs)[-1] < width - 14 - 6 * 7, "what H does stands there"
+
+
+def test_a_long_toast_is_small_in_a_small_window(session: Session, painter: Painter) -> None:
+    view = make_view(session, Clock(30), Choices())
+    told = replace(view, toast="recording breakout-20260101-120000.gif; the key again ends it")
+    differs = (drawn(painter, told, (480, 360)) != drawn(painter, view, (480, 360))).any(-1).any(1)
+    assert not differs[:4].any()
+    assert not differs[-4:].any()
+
+
+def test_the_grid_marks_a_cell_that_is_wrong_and_no_other(session: Session, painter: Painter) -> None:
+    right = np.ones(35, np.int64)
+    view = replace(make_view(session, Clock(30), Choices(grid=1)), codes=(right, right))
+    quiet, corners = drawn(painter, view), []
+    for cell in (0, 17):
+        wrong = right.copy()
+        wrong[cell] = 2
+        differs = (drawn(painter, replace(view, codes=(wrong, right))) != quiet).any(-1)
+        xs, ys = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
+        assert (np.ptp(xs) + 1, np.ptp(ys) + 1) == (128, 60)
+        corners.append((xs[0], ys[0]))
+    assert corners[1] == (corners[0][0] + 2 * 128, corners[0][1] + 3 * 60), "cell 17 is column 2, row 3"
+
+
+def test_of_the_four_futures_the_held_one_is_framed(session: Session, painter: Painter) -> None:
+    view, lefts = make_view(session, Clock(30), Choices(futures=True)), []
+    for action in range(4):
+        framed = (drawn(painter, replace(view, action=action)) == style.TWIN).all(-1).sum(1) >= 100
+        lefts.append(np.flatnonzero(framed)[0])
+        assert framed.sum() == 4, "two sides, two pixels each"
+    assert np.unique(np.diff(lefts)).size == 1
+    assert lefts[1] > lefts[0]
+
+
+def test_the_timeline_marks_what_happened(make_twin: Any) -> None:
+    session = Session(make_twin(), Emulator(2))
+    while session.objects and session.objects.lives == 5:
+        session.step(1)
+    for command in ("resync", "controller", "fork", "fork", "rewind", "restart"):
+        session.step(0)
+        session.do(command)
+    session.step(0)
+    timeline = make_view(session, Clock(30), Choices()).timeline
+    assert timeline is not None
+    names = ["life", "resync", "controller", "cut", "tied", "rewind", "restart"]
+    assert timeline.marks == [(7 - number, what) for number, what in enumerate(names)]
 
 
 def test_words_grow_with_the_window(session: Session, painter: Painter) -> None:

@@ -209,6 +209,8 @@ def test_every_key_of_the_key_map_does_what_it_says(stage: Any, tmp_path: Path) 
         ("]", "bracketright", lambda: loop.clock.speed == 0.75),
         ("=", "equal", lambda: loop.clock.speed == 1.0),
         ("m", "m", lambda: getattr(loop.player, "name", "") == "follow"),
+        ("m", "m", lambda: getattr(loop.player, "name", "") == "random"),
+        ("m", "m", lambda: loop.player is None),
         ("f12", "F12", lambda: list(tmp_path.glob("*.png"))),
         ("f11", "F11", lambda: s.pixels().shape[:2] == (1440, 900)),
         ("f11", "F11", lambda: s.pixels().shape[0] < 1440),

@@ -149,6 +149,18 @@ def test_a_gamepad_pulled_out_lets_go_and_the_keyboard_plays_on(stage: Any) -> N
     s.play(script())
 
 
+def test_the_window_managers_own_way_to_close_ends_the_game(stage: Any) -> None:
+    s = stage()
+
+    def script() -> Script:
+        yield from s.steps(2)
+        s.key("key", "alt+F4")
+        yield
+
+    s.play(script())
+    assert s.session.taken >= 2
+
+
 @pytest.mark.parametrize("keys", [("F9",), ("shift+F9",)])
 def test_a_disk_that_is_full_ends_the_recording_and_not_the_game(
     stage: Any, tmp_path: Path, keys: tuple[str, ...]
