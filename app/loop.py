@@ -6,6 +6,7 @@ The picture shows the frame after the action just taken.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -227,12 +228,18 @@ class Loop:
         self.say("you play")
 
     def _screenshot(self) -> None:
-        path = self._captures / time.strftime("breakout-%Y%m%d-%H%M%S.png")
+        path = self._capture(".png")
         try:
             self._window().screenshot(path)
             self.say(f"saved {path}")
         except OSError as error:
             self.say(f"no screenshot: {error.strerror or error}")
+
+    def _capture(self, suffix: str) -> Path:
+        """A new file's name; two within a second do not share one."""
+        stem = time.strftime("breakout-%Y%m%d-%H%M%S")
+        names = itertools.chain((stem,), (f"{stem}-{number}" for number in itertools.count(2)))
+        return next(path for name in names if not (path := self._captures / f"{name}{suffix}").exists())
 
     # --- recording ---
 
@@ -240,7 +247,7 @@ class Loop:
         if self.recorder is not None:
             self.stop_recording()
             return
-        path = self._captures / time.strftime(f"breakout-%Y%m%d-%H%M%S{suffix}")
+        path = self._capture(suffix)
         self.start_recording(path)
         self.say(f"recording {path}; the key again ends it")
 

@@ -31,7 +31,7 @@ def test_names() -> None:
         make_policy("nobody", np.random.default_rng(0), 2)
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", [name for name in POLICIES if name != "drill"])  # whose scenes are cut
 def test_every_action_occurs_and_every_life_is_served(name: str, played: Play) -> None:
     settings = CollectSettings(0, name, 2, 1, episode_seconds=20)
     episodes = [played(settings, number) for number in range(3)]

@@ -26,7 +26,7 @@ def calm_twin() -> WorldModel:
     """Random weights, but most cells stay as they are, as in a trained twin. That also makes it quick."""
     wm = WorldModel.untrained()
     with torch.no_grad():
-        head = wm.controllers["context"].head[1]
+        head = wm.controllers["context"].head
         head.weight *= 3
         head.bias[0] += 9
         wm.controllers["action"].layers[-1].bias.view(CELLS, CODES)[:, 0] += 6.0

@@ -1,0 +1,66 @@
+"""Drills: many short scenes in one episode, repeatable, and never a pair across two of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from collect.dataset import CUT, TransitionDataset, load_episode
+from collect.frames import CollectSettings, collect_frames, play_episode
+from train.places import all_places
+from train.sampling import FIRST_STEPS, TransitionSampler
+
+SETTINGS = CollectSettings(900, "drill", 2, 3, episode_seconds=10.0)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_every_third_episode_is_a_game(tmp_path: Path) -> None:
+    writers = [play_episode(SETTINGS, number) for number in (0, 1, 2, 1)]
+    cuts = [int((writer.to_episode(over).actions == CUT).sum()) for writer, over in writers]
+    assert cuts[0] == 0
+    assert min(cuts[1:]) > 5
+    assert writers[1][0].to_bytes(False) == writers[3][0].to_bytes(False) != writers[2][0].to_bytes(False)
+    assert all(len(writer) == 300 for writer, _ in writers)
+
+
+def test_no_pair_and_no_history_spans_two_scenes(tmp_path: Path) -> None:
+    manifest = collect_frames(SETTINGS, tmp_path / "data", workers=1)
+    assert sum(entry["transitions"] for entry in manifest["episodes"]) == 900
+    dataset = TransitionDataset.load(tmp_path / "data")
+    assert len(dataset) == len(dataset.transitions()) == 900
+    raw = [load_episode(tmp_path / "data" / entry["file"]) for entry in manifest["episodes"]]
+    actions = np.concatenate([np.append(episode.actions, 0) for episode in raw])
+    assert not np.isin(np.flatnonzero(actions == CUT), dataset.transitions()).any()
+    assert dataset.actions.max() < CUT
+    assert dataset.episodes == len(raw) + (actions == CUT).sum()
+    t = dataset.transitions()
+    scene = np.searchsorted(dataset.first, np.arange(len(actions)), side="right")
+    assert (scene[dataset.history(t, 8)] == scene[t][:, None]).all()
+
+
+def test_what_one_file_holds_is_never_parted(tmp_path: Path) -> None:
+    manifest = collect_frames(SETTINGS, tmp_path / "data", workers=1)
+    dataset = TransitionDataset.load(tmp_path / "data")
+    training, validation = dataset.split()
+    held = np.isin(np.arange(dataset.episodes), validation)
+    assert sorted([*training, *validation]) == list(range(dataset.episodes))
+    assert len(manifest["episodes"]) == 3
+    ends = np.cumsum([len(load_episode(tmp_path / "data" / e["file"]).index) for e in manifest["episodes"]])
+    file = np.searchsorted(ends, dataset.first[:-1], side="right")
+    assert all(len(set(held[file == number])) == 1 for number in range(3))
+
+
+def test_drills_are_about_bounces(tmp_path: Path) -> None:
+    """The ball turns above the paddle several times as often as in games, once its motion is to be seen."""
+    shares = []
+    for policy in ("mixed", "drill"):
+        out = tmp_path / policy
+        collect_frames(CollectSettings(3600, policy, 2, 5, episode_seconds=20.0), out, workers=1)
+        dataset = TransitionDataset.load(out)
+        t = TransitionSampler(dataset, np.arange(dataset.episodes), 0).transitions
+        row = all_places(dataset)[0, :, 0]
+        first = dataset.first[np.searchsorted(dataset.first, t, side="right") - 1]
+        t = t[t - first >= FIRST_STEPS]
+        turns = (row[t] >= 170) & (row[t - 1] >= 0) & (row[t + 1] >= 0) & (row[t] > row[t - 1]) & (row[t] > row[t + 1])
+        shares.append(turns.mean())
+    assert shares[1] > 2 * shares[0]
