@@ -1,7 +1,8 @@
 """Who plays: policies that read the game's RAM and choose an action for the next step.
 
-`random` is the seed design's agent. `mixed` meets every stage of the wall; `drill` plays as it does, whole games and
-between them short episodes (`collect.drills`), and is what the shipped weights were trained on. `people` is never trained on: it plays the held-out games, chasing the ball with lag, overshoot, idle spells and bursts.
+`random` is the seed design's agent. `mixed` meets every stage of the wall. `drill` plays as it does, whole games and
+between them short scenes (`collect.drills`); the shipped weights were trained on it. `people` is never trained on: it
+plays the held-out games, chasing the ball with lag, overshoot, idle spells and bursts.
 """
 
 from __future__ import annotations
@@ -174,7 +175,8 @@ def random_wall(rng: np.random.Generator, wall: bytes) -> bytes:
 
 
 def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> None:
-    """Start a game for `policy`. Two thirds of `mixed` (and `drill`) and all of `people` games start at a random stage of the wall.
+    """Start a game for `policy`: at a random stage of the wall in two thirds of `mixed` and `drill` games, and in all of
+    `people`.
 
     The edited wall is on the screen when this returns, so no pair of later frames spans the edit.
     """

@@ -95,18 +95,18 @@ class Encoder(nn.Module):
         found = ((old[:, 0] >= 0) & (new[:, 0] >= 0))[which, None, None]
         at_ball = (_ball_in(old, which, cells) | _ball_in(new, which, cells)) & found
         at_paddle = torch.zeros_like(differs)
-        rows = slice(PADDLE_TOP - BOTTOM_TOP, PADDLE_BOTTOM - BOTTOM_TOP)
-        moved = left[:, rows].all(1) != came[:, rows].all(1)
-        at_paddle[:, rows] = (moved & (cells % GRID_ROWS == GRID_ROWS - 1)[:, None])[:, None]
+        strip = slice(PADDLE_TOP - BOTTOM_TOP, PADDLE_BOTTOM - BOTTOM_TOP)
+        moved = left[:, strip].all(1) != came[:, strip].all(1)
+        at_paddle[:, strip] = (moved & (cells % GRID_ROWS == GRID_ROWS - 1)[:, None])[:, None]
         of_ball = (differs & at_ball).flatten(1).any(1)
         of_paddle = (differs & at_paddle).flatten(1).any(1)
         # A pixel of every block, and whether anything in the block's scanline differs.
         rest = (differs & ~at_ball & ~at_paddle)[:, ::SAMPLE_ROWS].unflatten(2, (-1, SAMPLE_COLUMNS)).any(3).flatten(1)
         there = sampled(came)
         bits = torch.cat((rest & there, rest & ~there), 1)
-        rows_, columns = BALL_STEP
+        rows, columns = BALL_STEP
         step = new - old
-        dy, dx = step[:, 0].clamp(-rows_, rows_) + rows_, step[:, 1].clamp(-columns, columns) + columns
+        dy, dx = step[:, 0].clamp(-rows, rows) + rows, step[:, 1].clamp(-columns, columns) + columns
         ball = self.ball(dy * (2 * columns + 1) + dx)[which] * of_ball[:, None]
         ball = ball * torch.where(of_paddle, self.MEETING, 1.0)[:, None]
         paddle = self.paddle(step[:, 2].clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP)[which] * of_paddle[:, None]

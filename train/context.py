@@ -259,7 +259,7 @@ class ContextTask:
         return figures["changed_pixels"] + figures["exact_frames"] + figures["dreams_true"], figures
 
     def _validate_dreams(self) -> float:
-        """The share of held-out dreams with at most `WRONG_PIXELS` wrong ones after each step, on average over the steps."""
+        """The share of held-out dreams with at most `WRONG_PIXELS` wrong ones so far, on average over the steps."""
         t = self._held_starts
         now, seen = self._seen(t)
         true = torch.ones(len(t), dtype=torch.bool, device=self._device)

@@ -59,7 +59,7 @@ def all_places(
 
 
 def in_threads(function: Callable[[int], None], values: Iterable[int]) -> Iterator[int]:
-    """Call `function` with each of the values, in as many threads as PyTorch has, and yield the values as they are done.
+    """Call `function` with each value, in as many threads as PyTorch has, and yield the values as they are done.
 
     Operations on small tensors do not gain by threads of their own; several at once do.
     """
