@@ -54,6 +54,38 @@ def train_vqvae(
         _print_figures(out / "vqvae.json", figures)
 
 
+@train_app.command("decoder")
+def train_decoder(
+    frames: FramesOption = Path("data/frames"),
+    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE to go on from.")] = Path("checkpoints/world"),
+    out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/sharp"),
+    minutes: MinutesOption = None,
+    epochs: EpochsOption = None,
+    batch: Annotated[int, typer.Option(min=2, help="Transitions in a step.")] = 256,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    resume: ResumeOption = False,
+    tensorboard: TensorBoardOption = False,
+    wandb: WandbOption = False,
+) -> None:
+    """Go on with a VQ-VAE's decoder, its codes fixed, also on frames that it drew. Without --minutes or --epochs: 10.
+
+    Example: python main.py train decoder --weights checkpoints/world --out checkpoints/sharp --minutes 10
+    """
+    with clean_errors():
+        from model.device import choose_device
+        from train.decoder import train_decoder as train
+        from train.loop import LoopSettings, RunOptions
+
+        minutes = 10.0 if minutes is None and epochs is None else minutes
+        settings = LoopSettings(batch, rate, seed, minutes, epochs)
+        options = RunOptions(out, resume, tensorboard, wandb)
+        with progress("train decoder") as show:
+            figures = train(frames, weights, settings, options, choose_device(device), show)
+        _print_figures(out / "vqvae.json", figures)
+
+
 @train_app.command("context")
 def train_context(
     frames: FramesOption = Path("data/frames"),

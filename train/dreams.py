@@ -19,10 +19,15 @@ LONGEST = 900
 
 
 class Dreams:
-    """`count` dreams beside the training episodes of a dataset. `state` is what a resumed run needs back."""
+    """`count` dreams beside the training episodes of a dataset, each until more than `lost` pixels are wrong.
 
-    def __init__(self, count: int, context: int, dataset: TransitionDataset, sampler: TransitionSampler) -> None:
-        self._dataset, self._starts = dataset, sampler.transitions
+    `state` is what a resumed run needs back.
+    """
+
+    def __init__(
+        self, count: int, context: int, dataset: TransitionDataset, sampler: TransitionSampler, lost: int = LOST
+    ) -> None:
+        self._dataset, self._starts, self._lost = dataset, sampler.transitions, lost
         self._goes_on = np.zeros(len(dataset.index), bool)
         self._goes_on[self._starts] = True
         self.state = {
@@ -57,7 +62,7 @@ class Dreams:
         """
         state, t, dataset = self.state, self.t + 1, self._dataset
         wrong = (drawn != torch.from_numpy(dataset.frame(t))).flatten(1).sum(1)
-        over = torch.from_numpy(~self._goes_on[t] | (dataset.lives[t] != dataset.lives[t - 1])) | (wrong > LOST)
+        over = torch.from_numpy(~self._goes_on[t] | (dataset.lives[t] != dataset.lives[t - 1])) | (wrong > self._lost)
         state["dream_frame"].copy_(drawn)
         state["dream_places"].copy_(torch.cat((state["dream_places"][:, 1:], place[:, None]), 1))
         state["dream_age"] += 1

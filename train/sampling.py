@@ -54,7 +54,8 @@ class Priority:
 
     FLOOR, CEILING = 0.15, 3.0
 
-    def __init__(self, dataset: TransitionDataset, sampler: TransitionSampler) -> None:
+    def __init__(self, dataset: TransitionDataset, sampler: TransitionSampler, ceiling: float = CEILING) -> None:
+        self._ceiling = ceiling
         self._place = np.full(len(dataset.index), -1)  # from a frame's number to its place among the training ones
         self._place[sampler.transitions] = np.arange(len(sampler))
         t = sampler.transitions
@@ -64,7 +65,7 @@ class Priority:
 
     def set(self, t: npt.NDArray[np.int64], loss: Tensor) -> None:
         """The losses (n,) of transitions t (n,)."""
-        self.values[self._place[t]] = loss.detach().float().cpu().clamp(self.FLOOR, self.CEILING)
+        self.values[self._place[t]] = loss.detach().float().cpu().clamp(self.FLOOR, self._ceiling)
 
 
 def spread(transitions: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:

@@ -52,6 +52,8 @@ SHARPNESS = 0.1
 """What turns a squared distance to a code into a logit."""
 DEAD_BELOW = 0.02
 """A code taken less often than this, in cells a batch, is moved."""
+WORST = 12.0
+"""Nats from which on a cell counts no more for being drawn badly: a paddle of another length costs more than that."""
 HARD = 2.0
 """Nats from which on a drawn cell is bad enough to be given a code of its own."""
 
@@ -93,7 +95,7 @@ class VQVAETask:
         training, validation = dataset.split(seed=seed)
         self._sampler = TransitionSampler(dataset, training, seed)
         self._held = spread(dataset.transitions(validation), 4096)
-        self._priority = Priority(dataset, self._sampler)
+        self._priority = Priority(dataset, self._sampler, WORST)
         self.samples = len(self._sampler)
         self.extra = {"priority": self._priority.values}
         self.meta = {
@@ -139,12 +141,10 @@ class VQVAETask:
         looked = decoder.look(before, seen, which, cells)
         codes = self._assign(looked, there, logits.detach(), generator)
         drawn = decoder.paint(looked, quantizer.embed(codes))
-        nats = _nats(drawn, there)
+        nats = drawing_nats(drawn, there)
         surprise = F.cross_entropy(logits, codes - 1)
         self._seen = (vectors.detach(), codes, nats.detach())
-        worst = torch.zeros(batch).scatter_reduce(0, which.cpu(), nats.detach().float().cpu(), "amax")
-        drawn_from = np.unique(which.cpu().numpy())
-        self._priority.set(t[drawn_from], worst[drawn_from])
+        self._set_priority(t, which, nats.detach(), batch)
         log = {
             "drawn": nats.mean().item(),
             "encoder": surprise.item(),
@@ -153,6 +153,13 @@ class VQVAETask:
         }
         return nats.mean() / PIXELS_PER_CELL + ENCODER_WEIGHT * surprise, log
 
+    def _set_priority(self, t: npt.NDArray[np.int64], which: Tensor, nats: Tensor, batch: int) -> None:
+        """A transition counts by its cell that was drawn worst; cells beyond those of `t` are not theirs."""
+        worst = torch.zeros(batch).scatter_reduce(0, which.cpu(), nats.float().cpu(), "amax")
+        drawn = np.unique(which.cpu().numpy())
+        drawn = drawn[drawn < len(t)]
+        self._priority.set(t[drawn], worst[drawn])
+
     @torch.no_grad()
     def _assign(self, looked: Looked, there: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         """The cheapest code (M,) of those that compete: the picture's nats and the name's."""
@@ -160,7 +167,7 @@ class VQVAETask:
         others = torch.randint(1, CODES, (len(logits), OTHERS), generator=generator).to(self._device)
         candidates = torch.cat((near, others), 1)
         quantizer, decoder = self.module.quantizer, self.module.decoder
-        costs = [_nats(decoder.paint(looked, quantizer.embed(codes)), there) for codes in candidates.T]
+        costs = [drawing_nats(decoder.paint(looked, quantizer.embed(codes)), there) for codes in candidates.T]
         shares = (quantizer.counts + DEAD_BELOW) / (quantizer.counts + DEAD_BELOW).sum()
         cost = torch.stack(costs, 1) - RATE_WEIGHT * shares.log()[candidates]
         return candidates.gather(1, cost.argmin(1, keepdim=True)).flatten()
@@ -211,7 +218,7 @@ def train_vqvae(
     return train(VQVAETask(dataset, seen, meta, device, settings.seed), VQVAE_NAME, settings, options, device, show)
 
 
-def _nats(logits: Tensor, there: Tensor) -> Tensor:
+def drawing_nats(logits: Tensor, there: Tensor) -> Tensor:
     """What cells cost to draw: (M, 30, 32) logits and what is there -> (M,)."""
     return F.binary_cross_entropy_with_logits(logits, there, reduction="none").flatten(1).sum(1)
 

@@ -1,0 +1,110 @@
+"""`train decoder`: go on with the decoder of a trained VQ-VAE, its codes fixed, so that controllers stay valid.
+
+Half of its lessons are dreams: with the codes of reality it redraws frames that it has drawn itself, and learns to mend
+what it got wrong, before a pixel's error grows into a lost paddle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from collect.dataset import TransitionDataset
+from model.breakout import BACKGROUND
+from model.gaze import BALL_FRAMES, places
+from model.pixels import take_cells
+from model.quantizer import UNCHANGED
+from model.vqvae import VQVAE
+from model.world_model import VQVAE_NAME
+from train.dreams import Dreams
+from train.loop import LoopSettings, RunOptions, train
+from train.places import all_places
+from train.vqvae import CELLS_A_TRANSITION, PIXELS_PER_CELL, VQVAETask, dataset_meta, drawing_nats, load_both
+
+DREAMS = 0.5
+"""The share of a batch that is dreams."""
+LOST = 34
+"""Wrong pixels beyond which a dream starts anew: a brick is 48, the ball 8."""
+
+
+class DecoderTask(VQVAETask):
+    """See `train.loop.Task`. Of `vqvae` the decoder alone learns."""
+
+    def __init__(
+        self,
+        vqvae: VQVAE,
+        dataset: TransitionDataset,
+        seen: npt.NDArray[np.int64],
+        meta: dict[str, Any],
+        device: torch.device,
+        seed: int,
+        batch: int,
+    ) -> None:
+        super().__init__(dataset, seen, meta, device, seed)
+        self.module = vqvae.to(device)
+        vqvae.encoder.requires_grad_(False)
+        vqvae.quantizer.requires_grad_(False)
+        self._seed = seed
+        self._dreams = Dreams(round(batch * DREAMS), BALL_FRAMES, dataset, self._sampler, LOST)
+        self.extra |= self._dreams.state
+        self.meta = {**self.meta, "model": vqvae.settings, "fixed_codes": True}
+
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """What the cells cost to draw with the codes that the encoder gives them in reality."""
+        dreams = self._dreams
+        over, start = dreams.to_start(np.random.default_rng([self._seed, step, 1]))
+        if len(over):
+            now, _, seen, _ = self._steps(start)
+            dreams.start(over, start, now.cpu(), seen.cpu())
+        t = self._sampler.draw(step, batch - len(dreams.t), self._priority.values.numpy())
+        before, after, seen, pair = self._steps(np.concatenate((t, dreams.t)))
+        codes = self.module.encode(before, after, pair)
+        drawn_by_itself = dreams.state["dream_frame"].to(self._device), dreams.state["dream_places"].to(self._device)
+        before[len(t) :], seen[len(t) :] = drawn_by_itself
+        which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
+        some = torch.randperm(len(cells), generator=generator)[: CELLS_A_TRANSITION * batch].to(self._device)
+        which, cells = which[some], cells[some]
+        decoder = self.module.decoder
+        there = (take_cells(after, which, cells) != BACKGROUND).float()
+        vectors = self.module.quantizer.embed(codes[which, cells])
+        drawn = decoder.paint(decoder.look(before, seen, which, cells), vectors)
+        nats = drawing_nats(drawn, there)
+        self._set_priority(t, which, nats.detach(), batch)
+        next_frames = self.module.decode(before[len(t) :, None], codes[len(t) :], seen[len(t) :])
+        age, exact = dreams.go_on(next_frames.cpu(), places(before[len(t) :], next_frames).cpu())
+        log = {
+            "drawn": nats.mean().item(),
+            "exact_cells": ((drawn > 0) == (there > 0)).flatten(1).all(1).float().mean().item(),
+            "dream_age": age,
+            "dream_exact": exact,
+        }
+        return nats.mean() / PIXELS_PER_CELL, log
+
+    def after_step(self, step: int, generator: torch.Generator) -> None:
+        """Nothing to do."""
+
+
+def train_decoder(
+    frames: Path,
+    weights: Path,
+    settings: LoopSettings,
+    options: RunOptions,
+    device: torch.device,
+    show: Callable[[float, str], None] = lambda progress, text: None,
+) -> dict[str, Any]:
+    """Go on with the decoder of `weights`/vqvae.*, into `options.out`/vqvae.*. Returns the last validation's figures.
+
+    FileError if the dataset is of another frame skip.
+    """
+    vqvae, about, dataset = load_both(weights, frames)
+    meta = dataset_meta(dataset, frames)
+    seen = all_places(dataset, options.out, meta, show)
+    task = DecoderTask(vqvae, dataset, seen, meta, device, settings.seed, settings.batch)
+    task.meta["before"] = {name: about.get(name) for name in ("training", "step", "elapsed_seconds")}
+    return train(task, VQVAE_NAME, settings, options, device, show)
