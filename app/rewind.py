@@ -28,12 +28,13 @@ def unpack(packed: Iterable[bytes]) -> Frame:
 
 
 class Saved(NamedTuple):
-    """Both games before a step: the steps of this game, the packed frames that each side has seen, oldest first, steps
-    since reality, and the emulator's state if there is one."""
+    """Both games before a step: the steps of this game, the packed frames that each side has seen, oldest first, the
+    keys that led to them, steps since reality, and the emulator's state if there is one."""
 
     game_steps: int
     real: tuple[bytes, ...]
     twin: tuple[bytes, ...]
+    keys: tuple[int, ...]
     since_real: int
     emulator: tuple[Any, bytes, bool] | None
 

@@ -20,7 +20,7 @@ from app.ending import Ending
 from app.rewind import Saved, pack, pack_emulator, restore, unpack
 from app.scoring import Drift, StepScore, Tally, as_json, score_step
 from collect.emulator import Emulator, Objects
-from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Action, Frame
+from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, NO_ACTION, Action, Frame
 from model.scoreboard import Scoreboard, read_scoreboard
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class Session:
             raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action}")
         self._save()
         self.actions.append(action)
+        self._keys.append(action)
         self.taken += 1
         self._game_steps += 1
         self.since_real += 1
@@ -141,7 +142,7 @@ class Session:
         self._real_frames.append(pack(real))
         self._twin_frames.append(pack(twin) if self.dreaming else self._real_frames[-1])
         if not self.dreaming:
-            self.twin.observe_classes(real)
+            self.twin.observe_classes(real, action)
         actual = self.twin.encode_classes(before, real)
         score = score_step(before, real, twin, predicted, actual, self.twin.majority)
         self.tally.add(score)
@@ -191,6 +192,7 @@ class Session:
         else:
             frames, self.objects = [self.emulator.reset()], self.emulator.objects()
         self._real_frames: deque[bytes] = deque(map(pack, frames), maxlen=self.twin.context)
+        self._keys: deque[int] = deque([NO_ACTION] * len(frames), maxlen=self.twin.context)
         self._game_steps = 0
         self._on_reality()
         frame = frames[-1]
@@ -201,7 +203,7 @@ class Session:
 
     def _on_reality(self) -> None:
         self._twin_frames: deque[bytes] = deque(self._real_frames, maxlen=self.twin.context)
-        self.twin.reset_classes(unpack(self._twin_frames))
+        self.twin.reset_classes(unpack(self._twin_frames), list(self._keys))
         self.since_real = 0
         self.drift.restart()
 
@@ -240,7 +242,7 @@ class Session:
 
     def _save(self) -> None:
         emulator = pack_emulator(self.emulator) if self.emulator else None
-        seen = tuple(self._real_frames), tuple(self._twin_frames)
+        seen = tuple(self._real_frames), tuple(self._twin_frames), tuple(self._keys)
         self._saved.append(Saved(self._game_steps, *seen, self.since_real, emulator))
 
     def _rewind(self) -> None:
@@ -258,7 +260,8 @@ class Session:
             self.objects = self.emulator.objects()
         # A twin that is fed reality now must not keep what it imagined then.
         self._twin_frames = deque(saved.twin if self.dreaming else saved.real, maxlen=self.twin.context)
-        self.twin.reset_classes(unpack(self._twin_frames))
+        self._keys = deque(saved.keys, maxlen=self.twin.context)
+        self.twin.reset_classes(unpack(self._twin_frames), list(self._keys))
         self.drift.restart()
         self._ending.restart()
         real, imagined = unpack([self._real_frames[-1], self._twin_frames[-1]])

@@ -31,13 +31,13 @@ import numpy.typing as npt
 
 from collect.stopwatch import MAKING_DATA
 from model.breakout import (
-    ACTIONS,
     CELL_COLUMNS,
     CELL_ROWS,
     CELLS,
     CLASSES,
     EMULATOR_HZ,
     GRID_ROWS,
+    NO_ACTION,
     Frame,
     changed_cells,
     classes_from_ale,
@@ -46,7 +46,7 @@ from model.breakout import (
 from model.files import FileError, check_schema, checksum, read_bytes, read_json, write_atomic
 
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
-CUT = ACTIONS
+CUT = NO_ACTION
 """In place of an action: there is no transition here, another scene begins."""
 MANIFEST = "manifest.json"
 _EPISODE_NAME = re.compile(r"episode-\d{5,9}\.npz")
@@ -293,6 +293,11 @@ class TransitionDataset:
         with MAKING_DATA:
             start = self.first[np.searchsorted(self.first, t, side="right") - 1]
             return np.maximum(t[..., None] + np.arange(1 - length, 1), start[..., None])
+
+    def led_by(self, t: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The actions that led to frames t (...,), `NO_ACTION` to an episode's first one."""
+        starts = self.first[np.searchsorted(self.first, t, side="right") - 1] == t
+        return np.where(starts, NO_ACTION, self.actions[np.maximum(t - 1, 0)]).astype(np.int64)
 
     def frame(self, t: int | npt.NDArray[np.integer]) -> Frame:
         """Frames by number: (..., 210, 160) uint8 classes."""

@@ -175,8 +175,8 @@ def random_wall(rng: np.random.Generator, wall: bytes) -> bytes:
 
 
 def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> None:
-    """Start a game for `policy`: at a random stage of the wall in two thirds of `mixed` and `drill` games, and in all of
-    `people`.
+    """Start a game for `policy`: at a random stage of the wall in all `people` games and in two thirds of `mixed` and
+    `drill` ones.
 
     The edited wall is on the screen when this returns, so no pair of later frames spans the edit.
     """

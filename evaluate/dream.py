@@ -62,7 +62,8 @@ def dream(
     alive = np.arange(runs)
     for step in range(longest):
         t = starts.t[alive] + step
-        _, codes = predictor.predict(history, dataset.actions[t].astype(np.int64), rng)
+        keys = dataset.led_by(dataset.history(t, wm.context))
+        _, codes = predictor.predict(history, dataset.actions[t].astype(np.int64), keys, rng)
         drawn = wm.decode_batch(history, codes)
         real = dataset.frame(t + 1)
         wrong[alive, step] = (drawn != real).sum((1, 2))

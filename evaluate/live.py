@@ -94,7 +94,7 @@ def _play_game(
             codes = logits.argmax(-1)
             drawn = compare(before[None], after.frame[None], wm.decode_classes(codes)[None])
             said[name].append(judge(name, codes[None], logits[None], truth, drawn))
-        wm.observe_classes(after.frame)
+        wm.observe_classes(after.frame, action)
         before = after.frame
         progress(len(truths))
 

@@ -110,12 +110,13 @@ def predict_transitions(
         chunk = t[start : start + BATCH]
         truth, history, after = _real(wm, dataset, chunk)
         truths.append(truth)
+        keys = dataset.led_by(dataset.history(chunk, wm.context))
         for predictor, parts in zip(predictors, said, strict=True):
-            logits, codes = predictor.predict(history, truth.actions, rng, truth.codes)
+            logits, codes = predictor.predict(history, truth.actions, keys, rng, truth.codes)
             watch(predictor.name, truth, logits)
             drawn = compare(history[:, -1], after, wm.decode_batch(history, codes))
             said_now = judge(predictor.name, codes, logits, truth, drawn)
-            _, random_codes = predictor.predict(history, others[start : start + BATCH], rng)
+            _, random_codes = predictor.predict(history, others[start : start + BATCH], keys, rng)
             random = psnr(after, wm.decode_batch(history, random_codes))
             parts.append(Predicted(**vars(said_now), random_psnr=random))
         progress(start + len(chunk))

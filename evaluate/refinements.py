@@ -23,7 +23,7 @@ from evaluate.evaluation import EvaluationSettings, Show, held_out
 from evaluate.heldout import play_held_out, sample_transitions
 from evaluate.metrics import rounded
 from evaluate.onestep import predict_transitions, summarise, summarise_truth
-from evaluate.predictors import Logits, Predictor, controllers_of
+from evaluate.predictors import Actions, Logits, Predictor, controllers_of
 from evaluate.report import make_table, share, with_interval
 from model import WorldModel
 from model.breakout import ACTIONS, Frame
@@ -96,7 +96,7 @@ def of_modules(name: str, modules: list[ActionToLatentMLP]) -> Predictor:
 
     table = by_action()
 
-    def logits(history: Frame, actions: npt.NDArray[np.int64]) -> Logits:
+    def logits(history: Frame, actions: Actions, keys: Actions) -> Logits:
         return table[actions]
 
     return Predictor(name, logits)

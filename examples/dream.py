@@ -26,7 +26,7 @@ def dream(wm: WorldModel, awake: float = 3.0, asleep: float = 3.0) -> list[np.nd
         action = player.act(game.objects())  # 0 NOOP, 1 FIRE, 2 RIGHT, 3 LEFT
         game.step(action)
         if step < awake * game.steps_per_second:
-            wm.observe(game.rgb)  # awake: the twin sees what really happened
+            wm.observe(game.rgb, action)  # awake: the twin sees what really happened
         else:
             frames.append(np.hstack([game.rgb, wm.step(action).frame]))  # asleep: it lives on its own frames
     return frames

@@ -37,6 +37,8 @@ class Action(IntEnum):
 
 
 ACTIONS = len(Action)
+NO_ACTION = ACTIONS
+"""In place of an action: there was none, or it is not known."""
 
 ALE_COLOURS = (0, 6, 22, 38, 54, 70, 134, 182, 198)
 """The indices of ALE's NTSC palette that Breakout uses; class `i` is `ALE_COLOURS[i]`."""

@@ -83,8 +83,10 @@ class ContextController(nn.Module):
         nn.init.zeros_(self.settled.weight)
 
     def forward(self, now: Tensor, seen: Tensor, action: Tensor, settled: Tensor | None = None) -> Tensor:
-        """(B, 210, 160) uint8 classes of the newest frame, (B, context, 3) places of all frames up to it, oldest first,
-        (B,) int64 actions, and codes (B, 35) int64 that are settled, `OPEN` where none is -> (B, 35, 256) logits."""
+        """(B, 210, 160) uint8 classes of the newest frame, (B, context, 4) places with keys of all frames up to it,
+        oldest first, (B,) int64 actions, and codes (B, 35) int64 that are settled, `OPEN` where none is
+        -> (B, 35, 256) logits.
+        """
         return self.answer(self.ask(self.look(now, seen), action), settled)
 
     def look(self, now: Tensor, seen: Tensor) -> Looked:

@@ -6,7 +6,8 @@ Visual Attention", https://arxiv.org/abs/1406.6247, with a fixed rule in place o
 spot of the ball's size that has just appeared and stands alone. It reads frames only, real or dreamt, never RAM.
 
 `places` (B, n, 3) int64 says, for n frames, oldest first: the ball's row and column (top left; -1, -1 if it is not
-seen) and the column of the paddle's left end.
+seen) and the column of the paddle's left end. A fourth column, where there is one, is the key that led to the frame
+(`NO_ACTION` if it is not known): held beyond the wall it moves the paddle's knob, and nothing on the screen tells.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.breakout import BACKGROUND, COLUMNS, ROWS
+from model.breakout import ACTIONS, BACKGROUND, COLUMNS, NO_ACTION, ROWS
 
 FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152
 """Inside the walls, down to where the ball is last drawn."""
@@ -54,7 +55,7 @@ BALL_TRAIL = (
 
 def paddle_trail_size(frames: int) -> int:
     """How many different numbers `paddle_trail` uses for a history of so many frames."""
-    return COLUMNS + (frames - 1) * (2 * _PADDLE_STEP + 1)
+    return COLUMNS + (frames - 1) * (2 * _PADDLE_STEP + 1) + frames * (ACTIONS + 1)
 
 
 def places(before: Tensor, now: Tensor) -> Tensor:
@@ -150,11 +151,18 @@ def ball_trail(places: Tensor) -> Tensor:
 
 
 def paddle_trail(places: Tensor) -> Tensor:
-    """What places (B, n, 3) tell of the paddle, as numbers for an embedding: (B, n) int64, all below
-    `paddle_trail_size(n)`. Its column, and where it was before, from there."""
+    """What places with keys (B, n, 4) tell of the paddle, as numbers for an embedding: (B, 2 n) int64, all below
+    `paddle_trail_size(n)`. Its column, where it was before, from there, and the keys."""
     paddle = places[..., 2]
     before = (paddle[:, :-1] - paddle[:, -1:]).clamp(-_PADDLE_STEP, _PADDLE_STEP) + _PADDLE_STEP
-    return _numbers((paddle[:, -1:], COLUMNS), (before, 2 * _PADDLE_STEP + 1))
+    return _numbers((paddle[:, -1:], COLUMNS), (before, 2 * _PADDLE_STEP + 1), (places[..., 3], ACTIONS + 1))
+
+
+def with_keys(places: Tensor, keys: Tensor | None = None) -> Tensor:
+    """Places (B, n, 3) and the keys (B, n) that led to their frames, if they are known -> (B, n, 4)."""
+    if keys is None:
+        keys = torch.full_like(places[..., 0], NO_ACTION)
+    return torch.cat((places, keys[..., None]), -1)
 
 
 def _numbers(*parts: tuple[Tensor, int]) -> Tensor:

@@ -26,14 +26,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, Frame, classes_from_rgb, rgb_from_classes
+from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, NO_ACTION, Frame, classes_from_rgb, rgb_from_classes
 from model.checkpoint import check_fit, fill, load_tensors, meta_path, tensor_path
 from model.checks import checked_action, checked_classes, checked_rgb
 from model.context_controller import ContextController, Looked
 from model.device import choose_device
 from model.files import FileError, checksum
 from model.futures import draw_each
-from model.gaze import BALL_FRAMES, places, places_of
+from model.gaze import BALL_FRAMES, places, places_of, with_keys
 from model.latent_action_model import ActionToLatentMLP, sample_codes
 from model.vqvae import VQVAE
 
@@ -63,6 +63,16 @@ class Prediction:
     def frame(self) -> Frame:
         """(210, 160, 3) uint8 RGB."""
         return rgb_from_classes(self.classes)
+
+
+def _checked_keys(keys: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Actions that led to frames, of this shape; unknown ones without any. ValueError if they are not that."""
+    if keys is None:
+        return np.full(shape, NO_ACTION, np.int64)
+    found = np.asarray(keys)
+    if found.shape != shape or found.dtype.kind not in "iu" or found.min() < 0 or found.max() > NO_ACTION:
+        raise ValueError(f"keys must be integers 0..{NO_ACTION} of shape {shape}, got shape {found.shape}")
+    return found.astype(np.int64)
 
 
 def load_module(directory: Path, name: str) -> tuple[nn.Module, dict[str, Any]]:
@@ -203,18 +213,25 @@ class WorldModel:
 
     # --- one moment, RGB frames ---
 
-    def reset(self, frames: npt.NDArray[np.uint8]) -> None:
-        """A new history: (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1. A short one repeats its first frame."""
+    def reset(self, frames: npt.NDArray[np.uint8], keys: npt.ArrayLike | None = None) -> None:
+        """A new history: (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1. A short one repeats its first frame.
+
+        `keys` (n,) are the actions that led to the frames, where they are known: 4 where one is not.
+        """
         frames = checked_rgb(frames, "frames", 4)
-        self.reset_classes(classes_from_rgb(frames))
+        self.reset_classes(classes_from_rgb(frames), keys)
 
     def predict(self, action: int, temperature: float = 0.0) -> Prediction:
         """The next frame if `action` is taken now; changes nothing. Temperature 0 takes the likeliest codes."""
         return self.predict_classes(action, temperature)
 
-    def observe(self, frame: npt.NDArray[np.uint8]) -> None:
-        """A real frame (210, 160, 3) uint8 RGB becomes the newest of the history (teacher forcing)."""
-        self.observe_classes(classes_from_rgb(checked_rgb(frame, "frame", 3)))
+    def observe(self, frame: npt.NDArray[np.uint8], action: int | None = None) -> None:
+        """A real frame (210, 160, 3) uint8 RGB becomes the newest of the history (teacher forcing).
+
+        `action` is the one that led to it. Without it the twin sees no key held where the screen shows no effect: with
+        the paddle at a wall it then has to guess how far beyond the player has turned the knob.
+        """
+        self.observe_classes(classes_from_rgb(checked_rgb(frame, "frame", 3)), action)
 
     def step(self, action: int, temperature: float = 0.0) -> Prediction:
         """Predict, and the prediction becomes the newest frame of the history (dreaming)."""
@@ -236,13 +253,16 @@ class WorldModel:
         """The frames the twin sees: (context, 210, 160) uint8 classes, oldest first, a copy."""
         return self._seen().cpu().numpy().copy()
 
-    def reset_classes(self, frames: Frame) -> None:
+    def reset_classes(self, frames: Frame, keys: npt.ArrayLike | None = None) -> None:
         """`reset` on classes (n, 210, 160) uint8 0..8."""
         frames = checked_classes(frames, "frames", 3)
+        led = _checked_keys(keys, (len(frames),))[-self.context :]
         newest = torch.from_numpy(frames[-self.context :].copy()).to(self.device)
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
-        self._places = places_of(self._history[None])[0]
+        before = np.full(missing, NO_ACTION)  # no key led from the first frame to itself
+        led_by = torch.from_numpy(np.concatenate((before, led))).to(self.device)
+        self._places = with_keys(places_of(self._history[None]), led_by[None])[0]
         self._codes = self._looked = self._expected = None
 
     def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
@@ -276,14 +296,15 @@ class WorldModel:
         """Action to predicted latent code: the controller's logits (35, 256) in the present history."""
         return self._ask_now([checked_action(action)])[1][0].cpu().numpy()
 
-    def observe_classes(self, frame: Frame) -> None:
+    def observe_classes(self, frame: Frame, action: int | None = None) -> None:
         """`observe` on classes (210, 160) uint8 0..8."""
-        self._push(torch.from_numpy(checked_classes(frame, "frame", 2)).to(self.device))
+        key = NO_ACTION if action is None else checked_action(action)
+        self._push(torch.from_numpy(checked_classes(frame, "frame", 2)).to(self.device), key)
 
     def step_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`step`; its `classes` need no conversion."""
         prediction = self.predict_classes(action, temperature)
-        self._push(torch.from_numpy(prediction.classes).to(self.device))
+        self._push(torch.from_numpy(prediction.classes).to(self.device), action)
         return prediction
 
     def encode_classes(self, previous: Frame, following: Frame) -> Codes:
@@ -308,16 +329,28 @@ class WorldModel:
     # --- many moments at once, classes ---
 
     def predict_batch(
-        self, history: Frame, actions: npt.ArrayLike, controller: str | None = None
+        self,
+        history: Frame,
+        actions: npt.ArrayLike,
+        controller: str | None = None,
+        keys: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32."""
-        return self._ask(history, actions, controller or self._controller)[1].cpu().numpy()
+        """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32.
+
+        `keys` (B, n) are the actions that led to the frames, as in `reset`.
+        """
+        return self._ask(history, actions, controller or self._controller, keys)[1].cpu().numpy()
 
     def choose_batch(
-        self, history: Frame, actions: npt.ArrayLike, controller: str | None = None, temperature: float = 0.0
+        self,
+        history: Frame,
+        actions: npt.ArrayLike,
+        controller: str | None = None,
+        temperature: float = 0.0,
+        keys: npt.ArrayLike | None = None,
     ) -> tuple[npt.NDArray[np.float32], Codes]:
         """As `predict_batch`, and the codes (B, 35) that `predict` would choose."""
-        tokens, logits = self._ask(history, actions, controller or self._controller)
+        tokens, logits = self._ask(history, actions, controller or self._controller, keys)
         return logits.cpu().numpy(), self._settle(tokens, logits, temperature).cpu().numpy()
 
     def encode_batch(self, previous: Frame, following: Frame) -> Codes:
@@ -340,10 +373,12 @@ class WorldModel:
             raise ValueError("the twin has no history yet: call reset(frames) first")
         return self._history
 
-    def _push(self, frame: Tensor) -> None:
+    def _push(self, frame: Tensor, key: int) -> None:
         self._history = torch.cat((self._seen()[1:], frame[None]))
         assert self._places is not None
-        self._places = torch.cat((self._places[1:], places(self._history[-2:-1], self._history[-1:])))
+        newest = places(self._history[-2:-1], self._history[-1:])
+        newest = torch.cat((newest, torch.full_like(newest[:, :1], key)), 1)
+        self._places = torch.cat((self._places[1:], newest))
         self._codes = self._looked = self._expected = None
 
     def _is_newest(self, previous: Frame, following: Frame) -> bool:
@@ -367,7 +402,9 @@ class WorldModel:
         return tokens, module.answer(tokens)
 
     @torch.inference_mode()
-    def _ask(self, history: Frame, actions: npt.ArrayLike, controller: str) -> tuple[Tensor | None, Tensor]:
+    def _ask(
+        self, history: Frame, actions: npt.ArrayLike, controller: str, led_by: npt.ArrayLike | None
+    ) -> tuple[Tensor | None, Tensor]:
         """As `_ask_now`, of many histories. ValueError if they and the actions do not fit."""
         history = checked_classes(history, "history", 4)
         if history.shape[1] < self.context:
@@ -379,7 +416,9 @@ class WorldModel:
         if not isinstance(module, ContextController):
             return None, module(F.one_hot(keys, ACTIONS).float()).float()
         now = torch.from_numpy(np.ascontiguousarray(history[:, -1])).to(self.device)
-        tokens = module.ask(module.look(now, self._places_of(history)[:, -module.context :]), keys)
+        led = torch.from_numpy(_checked_keys(led_by, history.shape[:2])).to(self.device)
+        seen = with_keys(self._places_of(history), led)[:, -module.context :]
+        tokens = module.ask(module.look(now, seen), keys)
         return tokens, module.answer(tokens)
 
     @torch.inference_mode()

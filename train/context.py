@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
-from model.breakout import CELLS, CODES, GRID_COLUMNS, GRID_ROWS
+from model.breakout import CELLS, CODES, GRID_COLUMNS, GRID_ROWS, NO_ACTION
 from model.checkpoint import load_tensors, save_tensors
 from model.context_controller import OPEN, ContextController
 from model.files import FileError
@@ -48,6 +48,8 @@ NEAR, FAR = 0.5, 0.1
 """The share of the unchanged cells beside changed ones, and of all other unchanged cells, that are learned from."""
 DREAMS = 1 / 6
 """The share of a batch that is dreams."""
+FORGETS = 0.2
+"""The share of a batch that does not know all past keys."""
 GIVEN = 0.2
 """The share of a batch of which some codes are given away."""
 VALIDATION_DREAMS, VALIDATION_STEPS = 64, 150
@@ -147,8 +149,9 @@ class ContextTask:
         }
 
     def _seen(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """The frames t, and the places up to them."""
-        seen = self._places[0, self._dataset.history(t, self.module.context)]
+        """The frames t, and the places and keys up to them."""
+        numbers = self._dataset.history(t, self.module.context)
+        seen = np.concatenate((self._places[0, numbers], self._dataset.led_by(numbers)[..., None]), -1)
         return (
             torch.from_numpy(self._dataset.frame(t)).to(self._device),
             torch.from_numpy(seen).to(self._device),
@@ -173,6 +176,7 @@ class ContextTask:
         t = self._sampler.draw(step, batch - len(dreams.t), priority.numpy())
         real = self._inputs(t)
         now, seen, action, codes = (torch.cat(pair) for pair in zip(real, self._dream_inputs(), strict=True))
+        self._forget_keys(seen, generator)
         settled, given = self._give_away(codes, generator)
         asked = module.ask(module.look(now, seen), action)
         weight = self._chosen_cells(codes, generator).masked_fill(settled != OPEN, 0)
@@ -188,6 +192,14 @@ class ContextTask:
         right = (logits.argmax(-1) == codes[which, cells])[moved].float().mean().item() if moved.any() else 1.0
         log = {"dynamic_accuracy": right, "priority": priority.mean().item(), "dream_age": age, "dream_exact": exact}
         return nll.mean() / CELLS_A_STEP, log
+
+    def _forget_keys(self, seen: Tensor, generator: torch.Generator) -> None:
+        """Of some samples' pasts, forget the keys up to a random moment: who plays need not say them."""
+        count = seen.shape[1]
+        known = torch.randint(0, count + 1, (len(seen), 1), generator=generator)
+        forgets = torch.rand(len(seen), 1, generator=generator) < FORGETS
+        unknown = (forgets & (torch.arange(count) < known)).to(seen.device)
+        seen[..., 3] = seen[..., 3].masked_fill(unknown, NO_ACTION)
 
     def _chosen_cells(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Which cells of the grids (B, 35) are asked for, as their weights: all that change, and of the others some,
@@ -267,7 +279,8 @@ class ContextTask:
         for step in range(VALIDATION_STEPS if len(t) else 0):
             action = torch.from_numpy(self._dataset.actions[t + step].astype(np.int64)).to(self._device)
             drawn = self._vqvae.decode(now[:, None], self.module(now, seen, action).argmax(-1), seen)
-            seen, now = torch.cat((seen[:, 1:], places(now, drawn)[:, None]), 1), drawn
+            place = torch.cat((places(now, drawn), action[:, None]), 1)
+            seen, now = torch.cat((seen[:, 1:], place[:, None]), 1), drawn
             real = torch.from_numpy(self._dataset.frame(t + step + 1)).to(self._device)
             true &= (drawn != real).flatten(1).sum(1) <= WRONG_PIXELS
             total += float(true.float().mean())

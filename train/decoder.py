@@ -17,7 +17,7 @@ from torch import Tensor
 
 from collect.dataset import TransitionDataset
 from model.breakout import BACKGROUND
-from model.gaze import BALL_FRAMES, places
+from model.gaze import BALL_FRAMES, places, with_keys
 from model.pixels import take_cells
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
@@ -61,12 +61,12 @@ class DecoderTask(VQVAETask):
         over, start = dreams.to_start(np.random.default_rng([self._seed, step, 1]))
         if len(over):
             now, _, seen, _ = self._steps(start)
-            dreams.start(over, start, now.cpu(), seen.cpu())
+            dreams.start(over, start, now.cpu(), with_keys(seen).cpu())
         t = self._sampler.draw(step, batch - len(dreams.t), self._priority.values.numpy())
         before, after, seen, pair = self._steps(np.concatenate((t, dreams.t)))
         codes = self.module.encode(before, after, pair)
-        drawn_by_itself = dreams.state["dream_frame"].to(self._device), dreams.state["dream_places"].to(self._device)
-        before[len(t) :], seen[len(t) :] = drawn_by_itself
+        before[len(t) :] = dreams.state["dream_frame"].to(self._device)
+        seen[len(t) :] = dreams.state["dream_places"][..., :3].to(self._device)
         which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
         some = torch.randperm(len(cells), generator=generator)[: CELLS_A_TRANSITION * batch].to(self._device)
         which, cells = which[some], cells[some]

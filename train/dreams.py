@@ -32,7 +32,7 @@ class Dreams:
         self._goes_on[self._starts] = True
         self.state = {
             "dream_frame": torch.zeros(count, ROWS, COLUMNS, dtype=torch.uint8),
-            "dream_places": torch.zeros(count, context, 3, dtype=torch.int64),
+            "dream_places": torch.zeros(count, context, 4, dtype=torch.int64),
             "dream_t": torch.full((count,), -1),
             "dream_age": torch.zeros(count, dtype=torch.int64),
         }
@@ -49,13 +49,13 @@ class Dreams:
         return over, rng.choice(self._starts, len(over))
 
     def start(self, which: npt.NDArray[np.int64], t: npt.NDArray[np.int64], frames: Tensor, seen: Tensor) -> None:
-        """Dreams number `which` (n,) start at the real frames t (n,), with the places (n, context, 3) up to there."""
+        """Dreams number `which` (n,) start at the real frames t (n,), with the places and keys (n, context, 4) so far."""
         state = self.state
         state["dream_frame"][which], state["dream_places"][which] = frames, seen
         state["dream_t"][which], state["dream_age"][which] = torch.from_numpy(t), 0
 
     def go_on(self, drawn: Tensor, place: Tensor) -> tuple[float, float]:
-        """One step: the frames drawn (D, 210, 160) and the places (D, 3) in them.
+        """One step, under the real key: the frames drawn (D, 210, 160) and the places (D, 3) in them.
 
         A dream is over where its episode ends, a life is lost or it has lost reality. Returns the dreams' mean age in
         steps, and the share of the frames that is exact.
@@ -64,6 +64,7 @@ class Dreams:
         wrong = (drawn != torch.from_numpy(dataset.frame(t))).flatten(1).sum(1)
         over = torch.from_numpy(~self._goes_on[t] | (dataset.lives[t] != dataset.lives[t - 1])) | (wrong > self._lost)
         state["dream_frame"].copy_(drawn)
+        place = torch.cat((place, torch.from_numpy(dataset.led_by(t))[:, None]), 1)
         state["dream_places"].copy_(torch.cat((state["dream_places"][:, 1:], place[:, None]), 1))
         state["dream_age"] += 1
         state["dream_t"].add_(1).masked_fill_(over | (state["dream_age"] >= LONGEST), -1)

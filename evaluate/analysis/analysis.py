@@ -189,8 +189,9 @@ def _draw_steps(wm: WorldModel, sample: Sample, t: list[int]) -> list[WorstStep]
     numbers = np.array(t, np.int64)
     if not len(numbers):
         return []
-    history = sample.dataset.frame(sample.dataset.history(numbers, wm.context))
+    seen = sample.dataset.history(numbers, wm.context)
+    history, keys = sample.dataset.frame(seen), sample.dataset.led_by(seen)
     predictor = controllers_of(wm)[0]
-    _, codes = predictor.predict(history, sample.dataset.actions[numbers].astype(np.int64), sample.rng)
+    _, codes = predictor.predict(history, sample.dataset.actions[numbers].astype(np.int64), keys, sample.rng)
     drawn, real = wm.decode_batch(history, codes), sample.dataset.frame(numbers + 1)
     return [WorstStep(*frames) for frames in zip(history[:, -1], real, drawn, strict=True)]

@@ -42,7 +42,7 @@ class StandInTwin:
     def history(self) -> np.ndarray:
         return np.stack(self._frames)
 
-    def reset_classes(self, frames: np.ndarray) -> None:
+    def reset_classes(self, frames: np.ndarray, keys: list[int] | None = None) -> None:
         newest = list(frames[-self.context :])
         self._frames.extend([newest[0]] * (self.context - len(newest)) + newest)
 
@@ -57,7 +57,7 @@ class StandInTwin:
         self._frames.append(prediction.classes)
         return prediction
 
-    def observe_classes(self, frame: np.ndarray) -> None:
+    def observe_classes(self, frame: np.ndarray, action: int | None = None) -> None:
         self._frames.append(frame)
 
     def encode_classes(self, previous: np.ndarray, following: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from model.context_controller import OPEN, ContextController
+from model.gaze import with_keys
 
 LEFT, RIGHT, CODE = 3, 10, 7
 
@@ -84,7 +85,7 @@ def test_a_bounce_is_the_same_in_every_column() -> None:
         now[0, 189:193, 45 + shift : 61 + shift] = 5
         steps = torch.arange(-5, 1)
         seen = torch.stack((180 + 2 * steps, 50 + shift + 3 * steps, torch.full((6,), 45 + shift)), 1)
-        looks.append(controller.look(now, seen[None]))
+        looks.append(controller.look(now, with_keys(seen[None])))
     assert torch.equal(looks[0].ball, looks[1].ball)
     assert not torch.equal(looks[0].tokens, looks[1].tokens)
 

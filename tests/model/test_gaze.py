@@ -19,6 +19,7 @@ from model.gaze import (
     paddle_trail_size,
     places,
     places_of,
+    with_keys,
 )
 
 
@@ -74,7 +75,8 @@ def test_trails_stay_in_their_range_and_tell_moments_apart() -> None:
     torch.manual_seed(0)
     seen = torch.randint(-1, 160, (500, 16, 3))
     seen[..., 2] = seen[..., 2].clamp(min=0)
-    for numbers, size in ((ball_trail(seen), BALL_TRAIL), (paddle_trail(seen), paddle_trail_size(16))):
+    known = paddle_trail(with_keys(seen, torch.randint(0, 5, (500, 16))))
+    for numbers, size in ((ball_trail(seen), BALL_TRAIL), (known, paddle_trail_size(16))):
         assert numbers.min() >= 0
         assert numbers.max() < size
         # Each column has numbers of its own.

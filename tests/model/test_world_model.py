@@ -60,6 +60,22 @@ def test_observing_one_by_one_is_resetting_to_all(wm: WorldModel, frames: np.nda
     assert np.allclose(other.logits(2), wm.logits(2), atol=1e-4)
 
 
+def test_the_keys_that_led_here_are_remembered(wm: WorldModel, frames: np.ndarray) -> None:
+    """Beyond the wall a held key turns the paddle's knob and nothing on the screen tells."""
+    with torch.no_grad():
+        wm.controllers["context"].paddle.weight.mul_(30)
+    wm.reset(frames[:6])
+    unknown = wm.logits(0)
+    wm.reset(frames[:6], [4, 2, 2, 2, 2, 2])
+    held = wm.logits(0)
+    assert not np.allclose(held, unknown)
+    wm.reset(frames[:1])
+    for frame in frames[1:6]:
+        wm.observe(frame, 2)
+    assert np.array_equal(wm.logits(0), held)
+    assert np.allclose(wm.predict_batch(wm.history[None], [0], keys=[[4, 2, 2, 2, 2, 2]])[0], held, atol=1e-4)
+
+
 def test_short_history_repeats_its_first_frame(wm: WorldModel, frames: np.ndarray) -> None:
     wm.reset(frames[4:6])
     assert wm.history.shape[0] == wm.context
@@ -157,6 +173,9 @@ def test_controllers_can_be_switched(wm: WorldModel) -> None:
         (lambda wm, f: wm.observe(f[0, :100]), "frame must have shape"),
         (lambda wm, f: wm.observe(f[0] // 2 + 1), "never draws"),
         (lambda wm, f: wm.encode(f[0], None), "following must be a uint8 array"),
+        (lambda wm, f: wm.reset(f[:3], [0, 1]), "keys must be integers"),
+        (lambda wm, f: wm.reset(f[:3], [0, 1, 5]), "keys must be integers"),
+        (lambda wm, f: wm.observe(f[0], 7), "action must be 0..3"),
         (lambda wm, f: wm.decode(np.zeros(34, int)), "codes must be 35 integers"),
         (lambda wm, f: wm.decode(np.full(35, 256)), r"codes must be 0\.\.255"),
         (lambda wm, f: wm.decode(np.zeros(35)), "codes must be 35 integers"),

@@ -18,6 +18,7 @@ from model.files import FileError
 from model.gaze import places
 from model.world_model import load_vqvae
 from train.context import encode_dataset, majority_codes, train_context
+from train.decoder import train_decoder
 from train.loop import Loop, LoopSettings, RunOptions, TrainingError
 from train.places import all_places
 from train.sampling import Priority, TransitionSampler
@@ -146,6 +147,21 @@ def test_places_are_found_again_and_belong_to_their_dataset(frames: Path, tmp_pa
     pairs = torch.from_numpy(dataset.frame(np.stack((t, t + 1))))
     assert np.array_equal(found[0, t + 1], places(pairs[0], pairs[1]).numpy())
     assert np.array_equal(found[1, t], places(pairs[1], pairs[0]).numpy())
+
+
+def test_the_decoder_goes_on_alone_and_resumes(
+    frames: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_decoder(frames, weights, SETTINGS, RunOptions(tmp_path / "whole"), CPU)
+    cut = RunOptions(tmp_path / "cut")
+    run_until(monkeypatch, 10, lambda: train_decoder(frames, weights, SETTINGS, cut, CPU))
+    train_decoder(frames, weights, SETTINGS, replace(cut, resume=True), CPU)
+    log = losses(tmp_path / "whole", "vqvae")
+    assert losses(tmp_path / "cut", "vqvae") == log
+    assert np.mean(list(log.values())[-10:]) < np.mean(list(log.values())[:10])
+    before, after = load_vqvae(weights)[0], load_vqvae(tmp_path / "whole")[0]
+    assert before.codes_sha256() == after.codes_sha256()
+    assert not torch.equal(before.decoder.ball_seen.weight, after.decoder.ball_seen.weight)
 
 
 def test_nothing_is_overwritten_unasked(frames: Path, weights: Path) -> None:
