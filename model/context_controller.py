@@ -63,7 +63,7 @@ class ContextController(nn.Module):
         self.context = context
         self.around = nn.Linear(BALL_WINDOW[0] * BALL_WINDOW[1], width)
         self.ball = nn.EmbeddingBag(BALL_TRAIL, width, mode="sum")
-        self.score = nn.Linear(SCORE, width, bias=False)
+        self.score = nn.Linear(SCORE, token, bias=False)
         self.action = nn.Embedding(ACTIONS, width)
         self.paddle = nn.EmbeddingBag(paddle_trail_size(context), paddle_width, mode="sum")
         self.paddle_action = nn.Embedding(ACTIONS, paddle_width)
@@ -75,7 +75,8 @@ class ContextController(nn.Module):
         self.ball_row, self.ball_column = nn.Embedding(FROM_ABOVE, token), nn.Embedding(FROM_LEFT, token)
         self.paddle_column = nn.Embedding(FROM_LEFT, token)
         self.settled = nn.Embedding(CODES + 1, token)
-        self.inner = nn.Sequential(nn.ReLU(), nn.Linear(token, token), nn.ReLU())
+        inner = (nn.ReLU(), nn.Linear(token, token), nn.ReLU(), nn.Linear(token, token), nn.ReLU())
+        self.inner = nn.Sequential(*inner)
         self.head = nn.Linear(token, CODES)
         for module in self.modules():
             if isinstance(module, nn.Embedding | nn.EmbeddingBag):
@@ -94,12 +95,13 @@ class ContextController(nn.Module):
         dtype = self.around.weight.dtype
         ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
         score = (now[:, SCORE_ROWS, SCORE_COLUMNS] != BACKGROUND).flatten(1)
-        around = self.around(ball_window(now, ball).flatten(1).to(dtype)) + self.score(score.to(dtype))
+        around = self.around(ball_window(now, ball).flatten(1).to(dtype))
         cells = torch.arange(CELLS, device=now.device)
         top, left = CELL_ROWS * (cells % GRID_ROWS) - NEAR_ROWS, CELL_COLUMNS * (cells // GRID_ROWS) - NEAR_COLUMNS
         tokens = self.cell.weight + self.ball_row((ball[:, :1] - top).clamp(0, FROM_ABOVE - 1))
         tokens = tokens + self.ball_column((ball[:, 1:] - left).clamp(0, FROM_LEFT - 1))
         tokens = tokens + self.paddle_column((paddle[:, None] - left).clamp(0, FROM_LEFT - 1))
+        tokens = tokens + self.score(score.to(dtype))[:, None]
         return Looked(around + self.ball(ball_trail(seen)), self.paddle(paddle_trail(seen)), tokens)
 
     def ask(self, looked: Looked, action: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, BACKGROUND, COLUMNS, NO_ACTION, ROWS
+from model.breakout import ACTIONS, BACKGROUND, COLUMNS, NO_ACTION, ROWS, Action
 
 FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152
 """Inside the walls, down to where the ball is last drawn."""
@@ -41,6 +41,8 @@ _WALL, _PADDLE = 100, 166
 """Between these rows nothing depends on the ball's row: there is neither wall nor paddle."""
 _HEIGHTS = _WALL + 2 + (ROWS - _PADDLE)
 """Rows that are told apart, with one for all between, and one for no ball."""
+_TURNS = 9
+"""Steps of one key, more than of the other, that are told apart: enough to turn the knob all the way beyond a wall."""
 _LATE = 3
 """Steps of the paddle that matter to the ball."""
 BALL_TRAIL = (
@@ -55,7 +57,7 @@ BALL_TRAIL = (
 
 def paddle_trail_size(frames: int) -> int:
     """How many different numbers `paddle_trail` uses for a history of so many frames."""
-    return COLUMNS + (frames - 1) * (2 * _PADDLE_STEP + 1) + frames * (ACTIONS + 1)
+    return COLUMNS + (frames - 1) * (2 * _PADDLE_STEP + 1) + frames * (ACTIONS + 1 + 2 * _TURNS + 1)
 
 
 def places(before: Tensor, now: Tensor) -> Tensor:
@@ -151,11 +153,20 @@ def ball_trail(places: Tensor) -> Tensor:
 
 
 def paddle_trail(places: Tensor) -> Tensor:
-    """What places with keys (B, n, 4) tell of the paddle, as numbers for an embedding: (B, 2 n) int64, all below
-    `paddle_trail_size(n)`. Its column, where it was before, from there, and the keys."""
+    """What places with keys (B, n, 4) tell of the paddle, as numbers for an embedding: (B, 3 n) int64, all below
+    `paddle_trail_size(n)`. Its column, where it was before, from there, the keys, and how much more of them was right
+    than left in the last 1 to n steps: beyond a wall the knob has turned by the largest of these sums, up to its stop.
+    """
     paddle = places[..., 2]
     before = (paddle[:, :-1] - paddle[:, -1:]).clamp(-_PADDLE_STEP, _PADDLE_STEP) + _PADDLE_STEP
-    return _numbers((paddle[:, -1:], COLUMNS), (before, 2 * _PADDLE_STEP + 1), (places[..., 3], ACTIONS + 1))
+    keys = places[..., 3]
+    turns = ((keys == Action.RIGHT).long() - (keys == Action.LEFT).long()).flip(1).cumsum(1)
+    return _numbers(
+        (paddle[:, -1:], COLUMNS),
+        (before, 2 * _PADDLE_STEP + 1),
+        (keys, ACTIONS + 1),
+        (turns.clamp(-_TURNS, _TURNS) + _TURNS, 2 * _TURNS + 1),
+    )
 
 
 def with_keys(places: Tensor, keys: Tensor | None = None) -> Tensor:
@@ -177,19 +188,19 @@ def _numbers(*parts: tuple[Tensor, int]) -> Tensor:
 
 def ball_window(now: Tensor, ball: Tensor) -> Tensor:
     """What is there around the ball: frames (B, 210, 160) and (B, 2) its row and column -> (B, 24, 32) bool."""
-    return _cut(now != BACKGROUND, ball[:, 0] - UP, ball[:, 1] - WEST, *BALL_WINDOW)
+    return _cut(now, ball[:, 0] - UP, ball[:, 1] - WEST, *BALL_WINDOW)
 
 
 def paddle_strip(now: Tensor, paddle: Tensor) -> Tensor:
     """What is there in the paddle's first row: frames (B, 210, 160), columns (B,) -> (B, 72) bool."""
     row = torch.full_like(paddle, PADDLE_TOP)
-    return _cut(now != BACKGROUND, row, paddle - STRIP_WEST, 1, STRIP_WEST + STRIP_EAST)[:, 0]
+    return _cut(now, row, paddle - STRIP_WEST, 1, STRIP_WEST + STRIP_EAST)[:, 0]
 
 
-def _cut(there: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-    """Windows (B, height, width) at (B,) rows and columns; beyond the screen there is nothing."""
+def _cut(now: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
+    """What is there in windows (B, height, width) at (B,) rows and columns; beyond the screen there is nothing."""
     rows = top[:, None] + torch.arange(height, device=top.device)
     columns = left[:, None] + torch.arange(width, device=top.device)
     inside = ((rows >= 0) & (rows < ROWS))[:, :, None] & ((columns >= 0) & (columns < COLUMNS))[:, None]
     rows, columns = rows.clamp(0, ROWS - 1)[:, :, None], columns.clamp(0, COLUMNS - 1)[:, None]
-    return there[torch.arange(len(there), device=top.device)[:, None, None], rows, columns] & inside
+    return (now[torch.arange(len(now), device=top.device)[:, None, None], rows, columns] != BACKGROUND) & inside

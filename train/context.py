@@ -46,7 +46,7 @@ from train.vqvae import dataset_meta, load_both
 CELLS_A_STEP = 3.0
 NEAR, FAR = 0.5, 0.1
 """The share of the unchanged cells beside changed ones, and of all other unchanged cells, that are learned from."""
-DREAMS = 1 / 6
+DREAMS = 1 / 12
 """The share of a batch that is dreams."""
 FORGETS = 0.2
 """The share of a batch that does not know all past keys."""
