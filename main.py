@@ -171,7 +171,7 @@ def evaluate(
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Held-out games of each policy.")] = 24,
     transitions: Annotated[int, typer.Option(min=1, help="Steps predicted one by one, of each policy.")] = 800,
-    runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 16,
+    runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 64,
     least_seconds: Annotated[float, typer.Option(help="A dream starts where the ball is in play so long.")] = 10.0,
     run_seconds: Annotated[float, typer.Option(help="The longest that a dream may last.")] = 60.0,
     refinements: Annotated[

@@ -33,7 +33,7 @@ class EvaluationSettings:
     policies: tuple[str, ...] = ("mixed", "people")
     episodes: int = 24
     transitions: int = 800
-    runs: int = 16
+    runs: int = 64
     least_seconds: float = 10.0
     run_seconds: float = 60.0
 

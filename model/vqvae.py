@@ -139,6 +139,7 @@ class Looked(NamedTuple):
     ball: Tensor
     ball_at: tuple[Tensor, Tensor]
     bottom: Tensor
+    meet: Tensor
     paddle: Tensor
     paddle_at: Tensor
     cell: Tensor
@@ -151,12 +152,14 @@ class Decoder(nn.Module):
     logits are added up where they fall into the cell.
     """
 
-    def __init__(self, width: int = 128) -> None:
+    def __init__(self, width: int = 128, meeting: int = 256) -> None:
         super().__init__()
         window = BALL_WINDOW[0] * BALL_WINDOW[1]
         self.ball_seen, self.ball_code = nn.Linear(window, width), nn.Linear(CODE_DIM, width, bias=False)
         self.ball_row = nn.Embedding(ROWS + 1, width)
-        self.ball_trail = nn.EmbeddingBag(BALL_TRAIL, width, mode="sum")
+        self.meet_trail = nn.EmbeddingBag(BALL_TRAIL, meeting, mode="sum")
+        self.meet_paddle, self.meet_code = nn.Linear(STRIP, meeting), nn.Linear(CODE_DIM, meeting, bias=False)
+        self.meet = nn.Sequential(nn.ReLU(), nn.Linear(meeting, meeting), nn.ReLU(), nn.Linear(meeting, width))
         self.ball_draw = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, window))
         self.paddle_seen, self.paddle_code = nn.Linear(STRIP, 64), nn.Linear(CODE_DIM, 64, bias=False)
         self.paddle_draw = nn.Sequential(nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, STRIP))
@@ -164,10 +167,9 @@ class Decoder(nn.Module):
         self.cell = nn.Embedding(CELLS, 64)
         self.cell_draw = nn.Sequential(nn.ReLU(), nn.Linear(64, CELL_ROWS * CELL_COLUMNS))
         self.keep = nn.Parameter(torch.tensor(3.0))
-        nn.init.normal_(self.ball_trail.weight, std=0.1)
-        for embedding in (self.ball_row, self.cell):
+        for embedding in (self.meet_trail, self.ball_row, self.cell):
             nn.init.normal_(embedding.weight, std=0.1)
-        for draw in (self.ball_draw, self.paddle_draw, self.cell_draw):
+        for draw in (self.ball_draw, self.paddle_draw, self.cell_draw, self.meet):
             for parameter in draw[-1].parameters():
                 nn.init.zeros_(parameter)
 
@@ -178,15 +180,16 @@ class Decoder(nn.Module):
         ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
         dtype = self.ball_seen.weight.dtype
         around = self.ball_seen(ball_window(now, ball).flatten(1).to(dtype)) + self.ball_row(ball[:, 0] + 1)
-        moved = self.ball_trail(ball_trail(seen))
+        strip = paddle_strip(now, paddle).to(dtype)
+        along, meet = self.paddle_seen(strip), self.meet_trail(ball_trail(seen)) + self.meet_paddle(strip)
         bottom = cells % GRID_ROWS == GRID_ROWS - 1
-        along = self.paddle_seen(paddle_strip(now, paddle).to(dtype))
         row, column = CELL_ROWS * (cells % GRID_ROWS), CELL_COLUMNS * (cells // GRID_ROWS)
         return Looked(
             there=there,
-            ball=around[which] + moved[which] * bottom[:, None],
+            ball=around[which],
             ball_at=(row - ball[which, 0] + UP, column - ball[which, 1] + WEST),
             bottom=bottom.nonzero().flatten(),
+            meet=meet[which[bottom]],
             paddle=along[which[bottom]],
             paddle_at=column[bottom] - paddle[which[bottom]] + STRIP_WEST,
             cell=self.cell_seen(sampled(there).to(dtype)) + self.cell(cells),
@@ -196,7 +199,9 @@ class Decoder(nn.Module):
         """Code vectors (M, 128) -> (M, 30, 32) logits that something is there."""
         logits = self.keep * (2 * looked.there.float() - 1)
         cell = self.cell_draw(looked.cell + self.cell_code(vectors)).float()
-        ball = self.ball_draw(looked.ball + self.ball_code(vectors)).float()
+        meet = self.meet(looked.meet + self.meet_code(vectors[looked.bottom]))
+        ball = (looked.ball + self.ball_code(vectors)).index_add(0, looked.bottom, meet)
+        ball = self.ball_draw(ball).float()
         logits = logits + cell.unflatten(1, (CELL_ROWS, CELL_COLUMNS))
         logits = logits + _place(ball.unflatten(1, BALL_WINDOW), *looked.ball_at, CELL_ROWS)
         if len(looked.bottom):
@@ -227,12 +232,14 @@ class VQVAE(nn.Module):
 
     colours: Tensor
 
-    def __init__(self, encoder_width: int = 64, decoder_width: int = 128) -> None:
+    def __init__(self, encoder_width: int = 64, decoder_width: int = 128, meeting_width: int = 256) -> None:
         super().__init__()
-        self.settings = {"encoder_width": encoder_width, "decoder_width": decoder_width}
+        self.settings = {
+            "encoder_width": encoder_width, "decoder_width": decoder_width, "meeting_width": meeting_width
+        }  # fmt: skip
         self.encoder = Encoder(encoder_width)
         self.quantizer = Quantizer()
-        self.decoder = Decoder(decoder_width)
+        self.decoder = Decoder(decoder_width, meeting_width)
         self.register_buffer("colours", torch.zeros(ROWS, CLASSES))
 
     @torch.no_grad()

@@ -183,7 +183,7 @@ class WorldModel:
         """A small twin with random weights: for tests, and to see what chance looks like."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            vqvae = VQVAE(16, 16)
+            vqvae = VQVAE(16, 16, 16)
             vqvae.quantizer.codebook[1:].normal_()
             controllers: dict[str, nn.Module] = {
                 "context": ContextController(context=6, width=16, paddle_width=16, token=16),

@@ -29,6 +29,8 @@ from train.vqvae import CELLS_A_TRANSITION, PIXELS_PER_CELL, VQVAETask, dataset_
 
 DREAMS = 0.5
 """The share of a batch that is dreams."""
+SHARPER = 1.5
+"""The power of the priorities: what is drawn badly is rare, and the dreams see to the rest."""
 LOST = 34
 """Wrong pixels beyond which a dream starts anew: a brick is 48, the ball 8."""
 
@@ -62,7 +64,7 @@ class DecoderTask(VQVAETask):
         if len(over):
             now, _, seen, _ = self._steps(start)
             dreams.start(over, start, now.cpu(), with_keys(seen).cpu())
-        t = self._sampler.draw(step, batch - len(dreams.t), self._priority.values.numpy())
+        t = self._sampler.draw(step, batch - len(dreams.t), self._priority.values.numpy() ** SHARPER)
         before, after, seen, pair = self._steps(np.concatenate((t, dreams.t)))
         codes = self.module.encode(before, after, pair)
         before[len(t) :] = dreams.state["dream_frame"].to(self._device)

@@ -24,7 +24,7 @@ def frames() -> torch.Tensor:
 def vqvae() -> VQVAE:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    vqvae = VQVAE(16, 16).eval()
+    vqvae = VQVAE(16, 16, 16).eval()
     vqvae.quantizer.codebook.data[1:].normal_()
     for parameter in vqvae.decoder.parameters():  # the last layers start at zero, and would draw nothing
         parameter.data.add_(0.3 * torch.randn_like(parameter))
@@ -51,7 +51,7 @@ def test_a_cell_where_nothing_can_have_met_is_drawn_without_the_past(vqvae: VQVA
     seen[..., :2] = torch.tensor((170, 45))
     moved = seen.clone()
     moved[:, 0, :2] -= 2  # the ball came from elsewhere
-    vqvae.decoder.ball_trail.weight.data.mul_(10)
+    vqvae.decoder.meet_trail.weight.data.mul_(10)
     vqvae.colours[:, 1] = 1
     drawn = []
     for places in (seen, moved):

@@ -221,7 +221,11 @@ class TestLoad:
             WorldModel.load(weights)
 
     def test_another_model(self, weights: Path) -> None:
-        meta = {"kind": "vqvae", "frameskip": 2, "model": {"encoder_width": 16, "decoder_width": 16}}
+        meta = {
+            "kind": "vqvae",
+            "frameskip": 2,
+            "model": {"encoder_width": 16, "decoder_width": 16, "meeting_width": 16},
+        }
         save_tensors(weights / "vqvae", {"x": torch.zeros(3)}, meta)
         with pytest.raises(FileError, match="another model"):
             WorldModel.load(weights)

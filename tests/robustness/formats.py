@@ -77,7 +77,7 @@ def weights(home: Path) -> list[Target]:
     ]
     controller = ContextController(context=6, width=1, paddle_width=1, token=1)
     for name, module in (
-        (VQVAE_NAME, VQVAE(1, 1)),
+        (VQVAE_NAME, VQVAE(1, 1, 1)),
         (CONTEXT_NAME, controller),
         (ACTION_NAME, ActionToLatentMLP()),
     ):

@@ -119,7 +119,7 @@ def prepare(home: Path) -> None:
     """The dataset, the weights and the pairs that the jobs start from."""
     collect_frames(CollectSettings(180, "mixed", 2, 0, episode_seconds=1.2), home / "frames", workers=1)
     torch.manual_seed(0)
-    vqvae = VQVAE(16, 16)
+    vqvae = VQVAE(16, 16, 16)
     vqvae.quantizer.codebook[1:].normal_()
     about = {"kind": "vqvae", "frameskip": 2, "model": vqvae.settings}
     save_tensors(home / "weights" / "vqvae", vqvae.state_dict(), about)
