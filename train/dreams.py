@@ -49,7 +49,7 @@ class Dreams:
         return over, rng.choice(self._starts, len(over))
 
     def start(self, which: npt.NDArray[np.int64], t: npt.NDArray[np.int64], frames: Tensor, seen: Tensor) -> None:
-        """Dreams number `which` (n,) start at the real frames t (n,), with the places and keys (n, context, 4) so far."""
+        """Dreams number `which` (n,) start at the real frames t (n,), with places and keys (n, context, 4) so far."""
         state = self.state
         state["dream_frame"][which], state["dream_places"][which] = frames, seen
         state["dream_t"][which], state["dream_age"][which] = torch.from_numpy(t), 0

@@ -51,7 +51,7 @@ def _thin(mlp: ActionToLatentMLP) -> dict[str, Tensor]:
     for number, layer in enumerate(mlp.layers):
         name = f"layers.{number}.weight"
         if isinstance(layer, nn.Linear) and layer.in_features > ACTIONS:
-            tensors = {**tensors, **factor(name, tensors.pop(name), inputs.T)}
+            tensors |= factor(name, tensors.pop(name), inputs.T)
         with torch.no_grad():
             inputs = layer(inputs)
     return {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
