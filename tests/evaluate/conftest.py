@@ -71,7 +71,7 @@ def perfect(twin: Dictionary, games: TransitionDataset) -> Callable[..., Predict
                 seen = games.frame(games.history(np.array([number]), twin.context))[0]
                 known[seen.tobytes(), int(games.actions[number])] = twin.encode_batch(pair[:1], pair[1:])[0]
 
-        def logits(history: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        def logits(history: np.ndarray, actions: np.ndarray, keys: np.ndarray) -> np.ndarray:
             nothing = np.zeros(CELLS, np.int64)
             pairs = zip(history, actions, strict=True)
             codes = np.stack([known.get((seen[-2:].tobytes(), int(action)), nothing) for seen, action in pairs])

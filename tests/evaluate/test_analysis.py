@@ -55,9 +55,10 @@ def raw(wm, sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     dataset = sample.dataset
     actions, codes, logits = [], [], []
     for t in sample.truth.t[sample.even]:
-        history = dataset.frame(dataset.history(np.array([t]), wm.context))
+        numbers = dataset.history(np.array([t]), wm.context)
         actions.append(int(dataset.actions[t]))
-        logits.append(wm.predict_batch(history, [actions[-1]], "context")[0])
+        asked = dataset.frame(numbers), [actions[-1]], "context", dataset.led_by(numbers)
+        logits.append(wm.predict_batch(*asked)[0])
         codes.append(wm.encode_classes(dataset.frame(t), dataset.frame(t + 1)))
     return np.array(actions), np.array(codes), np.array(logits)
 
