@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from collect.dataset import EpisodeWriter
-from collect.emulator import WALL_BYTES, Emulator, Objects, Snapshot
-from collect.policies import PADDLE_WIDTH, Policy, make_policy, random_wall, start_episode, toward
+from collect.emulator import Emulator, Objects, Snapshot
+from collect.policies import PADDLE_WIDTH, Policy, laid_wall, make_policy, random_wall, start_episode, toward
 from model.breakout import EMULATOR_HZ, Action
 
 POOL_SECONDS = 40
@@ -93,9 +93,7 @@ def _moments(emulator: Emulator, rng: np.random.Generator) -> tuple[bytes, list[
     """A full wall, and moments of a game of the mixed policy, from which drills begin."""
     found: list[_Moment] = []
     emulator.reset()
-    for _ in range(EMULATOR_HZ // emulator.frameskip):  # for half a second the game lays its bricks
-        emulator.step(Action.NOOP)
-    wall = bytes(emulator.ram()[:WALL_BYTES].tolist())
+    wall = laid_wall(emulator)
     while not found:
         start_episode(emulator, "mixed", rng)
         policy = make_policy("mixed", rng, emulator.frameskip)

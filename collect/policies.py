@@ -174,6 +174,13 @@ def random_wall(rng: np.random.Generator, wall: bytes) -> bytes:
     return bytes(bricks)
 
 
+def laid_wall(emulator: Emulator) -> bytes:
+    """Let a new game lay its bricks, which it does over any edit for half a second. Returns the wall, 36 bytes."""
+    for _ in range(EMULATOR_HZ // emulator.frameskip):
+        emulator.step(Action.NOOP)
+    return bytes(emulator.ram()[:WALL_BYTES].tolist())
+
+
 def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> None:
     """Start a game for `policy`: at a random stage of the wall in all `people` games and in two thirds of `mixed` and
     `drill` ones.
@@ -183,8 +190,6 @@ def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> 
     emulator.reset()
     if policy == "random" or (policy in ("mixed", "drill") and rng.random() < 0.33):
         return
-    for _ in range(EMULATOR_HZ // emulator.frameskip):  # for half a second the game lays its own bricks over any edit
-        emulator.step(Action.NOOP)
-    emulator.edit(wall=random_wall(rng, bytes(emulator.ram()[:WALL_BYTES].tolist())), score=int(rng.integers(0, 500)))
+    emulator.edit(wall=random_wall(rng, laid_wall(emulator)), score=int(rng.integers(0, 500)))
     for _ in range(4):
         emulator.step(Action.NOOP)

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from model.breakout import BALL_CLASS, Frame
+from model.gaze import BALL_HEIGHT, BALL_WIDTH, FIELD_LEFT, FIELD_RIGHT, PADDLE_BOTTOM, PADDLE_TOP
 
 FIELD_ROWS = slice(93, 189)
 """The open field: below the wall of bricks, above the paddle. Only here is a ball certain to be one."""
-FIELD_COLUMNS = slice(8, 152)
-BALL_ROWS, BALL_COLUMNS = 4, 2
-PADDLE_ROWS = slice(189, 193)
+FIELD_COLUMNS = slice(FIELD_LEFT, FIELD_RIGHT)
+BALL_ROWS, BALL_COLUMNS = BALL_HEIGHT, BALL_WIDTH
+PADDLE_ROWS = slice(PADDLE_TOP, PADDLE_BOTTOM)
 BRICK_TOP, BRICK_ROWS, BRICKS_A_ROW = 57, 6, 18
 BRICK_HEIGHT, BRICK_WIDTH = 6, 8
 BRICK_CLASSES = np.array([5, 4, 3, 2, 8, 6], np.uint8)

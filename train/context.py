@@ -37,7 +37,7 @@ from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
 from model.world_model import CONTEXT_NAME
-from train.dreams import Dreams
+from train.dreams import WRONG_PIXELS, Dreams
 from train.loop import LoopSettings, RunOptions, train
 from train.places import all_places, in_threads
 from train.sampling import Priority, TransitionSampler, spread
@@ -53,8 +53,6 @@ FORGETS = 0.2
 GIVEN = 0.2
 """The share of a batch of which some codes are given away."""
 VALIDATION_DREAMS, VALIDATION_STEPS = 64, 150
-WRONG_PIXELS = 34
-"""Wrong pixels up to which a validation dream counts as true, as in the evaluation."""
 
 
 @torch.no_grad()

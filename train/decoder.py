@@ -22,7 +22,7 @@ from model.pixels import take_cells
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
 from model.world_model import VQVAE_NAME
-from train.dreams import Dreams
+from train.dreams import WRONG_PIXELS, Dreams
 from train.loop import LoopSettings, RunOptions, train
 from train.places import all_places
 from train.vqvae import CELLS_A_TRANSITION, PIXELS_PER_CELL, VQVAETask, dataset_meta, drawing_nats, load_both
@@ -31,8 +31,6 @@ DREAMS = 0.5
 """The share of a batch that is dreams."""
 SHARPER = 1.5
 """The power of the priorities: what is drawn badly is rare, and the dreams see to the rest."""
-LOST = 34
-"""Wrong pixels beyond which a dream starts anew: a brick is 48, the ball 8."""
 
 
 class DecoderTask(VQVAETask):
@@ -53,7 +51,7 @@ class DecoderTask(VQVAETask):
         vqvae.encoder.requires_grad_(False)
         vqvae.quantizer.requires_grad_(False)
         self._seed = seed
-        self._dreams = Dreams(round(batch * DREAMS), BALL_FRAMES, dataset, self._sampler, LOST)
+        self._dreams = Dreams(round(batch * DREAMS), BALL_FRAMES, dataset, self._sampler, WRONG_PIXELS)
         self.extra |= self._dreams.state
         self.meta = {**self.meta, "model": vqvae.settings, "fixed_codes": True}
 

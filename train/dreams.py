@@ -11,6 +11,8 @@ from collect.dataset import TransitionDataset
 from model.breakout import COLUMNS, ROWS
 from train.sampling import TransitionSampler
 
+WRONG_PIXELS = 34
+"""Wrong pixels up to which a frame counts as true, as in the evaluation: a brick is 48, the ball 8."""
 LOST = 7
 """Wrong pixels beyond which a dream starts anew: ball or paddle a pixel away make 8, and no way leads back from there
 that its frames could tell."""

@@ -29,13 +29,10 @@ def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
     tensors, meta = load_tensors(weights / VQVAE_NAME)
     parts = {VQVAE_NAME: (pack(tensors), meta)}
     for directory, name in ((weights, CONTEXT_NAME), (action, ACTION_NAME)):
-        tensors, meta = load_tensors(directory / name)
+        module, meta = load_module(directory, name)
         if meta.get("codes_sha256") != vqvae.codes_sha256():
             raise FileError(f"{directory / name} was trained for the codes of another VQ-VAE than {weights}")
-        parts[name] = pack(tensors), meta
-    mlp, meta = load_module(action, ACTION_NAME)
-    assert isinstance(mlp, ActionToLatentMLP)
-    parts[ACTION_NAME] = _thin(mlp), meta
+        parts[name] = (_thin(module) if isinstance(module, ActionToLatentMLP) else pack(module.state_dict())), meta
     for name, (tensors, meta) in parts.items():
         save_tensors(out / name, tensors, meta)
     about = {**manifest, "episodes": len(manifest["episodes"]), "manifest_sha256": checksum(frames / MANIFEST)}
