@@ -28,7 +28,7 @@ class PolicyName(StrEnum):
 
 
 class ControllerName(StrEnum):
-    """`model.world_model.CONTROLLERS`, as a choice on the command line."""
+    """`model.weights.CONTROLLERS`, as a choice on the command line."""
 
     context = "context"
     action = "action"

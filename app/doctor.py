@@ -114,7 +114,8 @@ def _display() -> Finding:
 
 
 def _weights(path: Path | None, device: str) -> tuple[WorldModel | None, Finding]:
-    from model.world_model import SHIPPED, WorldModel
+    from model.weights import SHIPPED
+    from model.world_model import WorldModel
 
     directory = path or SHIPPED
     try:

@@ -29,12 +29,14 @@ def unpack(packed: Iterable[bytes]) -> Frame:
 
 class Saved(NamedTuple):
     """Both games before a step: the steps of this game, the packed frames that each side has seen, oldest first, the
-    keys that led to them, steps since reality, and the emulator's state if there is one."""
+    keys that led to them, the hits of the paddle on each side, steps since reality, and the emulator's state if there
+    is one."""
 
     game_steps: int
     real: tuple[bytes, ...]
     twin: tuple[bytes, ...]
     keys: tuple[int, ...]
+    hits: tuple[int | None, int | None]
     since_real: int
     emulator: tuple[Any, bytes, bool] | None
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collect.dataset import EpisodeWriter
 from collect.emulator import Emulator, Objects, Snapshot
+from collect.episode import EpisodeWriter
 from collect.policies import PADDLE_WIDTH, Policy, laid_wall, make_policy, random_wall, start_episode, toward
 from model.breakout import EMULATOR_HZ, Action
+from model.gaze import BELOW_WALL, MOST_HITS
 
 POOL_SECONDS = 40
 """Game time that the moments of one episode of drills come from."""
-BEFORE_PADDLE, AFTER_PADDLE = (20, 32), 8
+BEFORE_PADDLE, AFTER_PADDLE = (20, 32), 12
 """A drill at the paddle begins so many emulator frames before the ball is there, and ends so many after."""
 AT_PADDLE, GOES_UP = 185, range(97, 126)
 """The ball's row when it rests on the paddle, and rows on its way up from which a drill at the wall begins."""
@@ -38,6 +39,8 @@ class _Moment:
     at_wall: bool
     lands_at: float
     """The column where the ball will come down, if no wall is in its way."""
+    hits: int
+    """How often the ball has come off the paddle since it was served."""
 
 
 class _Meet:
@@ -76,7 +79,7 @@ def play_drills(emulator: Emulator, rng: np.random.Generator, steps: int) -> Epi
         if writer is None:
             writer = EpisodeWriter(emulator.screen, objects.lives)
         else:
-            writer.cut(emulator.screen, objects.lives)
+            writer.cut(emulator.screen, objects.lives, moment.hits)
         for _ in range(min(steps - done, max(1, moment.frames // emulator.frameskip))):
             action = policy.act(objects)
             reward = emulator.advance(action)
@@ -97,20 +100,23 @@ def _moments(emulator: Emulator, rng: np.random.Generator) -> tuple[bytes, list[
     while not found:
         start_episode(emulator, "mixed", rng)
         policy = make_policy("mixed", rng, emulator.frameskip)
-        objects = emulator.objects()
+        objects, speed, hits = emulator.objects(), 0.0, 0
         for _ in range(round(POOL_SECONDS * EMULATOR_HZ / emulator.frameskip)):
             emulator.advance(policy.act(objects))
             before, objects = objects, emulator.objects()
             if emulator.over:
                 break
             if before.ball is None or objects.ball is None:
+                hits = 0
                 continue
-            speed = (objects.ball[0] - before.ball[0]) / emulator.frameskip
+            came, speed = speed, (objects.ball[0] - before.ball[0]) / emulator.frameskip or speed
+            if came > 0 > speed and before.ball[0] > BELOW_WALL:
+                hits = min(hits + 1, MOST_HITS)
             if speed < 0 and objects.ball[0] in GOES_UP and rng.random() < 0.2:
-                found.append(_Moment(emulator.snapshot(), WALL_FRAMES, True, 0.0))
+                found.append(_Moment(emulator.snapshot(), WALL_FRAMES, True, 0.0, hits))
             elif speed > 0:
                 frames = (AT_PADDLE - objects.ball[0]) / speed
                 if BEFORE_PADDLE[0] <= frames <= BEFORE_PADDLE[1]:
                     lands_at = objects.ball[1] + frames * (objects.ball[1] - before.ball[1]) / emulator.frameskip
-                    found.append(_Moment(emulator.snapshot(), round(frames) + AFTER_PADDLE, False, lands_at))
+                    found.append(_Moment(emulator.snapshot(), round(frames) + AFTER_PADDLE, False, lands_at, hits))
     return wall, found

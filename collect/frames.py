@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from collect.dataset import MANIFEST, EpisodeWriter, load_episode, read_manifest
+from collect.dataset import MANIFEST, read_manifest
 from collect.drills import play_drills
 from collect.emulator import Emulator
+from collect.episode import EpisodeWriter, load_episode
 from collect.policies import make_policy, start_episode
 from model.files import SCHEMA, FileError, check_schema, checksum, read_json, write_json
 

@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from collect.dataset import MANIFEST, Episode, read_episodes, read_manifest
+from collect.dataset import MANIFEST, read_episodes, read_manifest
+from collect.episode import Episode
 from collect.frames import CollectSettings, play_episode
 from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, Action, Frame
 from model.files import SCHEMA, FileError, checksum, write_described
@@ -55,7 +56,7 @@ def load_encoder(weights: Path, device: str = "auto") -> Encoder:
     import torch  # here, because the processes that only play do without it
 
     from model.device import choose_device
-    from model.world_model import load_vqvae
+    from model.weights import load_vqvae
 
     chosen = choose_device(device)
     vqvae, about = load_vqvae(weights)

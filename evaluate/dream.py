@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from collect.dataset import TransitionDataset
-from evaluate.heldout import Starts, episode_of
+from evaluate.heldout import Starts, episode_of, memory_of
 from evaluate.metrics import horizon, mean, quartiles
 from evaluate.objects import ball_distance, find_balls, find_bricks, find_paddles
-from evaluate.predictors import Predictor
+from evaluate.predictors import Memory, Predictor
 from model import WorldModel
 from model.breakout import EMULATOR_HZ
 
@@ -59,12 +59,13 @@ def dream(
     ball = np.full((runs, longest), np.nan, np.float32)
     paddle = ball.copy()
     history = dataset.frame(dataset.history(starts.t, wm.context))
+    hits = memory_of(dataset, starts.t, wm.context).hits
     alive = np.arange(runs)
     for step in range(longest):
         t = starts.t[alive] + step
         keys = dataset.led_by(dataset.history(t, wm.context))
-        _, codes = predictor.predict(history, dataset.actions[t].astype(np.int64), keys, rng)
-        drawn = wm.decode_batch(history, codes)
+        _, codes = predictor.predict(history, dataset.actions[t].astype(np.int64), Memory(keys, hits), rng)
+        drawn = wm.decode_batch(history, codes, hits)
         real = dataset.frame(t + 1)
         wrong[alive, step] = (drawn != real).sum((1, 2))
         ball[alive, step] = ball_distance(find_balls(real), find_balls(drawn))
@@ -75,6 +76,7 @@ def dream(
         alive = alive[stays]
         if not len(alive):
             break
+        hits = wm.count_hits(history, hits[stays])
         progress(1 - float(np.maximum(starts.steps[alive] - step - 1, 0).sum()) / float(starts.steps.sum()))
     horizons = [
         horizon(wrong[r, :length], ball[r, :length])

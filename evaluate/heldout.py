@@ -6,14 +6,18 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from collect.dataset import TransitionDataset, load_episode
+from collect.dataset import TransitionDataset
+from collect.episode import load_episode
 from collect.frames import CollectSettings, play_episode
 from evaluate.objects import find_balls
+from evaluate.predictors import Memory
 from model.breakout import EMULATOR_HZ
+from train.places import all_places
 
 SEED_OFFSET = 1 << 40
 """Added to every held-out seed: `collect frames` seeds are far below it, so no game was ever trained on."""
@@ -55,6 +59,17 @@ def play_held_out(
             progress(number + 1)
     manifest = {"policy": policy, "frameskip": frameskip, "seed": settings.seed, "episode_seconds": seconds}
     return TransitionDataset(played, manifest)
+
+
+_HITS: WeakKeyDictionary[TransitionDataset, npt.NDArray[np.int64]] = WeakKeyDictionary()
+
+
+def memory_of(dataset: TransitionDataset, t: npt.NDArray[np.int64], context: int) -> Memory:
+    """What the `context` frames up to frames t (B,) do not show: the keys that led to them, and the hits of the paddle,
+    counted by watching the games from their beginnings, as a twin does in play."""
+    if dataset not in _HITS:
+        _HITS[dataset] = all_places(dataset)[0, :, 3]
+    return Memory(dataset.led_by(dataset.history(t, context)), _HITS[dataset][t])
 
 
 def episode_of(dataset: TransitionDataset, t: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -13,8 +13,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from collect.dataset import EpisodeWriter, TransitionDataset
+from collect.dataset import TransitionDataset
 from collect.emulator import Emulator
+from collect.episode import EpisodeWriter
 from collect.policies import make_policy, start_episode
 from evaluate.analysis.events import Event, Place, classify, find_all_balls, places
 from evaluate.analysis.patterns import by_group, frequency, mistakes

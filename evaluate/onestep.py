@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from collect.dataset import TransitionDataset
-from evaluate.heldout import episode_of
+from evaluate.heldout import episode_of, memory_of
 from evaluate.metrics import Numbers, codebook_use, mean, psnr, ratio
-from evaluate.predictors import Codes, Logits, Predictor, probabilities
+from evaluate.predictors import Codes, Logits, Memory, Predictor, probabilities
 from model import WorldModel
 from model.breakout import ACTIONS, CELLS, Action, Frame, changed_cells
 
@@ -108,22 +108,24 @@ def predict_transitions(
     others = rng.integers(0, ACTIONS, len(t))
     for start in range(0, len(t), BATCH):
         chunk = t[start : start + BATCH]
-        truth, history, after = _real(wm, dataset, chunk)
+        memory = memory_of(dataset, chunk, wm.context)
+        truth, history, after = _real(wm, dataset, chunk, memory)
         truths.append(truth)
-        keys = dataset.led_by(dataset.history(chunk, wm.context))
         for predictor, parts in zip(predictors, said, strict=True):
-            logits, codes = predictor.predict(history, truth.actions, keys, rng, truth.codes)
+            logits, codes = predictor.predict(history, truth.actions, memory, rng, truth.codes)
             watch(predictor.name, truth, logits)
-            drawn = compare(history[:, -1], after, wm.decode_batch(history, codes))
+            drawn = compare(history[:, -1], after, wm.decode_batch(history, codes, memory.hits))
             said_now = judge(predictor.name, codes, logits, truth, drawn)
-            _, random_codes = predictor.predict(history, others[start : start + BATCH], keys, rng)
-            random = psnr(after, wm.decode_batch(history, random_codes))
+            _, random_codes = predictor.predict(history, others[start : start + BATCH], memory, rng)
+            random = psnr(after, wm.decode_batch(history, random_codes, memory.hits))
             parts.append(Predicted(**vars(said_now), random_psnr=random))
         progress(start + len(chunk))
     return joined(truths), [joined(parts) for parts in said]
 
 
-def _real(wm: WorldModel, dataset: TransitionDataset, t: npt.NDArray[np.int64]) -> tuple[Truth, Frame, Frame]:
+def _real(
+    wm: WorldModel, dataset: TransitionDataset, t: npt.NDArray[np.int64], memory: Memory
+) -> tuple[Truth, Frame, Frame]:
     history = dataset.frame(dataset.history(t, wm.context))
     before, after = history[:, -1], dataset.frame(t + 1)
     codes = wm.encode_batch(before, after)
@@ -134,7 +136,7 @@ def _real(wm: WorldModel, dataset: TransitionDataset, t: npt.NDArray[np.int64]) 
         codes,
         np.stack([changed_cells(b, a) for b, a in zip(before, after, strict=True)]),
         (before != after).sum((1, 2)),
-        compare(before, after, wm.decode_batch(history, codes)),
+        compare(before, after, wm.decode_batch(history, codes, memory.hits)),
     )
     return truth, history, after
 

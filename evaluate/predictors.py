@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,29 +18,35 @@ Actions = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float32]
 
 
+class Memory(NamedTuple):
+    """What histories do not show, as in `WorldModel.predict_batch`: the keys (B, n) that led to their frames, and how
+    often the ball had come off the paddle (B,)."""
+
+    keys: Actions
+    hits: Actions
+
+
 @dataclass(frozen=True)
 class Predictor:
-    """`logits(histories (B, n, 210, 160) uint8 classes, actions (B,), keys (B, n)) -> (B, 35, 256)` under a name.
-
-    `keys` are the actions that led to the frames of the histories, `NO_ACTION` where there was none.
+    """`logits(histories (B, n, 210, 160) uint8 classes, actions (B,), memory) -> (B, 35, 256)` under a name.
 
     `temperature` 0 takes the likeliest codes; above it they are drawn, `draws` times, and the best draw counts.
     `choose` (as `WorldModel.choose_batch`) gives logits and codes at once where the codes are not chosen cell by cell.
     """
 
     name: str
-    logits: Callable[[Frame, Actions, Actions], Logits]
+    logits: Callable[[Frame, Actions, Memory], Logits]
     temperature: float = 0.0
     draws: int = 1
-    choose: Callable[[Frame, Actions, Actions, float], tuple[Logits, Codes]] | None = None
+    choose: Callable[[Frame, Actions, Memory, float], tuple[Logits, Codes]] | None = None
 
     def predict(
-        self, history: Frame, actions: Actions, keys: Actions, rng: np.random.Generator, truth: Codes | None = None
+        self, history: Frame, actions: Actions, memory: Memory, rng: np.random.Generator, truth: Codes | None = None
     ) -> tuple[Logits, Codes]:
         """Logits (B, 35, 256) and the codes (B, 35) chosen; of several draws the one nearest to `truth` (B, 35)."""
         if self.choose is not None:
-            return self.choose(history, actions, keys, self.temperature)
-        logits = self.logits(history, actions, keys)
+            return self.choose(history, actions, memory, self.temperature)
+        logits = self.logits(history, actions, memory)
         best = self.codes(logits, rng)
         for _ in range(self.draws - 1 if truth is not None else 0):
             other = self.codes(logits, rng)
@@ -73,8 +80,8 @@ def controllers_of(wm: WorldModel) -> list[Predictor]:
     def of(name: str) -> Predictor:
         return Predictor(
             name,
-            lambda history, actions, keys: wm.predict_batch(history, actions, name, keys),
-            choose=lambda history, actions, keys, heat: wm.choose_batch(history, actions, name, heat, keys),
+            lambda history, actions, memory: wm.predict_batch(history, actions, name, *memory),
+            choose=lambda history, actions, memory, heat: wm.choose_batch(history, actions, name, heat, *memory),
         )
 
     return [of(name) for name in wm.controllers]
@@ -83,7 +90,7 @@ def controllers_of(wm: WorldModel) -> list[Predictor]:
 def copy_last() -> Predictor:
     """The baseline that lets nothing change: code 0 in every cell."""
 
-    def logits(history: Frame, actions: Actions, keys: Actions) -> Logits:
+    def logits(history: Frame, actions: Actions, memory: Memory) -> Logits:
         unchanged = np.zeros((len(history), CELLS, CODES), np.float32)
         unchanged[..., UNCHANGED] = 1
         return unchanged

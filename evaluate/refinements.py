@@ -23,12 +23,12 @@ from evaluate.evaluation import EvaluationSettings, Show, held_out
 from evaluate.heldout import play_held_out, sample_transitions
 from evaluate.metrics import rounded
 from evaluate.onestep import predict_transitions, summarise, summarise_truth
-from evaluate.predictors import Actions, Logits, Predictor, controllers_of
+from evaluate.predictors import Actions, Logits, Memory, Predictor, controllers_of
 from evaluate.report import make_table, share, with_interval
 from model import WorldModel
 from model.breakout import ACTIONS, Frame
 from model.latent_action_model import ActionToLatentMLP
-from model.world_model import ACTION_NAME, load_module
+from model.weights import ACTION_NAME, load_module
 from train.action import train_action
 from train.latent_action_data import Pairs
 from train.loop import LoopSettings, RunOptions
@@ -96,7 +96,7 @@ def of_modules(name: str, modules: list[ActionToLatentMLP]) -> Predictor:
 
     table = by_action()
 
-    def logits(history: Frame, actions: Actions, keys: Actions) -> Logits:
+    def logits(history: Frame, actions: Actions, memory: Memory) -> Logits:
         return table[actions]
 
     return Predictor(name, logits)

@@ -55,7 +55,7 @@ class Looked(NamedTuple):
 class ContextController(nn.Module):
     """Key and `context` recent frames -> logits over the codes of every cell."""
 
-    def __init__(self, context: int = 16, width: int = 256, paddle_width: int = 96, token: int = 160) -> None:
+    def __init__(self, context: int = 20, width: int = 256, paddle_width: int = 96, token: int = 160) -> None:
         super().__init__()
         self.settings = {"context": context, "width": width, "paddle_width": paddle_width, "token": token}
         if context < BALL_FRAMES:
@@ -84,7 +84,7 @@ class ContextController(nn.Module):
         nn.init.zeros_(self.settled.weight)
 
     def forward(self, now: Tensor, seen: Tensor, action: Tensor, settled: Tensor | None = None) -> Tensor:
-        """(B, 210, 160) uint8 classes of the newest frame, (B, context, 4) places with keys of all frames up to it,
+        """(B, 210, 160) uint8 classes of the newest frame, (B, context, 5) places with memory of all frames up to it,
         oldest first, (B,) int64 actions, and codes (B, 35) int64 that are settled, `OPEN` where none is
         -> (B, 35, 256) logits.
         """

@@ -174,8 +174,8 @@ class Decoder(nn.Module):
                 nn.init.zeros_(parameter)
 
     def look(self, now: Tensor, seen: Tensor, which: Tensor, cells: Tensor) -> Looked:
-        """What does not depend on the code, for `paint`: frames (B, 210, 160) uint8 classes, places (B, n, 3), M frame
-        numbers and cells."""
+        """What does not depend on the code, for `paint`: frames (B, 210, 160) uint8 classes, places (B, n, 3 or 5), M
+        frame numbers and cells."""
         there = take_cells(now, which, cells) != BACKGROUND
         ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
         dtype = self.ball_seen.weight.dtype
@@ -200,7 +200,8 @@ class Decoder(nn.Module):
         logits = self.keep * (2 * looked.there.float() - 1)
         cell = self.cell_draw(looked.cell + self.cell_code(vectors)).float()
         meet = self.meet(looked.meet + self.meet_code(vectors[looked.bottom]))
-        ball = (looked.ball + self.ball_code(vectors)).index_add(0, looked.bottom, meet)
+        ball = looked.ball + self.ball_code(vectors)
+        ball = ball.index_add(0, looked.bottom, meet.to(ball.dtype))
         ball = self.ball_draw(ball).float()
         logits = logits + cell.unflatten(1, (CELL_ROWS, CELL_COLUMNS))
         logits = logits + _place(ball.unflatten(1, BALL_WINDOW), *looked.ball_at, CELL_ROWS)
@@ -257,9 +258,10 @@ class VQVAE(nn.Module):
     @torch.no_grad()
     def decode(self, history: Tensor, codes: Tensor, seen: Tensor | None = None) -> Tensor:
         """Frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and codes (B, 35) -> the next frames
-        (B, 210, 160) uint8 classes. Of the history the last seven frames count; a short one repeats its first.
+        (B, 210, 160) uint8 classes. Of the history the last nine frames count; a short one repeats its first.
 
-        `seen` are the places (B, n, 3) of the history, where they are known already; then the newest frame is enough.
+        `seen` are the places (B, n, 3 or 5) of the history, where they are known already; then the newest frame is
+        enough.
         """
         now = history[:, -1]
         which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)

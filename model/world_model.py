@@ -26,30 +26,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, NO_ACTION, Frame, classes_from_rgb, rgb_from_classes
-from model.checkpoint import check_fit, fill, load_tensors, meta_path, tensor_path
+from model.breakout import ACTIONS, CELLS, CODES, NO_ACTION, Frame, classes_from_rgb, rgb_from_classes
+from model.checkpoint import meta_path, tensor_path
 from model.checks import checked_action, checked_classes, checked_rgb
 from model.context_controller import ContextController, Looked
 from model.device import choose_device
 from model.files import FileError, checksum
 from model.futures import draw_each
-from model.gaze import BALL_FRAMES, places, places_of, with_keys
-from model.latent_action_model import ActionToLatentMLP, sample_codes
+from model.gaze import BALL_FRAMES, UNKNOWN_HITS, places, push, watch
+from model.latent_action_model import ActionToLatentMLP
+from model.networks import Codes, Networks, checked_hits, checked_keys
 from model.vqvae import VQVAE
-
-SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "weights"
-VQVAE_NAME, CONTEXT_NAME, ACTION_NAME = "vqvae", "context", "action_to_latent_best"
-CONTROLLERS = {"context": CONTEXT_NAME, "action": ACTION_NAME}
-_MODELS: dict[str, type[nn.Module]] = {
-    VQVAE_NAME: VQVAE,
-    CONTEXT_NAME: ContextController,
-    ACTION_NAME: ActionToLatentMLP,
-}
-_KINDS = {VQVAE_NAME: "vqvae", CONTEXT_NAME: "context", ACTION_NAME: "action"}
-_LARGEST = {"context": 64}
-_WIDEST = 4096
-
-Codes = npt.NDArray[np.int64]
+from model.weights import CONTROLLERS, SHIPPED, VQVAE_NAME, load_module, load_vqvae
 
 
 @dataclass(frozen=True)
@@ -65,53 +53,7 @@ class Prediction:
         return rgb_from_classes(self.classes)
 
 
-def _checked_keys(keys: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Actions that led to frames, of this shape; unknown ones without any. ValueError if they are not that."""
-    if keys is None:
-        return np.full(shape, NO_ACTION, np.int64)
-    found = np.asarray(keys)
-    if found.shape != shape or found.dtype.kind not in "iu" or found.min() < 0 or found.max() > NO_ACTION:
-        raise ValueError(f"keys must be integers 0..{NO_ACTION} of shape {shape}, got shape {found.shape}")
-    return found.astype(np.int64)
-
-
-def load_module(directory: Path, name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """One network of a weights directory, by file name, with its settings. FileError if it cannot be used."""
-    path = directory / name
-    tensors, meta = load_tensors(path)
-    if meta.get("kind") != _KINDS[name] or not isinstance(meta.get("model"), dict):
-        raise FileError(f"{meta_path(path)} does not describe a {_KINDS[name]} of this program")
-    if not all(_fits(size, value) for size, value in meta["model"].items()):
-        raise FileError(f"{meta_path(path)} gives sizes that no model of this program has")
-    try:
-        with torch.device("meta"):  # shapes alone: a model that the tensors do not fill takes no memory
-            check_fit(_MODELS[name](**meta["model"]).state_dict(), tensors, path)
-    except FileError:
-        raise
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise FileError(f"{meta_path(path)} describes another model: {error}") from None
-    module = _MODELS[name](**meta["model"])
-    fill(module, tensors, path)
-    return module.eval(), meta
-
-
-def _fits(size: str, value: Any) -> bool:
-    """Whether a model of this program may have this setting."""
-    if size == "dropout":
-        return type(value) in (int, float) and 0 <= value < 1
-    return type(value) is int and 1 <= value <= _LARGEST.get(size, _WIDEST)
-
-
-def load_vqvae(directory: Path) -> tuple[VQVAE, dict[str, Any]]:
-    """The VQ-VAE of a weights directory, with its settings, of which `frameskip` is sure to be there."""
-    module, meta = load_module(directory, VQVAE_NAME)
-    assert isinstance(module, VQVAE)
-    if type(meta.get("frameskip")) is not int or not 1 <= meta["frameskip"] <= EMULATOR_HZ:
-        raise FileError(f"{meta_path(directory / VQVAE_NAME)} lacks its frame skip")
-    return module, meta
-
-
-class WorldModel:
+class WorldModel(Networks):
     """The neural twin. Make one with `load`, give it a history with `reset`, then predict, observe or step."""
 
     def __init__(
@@ -126,20 +68,16 @@ class WorldModel:
         seed: int = 0,
         meta: dict[str, Any] | None = None,
     ) -> None:
-        self.device = device or torch.device("cpu")
+        super().__init__(vqvae, controllers, device or torch.device("cpu"), seed)
         self.frameskip = frameskip
-        self.vqvae = vqvae.to(self.device).eval()
-        self.controllers = {name: module.to(self.device).eval() for name, module in controllers.items()}
         self.majority = np.zeros(CELLS, np.int64) if majority is None else majority
         self.checksum = checksum
         self.meta = meta or {}
-        self._generator = torch.Generator(self.device).manual_seed(seed)
         self._history: Tensor | None = None
         self._places: Tensor | None = None  # where ball and paddle are in its frames
         self._codes: Codes | None = None  # of the newest step, once they were asked for
         self._looked: Looked | None = None  # what the context controller made of it, for any key
-        self._expected: tuple[int, Prediction] | None = None
-        self._batch: tuple[Frame, Tensor] | None = None  # the last histories of a batch, and the places in them
+        self._expected: tuple[tuple[str, int], Prediction] | None = None  # what `predict_each` found for the held key
         self.controller = controller
 
     @classmethod
@@ -186,40 +124,30 @@ class WorldModel:
             vqvae = VQVAE(16, 16, 16)
             vqvae.quantizer.codebook[1:].normal_()
             controllers: dict[str, nn.Module] = {
-                "context": ContextController(context=6, width=16, paddle_width=16, token=16),
+                "context": ContextController(context=BALL_FRAMES, width=16, paddle_width=16, token=16),
                 "action": ActionToLatentMLP(),
             }
         return cls(vqvae, controllers, frameskip, controller, checksum=f"untrained-{seed}", seed=seed)
 
     @property
-    def controller(self) -> str:
-        """Which controller predicts the codes: "context" or "action". May be set at any time."""
-        return self._controller
-
-    @controller.setter
-    def controller(self, name: str) -> None:
-        if name not in CONTROLLERS:
-            raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {name!r}")
-        if name not in self.controllers:
-            raise FileError(f"these weights hold no {name} controller; train one with: python main.py train {name}")
-        self._controller = name
-        self._expected = None
-
-    @property
-    def context(self) -> int:
-        """How many past frames the twin sees, the newest included."""
-        module = self.controllers.get("context")
-        return module.context if isinstance(module, ContextController) else BALL_FRAMES  # what the decoder looks at
+    def hits(self) -> int | None:
+        """How often the ball has come off the paddle since it was served, 0..12; None if the twin has not seen that.
+        The game counts too: at the 4th, 8th and 12th time the ball becomes faster or steeper."""
+        self._seen()
+        assert self._places is not None
+        hits = int(self._places[-1, 4])
+        return None if hits == UNKNOWN_HITS else hits
 
     # --- one moment, RGB frames ---
 
-    def reset(self, frames: npt.NDArray[np.uint8], keys: npt.ArrayLike | None = None) -> None:
+    def reset(self, frames: npt.NDArray[np.uint8], keys: npt.ArrayLike | None = None, hits: int | None = None) -> None:
         """A new history: (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1. A short one repeats its first frame.
 
-        `keys` (n,) are the actions that led to the frames, where they are known: 4 where one is not.
+        `keys` (n,) are the actions that led to the frames, where they are known: 4 where one is not. `hits` as the
+        property of this name has it for the newest frame; where the ball is not in play, it is 0 in any case.
         """
         frames = checked_rgb(frames, "frames", 4)
-        self.reset_classes(classes_from_rgb(frames), keys)
+        self.reset_classes(classes_from_rgb(frames), keys, hits)
 
     def predict(self, action: int, temperature: float = 0.0) -> Prediction:
         """The next frame if `action` is taken now; changes nothing. Temperature 0 takes the likeliest codes."""
@@ -253,21 +181,21 @@ class WorldModel:
         """The frames the twin sees: (context, 210, 160) uint8 classes, oldest first, a copy."""
         return self._seen().cpu().numpy().copy()
 
-    def reset_classes(self, frames: Frame, keys: npt.ArrayLike | None = None) -> None:
+    def reset_classes(self, frames: Frame, keys: npt.ArrayLike | None = None, hits: int | None = None) -> None:
         """`reset` on classes (n, 210, 160) uint8 0..8."""
         frames = checked_classes(frames, "frames", 3)
-        led = _checked_keys(keys, (len(frames),))[-self.context :]
+        led = torch.from_numpy(checked_keys(keys, (len(frames),))).to(self.device)
+        known = None if hits is None else int(checked_hits(hits, 1))
         newest = torch.from_numpy(frames[-self.context :].copy()).to(self.device)
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
-        before = np.full(missing, NO_ACTION)  # no key led from the first frame to itself
-        led_by = torch.from_numpy(np.concatenate((before, led))).to(self.device)
-        self._places = with_keys(places_of(self._history[None]), led_by[None])[0]
+        self._places = watch(torch.from_numpy(frames).to(self.device), led, self.context, known)[0]
         self._codes = self._looked = self._expected = None
 
     def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`predict`; its `classes` need no conversion."""
-        if self._expected is not None and temperature == 0 and self._expected[0] == checked_action(action):
+        asked = self.controller, checked_action(action)
+        if self._expected is not None and temperature == 0 and self._expected[0] == asked:
             known = self._expected[1]
             return Prediction(known.classes.copy(), known.codes.copy())
         codes = self._settle(*self._ask_now([checked_action(action)]), temperature)
@@ -281,7 +209,7 @@ class WorldModel:
         take as long again), where sums may round differently.
         """
         chosen = self.predict_classes(held)
-        self._expected = held, chosen
+        self._expected = (self.controller, held), chosen
         others = [action for action in range(ACTIONS) if action != held]
         codes = np.concatenate((chosen.codes[None], self._ask_now(others)[1].argmax(-1).cpu().numpy()))
 
@@ -313,7 +241,11 @@ class WorldModel:
         if not self._is_newest(previous, following):
             return self.encode_batch(previous[None], following[None])[0]
         if self._codes is None:
-            self._codes = self.encode_batch(previous[None], following[None])[0]
+            assert self._history is not None
+            assert self._places is not None
+            before, after = self._history[-2:-1], self._history[-1:]
+            seen = places(after, before), self._places[-1:, :3]
+            self._codes = self._encode(before, after, seen).cpu().numpy()[0]
         return self._codes.copy()
 
     def decode_classes(self, codes: npt.ArrayLike) -> Frame:
@@ -326,46 +258,6 @@ class WorldModel:
         codes_ = torch.from_numpy(chosen[None].astype(np.int64)).to(self.device)
         return self._decode_now(codes_)[0].cpu().numpy()
 
-    # --- many moments at once, classes ---
-
-    def predict_batch(
-        self,
-        history: Frame,
-        actions: npt.ArrayLike,
-        controller: str | None = None,
-        keys: npt.ArrayLike | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32.
-
-        `keys` (B, n) are the actions that led to the frames, as in `reset`.
-        """
-        return self._ask(history, actions, controller or self._controller, keys)[1].cpu().numpy()
-
-    def choose_batch(
-        self,
-        history: Frame,
-        actions: npt.ArrayLike,
-        controller: str | None = None,
-        temperature: float = 0.0,
-        keys: npt.ArrayLike | None = None,
-    ) -> tuple[npt.NDArray[np.float32], Codes]:
-        """As `predict_batch`, and the codes (B, 35) that `predict` would choose."""
-        tokens, logits = self._ask(history, actions, controller or self._controller, keys)
-        return logits.cpu().numpy(), self._settle(tokens, logits, temperature).cpu().numpy()
-
-    def encode_batch(self, previous: Frame, following: Frame) -> Codes:
-        """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
-        frames = [torch.from_numpy(np.ascontiguousarray(f)).to(self.device) for f in (previous, following)]
-        return self._encode(*frames).cpu().numpy()
-
-    def decode_batch(self, history: Frame, codes: Codes) -> Frame:
-        """Histories (B, n, 210, 160) uint8 classes, as `VQVAE.decode` sees them, and codes (B, 35) -> next frames
-        (B, 210, 160) uint8 classes."""
-        chosen = torch.from_numpy(np.asarray(codes, np.int64)).to(self.device)
-        now = torch.from_numpy(np.ascontiguousarray(history[:, -1:])).to(self.device)
-        with torch.inference_mode():
-            return self.vqvae.decode(now, chosen, self._places_of(history)).cpu().numpy()
-
     # --- inside ---
 
     def _seen(self) -> Tensor:
@@ -377,8 +269,7 @@ class WorldModel:
         self._history = torch.cat((self._seen()[1:], frame[None]))
         assert self._places is not None
         newest = places(self._history[-2:-1], self._history[-1:])
-        newest = torch.cat((newest, torch.full_like(newest[:, :1], key)), 1)
-        self._places = torch.cat((self._places[1:], newest))
+        self._places = push(self._places[None], newest, torch.tensor([key], device=self.device))[0]
         self._codes = self._looked = self._expected = None
 
     def _is_newest(self, previous: Frame, following: Frame) -> bool:
@@ -400,50 +291,6 @@ class WorldModel:
             self._looked = module.look(history[-1:], self._places[None])
         tokens = module.ask(self._looked, keys)
         return tokens, module.answer(tokens)
-
-    @torch.inference_mode()
-    def _ask(
-        self, history: Frame, actions: npt.ArrayLike, controller: str, led_by: npt.ArrayLike | None
-    ) -> tuple[Tensor | None, Tensor]:
-        """As `_ask_now`, of many histories. ValueError if they and the actions do not fit."""
-        history = checked_classes(history, "history", 4)
-        if history.shape[1] < self.context:
-            raise ValueError(f"history must hold at least {self.context} frames, got {history.shape[1]}")
-        chosen = np.asarray(actions, np.int64)
-        if chosen.shape != history.shape[:1] or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= ACTIONS:
-            raise ValueError(f"actions must be {len(history)} integers 0..{ACTIONS - 1}")
-        keys, module = torch.from_numpy(chosen).to(self.device), self._module(controller)
-        if not isinstance(module, ContextController):
-            return None, module(F.one_hot(keys, ACTIONS).float()).float()
-        now = torch.from_numpy(np.ascontiguousarray(history[:, -1])).to(self.device)
-        led = torch.from_numpy(_checked_keys(led_by, history.shape[:2])).to(self.device)
-        seen = with_keys(self._places_of(history), led)[:, -module.context :]
-        tokens = module.ask(module.look(now, seen), keys)
-        return tokens, module.answer(tokens)
-
-    @torch.inference_mode()
-    def _settle(self, tokens: Tensor | None, logits: Tensor, temperature: float) -> Tensor:
-        """Codes (B, 35) for logits; with the context controller's tokens, codes that go together."""
-        module = self.controllers.get("context")
-        if tokens is None or not isinstance(module, ContextController):
-            return sample_codes(logits, temperature, self._generator)
-        return module.settle(tokens, logits, temperature, self._generator)
-
-    @torch.inference_mode()
-    def _encode(self, previous: Tensor, following: Tensor) -> Tensor:
-        return self.vqvae.encode(previous, following)
-
-    def _module(self, controller: str) -> nn.Module:
-        if controller not in self.controllers:
-            raise ValueError(f"these weights hold no {controller!r} controller")
-        return self.controllers[controller]
-
-    @torch.inference_mode()
-    def _places_of(self, history: Frame) -> Tensor:
-        """The places in histories (B, n, 210, 160), looked for once for a controller and a decoder that both ask."""
-        if self._batch is None or not np.array_equal(self._batch[0], history):
-            self._batch = history.copy(), places_of(torch.from_numpy(np.ascontiguousarray(history)).to(self.device))
-        return self._batch[1]
 
     @torch.inference_mode()
     def _decode_now(self, codes: Tensor) -> Tensor:

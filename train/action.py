@@ -20,7 +20,7 @@ from collect.stopwatch import MAKING_DATA
 from model.breakout import ACTIONS, CELLS, CODES, Action
 from model.latent_action_model import ActionToLatentMLP
 from model.quantizer import UNCHANGED
-from model.world_model import ACTION_NAME
+from model.weights import ACTION_NAME
 from train.latent_action_data import ActionLatentPairDataset, EpochBatches, Pairs, load_pairs, make_loaders
 from train.loop import LoopSettings, RunOptions, train
 

@@ -32,11 +32,11 @@ from model.breakout import CELLS, CODES, GRID_COLUMNS, GRID_ROWS, NO_ACTION
 from model.checkpoint import load_tensors, save_tensors
 from model.context_controller import OPEN, ContextController
 from model.files import FileError
-from model.gaze import places
+from model.gaze import UNKNOWN_HITS, places, push
 from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
-from model.world_model import CONTEXT_NAME
+from model.weights import CONTEXT_NAME
 from train.dreams import WRONG_PIXELS, Dreams
 from train.loop import LoopSettings, RunOptions, train
 from train.places import all_places, in_threads
@@ -49,10 +49,10 @@ NEAR, FAR = 0.5, 0.1
 DREAMS = 1 / 12
 """The share of a batch that is dreams."""
 FORGETS = 0.2
-"""The share of a batch that does not know all past keys."""
+"""The share of a batch that does not know all past keys, and of one that does not know the hits of the paddle."""
 GIVEN = 0.2
 """The share of a batch of which some codes are given away."""
-VALIDATION_DREAMS, VALIDATION_STEPS = 64, 150
+VALIDATION_DREAMS, VALIDATION_STEPS = 64, 300
 
 
 @torch.no_grad()
@@ -147,9 +147,10 @@ class ContextTask:
         }
 
     def _seen(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """The frames t, and the places and keys up to them."""
+        """The frames t, and the places up to them with keys and hits."""
         numbers = self._dataset.history(t, self.module.context)
-        seen = np.concatenate((self._places[0, numbers], self._dataset.led_by(numbers)[..., None]), -1)
+        place, keys = self._places[0, numbers], self._dataset.led_by(numbers)[..., None]
+        seen = np.concatenate((place[..., :3], keys, place[..., 3:]), -1)
         return (
             torch.from_numpy(self._dataset.frame(t)).to(self._device),
             torch.from_numpy(seen).to(self._device),
@@ -174,7 +175,7 @@ class ContextTask:
         t = self._sampler.draw(step, batch - len(dreams.t), priority.numpy())
         real = self._inputs(t)
         now, seen, action, codes = (torch.cat(pair) for pair in zip(real, self._dream_inputs(), strict=True))
-        self._forget_keys(seen, generator)
+        self._forget(seen, generator)
         settled, given = self._give_away(codes, generator)
         asked = module.ask(module.look(now, seen), action)
         weight = self._chosen_cells(codes, generator).masked_fill(settled != OPEN, 0)
@@ -191,13 +192,16 @@ class ContextTask:
         log = {"dynamic_accuracy": right, "priority": priority.mean().item(), "dream_age": age, "dream_exact": exact}
         return nll.mean() / CELLS_A_STEP, log
 
-    def _forget_keys(self, seen: Tensor, generator: torch.Generator) -> None:
-        """Of some samples' pasts, forget the keys up to a random moment: who plays need not say them."""
+    def _forget(self, seen: Tensor, generator: torch.Generator) -> None:
+        """Of some samples' pasts, forget the keys up to a random moment: who plays need not say them. Of some, the
+        hits: who watches may have come late."""
         count = seen.shape[1]
         known = torch.randint(0, count + 1, (len(seen), 1), generator=generator)
         forgets = torch.rand(len(seen), 1, generator=generator) < FORGETS
         unknown = (forgets & (torch.arange(count) < known)).to(seen.device)
         seen[..., 3] = seen[..., 3].masked_fill(unknown, NO_ACTION)
+        late = torch.rand(len(seen), 1, generator=generator) < FORGETS
+        seen[..., 4] = seen[..., 4].masked_fill(late.to(seen.device), UNKNOWN_HITS)
 
     def _chosen_cells(self, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Which cells of the grids (B, 35) are asked for, as their weights: all that change, and of the others some,
@@ -277,8 +281,7 @@ class ContextTask:
         for step in range(VALIDATION_STEPS if len(t) else 0):
             action = torch.from_numpy(self._dataset.actions[t + step].astype(np.int64)).to(self._device)
             drawn = self._vqvae.decode(now[:, None], self.module(now, seen, action).argmax(-1), seen)
-            place = torch.cat((places(now, drawn), action[:, None]), 1)
-            seen, now = torch.cat((seen[:, 1:], place[:, None]), 1), drawn
+            seen, now = push(seen, places(now, drawn), action), drawn
             real = torch.from_numpy(self._dataset.frame(t + step + 1)).to(self._device)
             true &= (drawn != real).flatten(1).sum(1) <= WRONG_PIXELS
             total += float(true.float().mean())

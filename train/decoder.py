@@ -17,11 +17,11 @@ from torch import Tensor
 
 from collect.dataset import TransitionDataset
 from model.breakout import BACKGROUND
-from model.gaze import BALL_FRAMES, places, with_keys
+from model.gaze import BALL_FRAMES, places
 from model.pixels import take_cells
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
-from model.world_model import VQVAE_NAME
+from model.weights import VQVAE_NAME
 from train.dreams import WRONG_PIXELS, Dreams
 from train.loop import LoopSettings, RunOptions, train
 from train.places import all_places
@@ -61,12 +61,12 @@ class DecoderTask(VQVAETask):
         over, start = dreams.to_start(np.random.default_rng([self._seed, step, 1]))
         if len(over):
             now, _, seen, _ = self._steps(start)
-            dreams.start(over, start, now.cpu(), with_keys(seen).cpu())
+            dreams.start(over, start, now.cpu(), seen.cpu())
         t = self._sampler.draw(step, batch - len(dreams.t), self._priority.values.numpy() ** SHARPER)
         before, after, seen, pair = self._steps(np.concatenate((t, dreams.t)))
         codes = self.module.encode(before, after, pair)
         before[len(t) :] = dreams.state["dream_frame"].to(self._device)
-        seen[len(t) :] = dreams.state["dream_places"][..., :3].to(self._device)
+        seen[len(t) :] = dreams.state["dream_places"].to(self._device)
         which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
         some = torch.randperm(len(cells), generator=generator)[: CELLS_A_TRANSITION * batch].to(self._device)
         which, cells = which[some], cells[some]

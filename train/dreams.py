@@ -9,6 +9,7 @@ from torch import Tensor
 
 from collect.dataset import TransitionDataset
 from model.breakout import COLUMNS, ROWS
+from model.gaze import push
 from train.sampling import TransitionSampler
 
 WRONG_PIXELS = 34
@@ -34,7 +35,7 @@ class Dreams:
         self._goes_on[self._starts] = True
         self.state = {
             "dream_frame": torch.zeros(count, ROWS, COLUMNS, dtype=torch.uint8),
-            "dream_places": torch.zeros(count, context, 4, dtype=torch.int64),
+            "dream_places": torch.zeros(count, context, 5, dtype=torch.int64),
             "dream_t": torch.full((count,), -1),
             "dream_age": torch.zeros(count, dtype=torch.int64),
         }
@@ -51,7 +52,7 @@ class Dreams:
         return over, rng.choice(self._starts, len(over))
 
     def start(self, which: npt.NDArray[np.int64], t: npt.NDArray[np.int64], frames: Tensor, seen: Tensor) -> None:
-        """Dreams number `which` (n,) start at the real frames t (n,), with places and keys (n, context, 4) so far."""
+        """Dreams number `which` (n,) start at the real frames t (n,), with places and memory (n, context, 5)."""
         state = self.state
         state["dream_frame"][which], state["dream_places"][which] = frames, seen
         state["dream_t"][which], state["dream_age"][which] = torch.from_numpy(t), 0
@@ -66,8 +67,7 @@ class Dreams:
         wrong = (drawn != torch.from_numpy(dataset.frame(t))).flatten(1).sum(1)
         over = torch.from_numpy(~self._goes_on[t] | (dataset.lives[t] != dataset.lives[t - 1])) | (wrong > self._lost)
         state["dream_frame"].copy_(drawn)
-        place = torch.cat((place, torch.from_numpy(dataset.led_by(t))[:, None]), 1)
-        state["dream_places"].copy_(torch.cat((state["dream_places"][:, 1:], place[:, None]), 1))
+        state["dream_places"].copy_(push(state["dream_places"], place, torch.from_numpy(dataset.led_by(t))))
         state["dream_age"] += 1
         state["dream_t"].add_(1).masked_fill_(over | (state["dream_age"] >= LONGEST), -1)
         return float(state["dream_age"].float().mean()), float((wrong == 0).float().mean())

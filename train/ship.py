@@ -16,7 +16,8 @@ from model.breakout import ACTIONS
 from model.checkpoint import factor, load_tensors, pack, save_tensors
 from model.files import FileError, checksum, write_json
 from model.latent_action_model import ActionToLatentMLP
-from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel, load_module, load_vqvae
+from model.weights import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, load_module, load_vqvae
+from model.world_model import WorldModel
 
 
 def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:

@@ -29,10 +29,10 @@ from collect.dataset import MANIFEST, TransitionDataset
 from model.breakout import BACKGROUND, CODES
 from model.checkpoint import rounded
 from model.files import FileError, checksum
-from model.gaze import BALL_FRAMES
+from model.gaze import BALL_FRAMES, with_memory
 from model.pixels import changed, take_cells
 from model.vqvae import VQVAE, Looked
-from model.world_model import VQVAE_NAME, load_vqvae
+from model.weights import VQVAE_NAME, load_vqvae
 from train.loop import LoopSettings, RunOptions, train
 from train.places import all_places
 from train.sampling import Priority, TransitionSampler, spread
@@ -78,7 +78,7 @@ def load_both(weights: Path, frames: Path) -> tuple[VQVAE, dict[str, Any], Trans
 
 
 class VQVAETask:
-    """See `train.loop.Task`. `seen` (2, N, 3) are the places in every frame of the dataset; see `train.places`."""
+    """See `train.loop.Task`. `seen` (2, N, 4) are the places in every frame of the dataset; see `train.places`."""
 
     def __init__(
         self,
@@ -106,11 +106,11 @@ class VQVAETask:
         }
 
     def _steps(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """Frames t and t + 1, the places up to t, and those that the encoder looks for."""
+        """Frames t and t + 1, the places up to t with hits, and those that the encoder looks for."""
         before, after = torch.from_numpy(self._dataset.frame(np.stack((t, t + 1)))).to(self._device)
         seen = self._places[0, self._dataset.history(t, BALL_FRAMES)], self._places[1, t], self._places[0, t + 1]
         history, old, new = (torch.from_numpy(part).to(self._device) for part in seen)
-        return before, after, history, (old, new)
+        return before, after, with_memory(history[..., :3], None, history[:, -1, 3]), (old, new)
 
     def _start(self, step: int, generator: torch.Generator) -> None:
         """Start the codebook by k-means."""

@@ -25,6 +25,7 @@ from evaluate.analysis.statistics import (
     top_changes,
     top_codes,
 )
+from evaluate.heldout import memory_of
 from evaluate.metrics import rounded
 from evaluate.predictors import Codes, action_to_shares, controllers_of
 from model import WorldModel
@@ -189,9 +190,9 @@ def _draw_steps(wm: WorldModel, sample: Sample, t: list[int]) -> list[WorstStep]
     numbers = np.array(t, np.int64)
     if not len(numbers):
         return []
-    seen = sample.dataset.history(numbers, wm.context)
-    history, keys = sample.dataset.frame(seen), sample.dataset.led_by(seen)
+    history = sample.dataset.frame(sample.dataset.history(numbers, wm.context))
+    memory = memory_of(sample.dataset, numbers, wm.context)
     predictor = controllers_of(wm)[0]
-    _, codes = predictor.predict(history, sample.dataset.actions[numbers].astype(np.int64), keys, sample.rng)
-    drawn, real = wm.decode_batch(history, codes), sample.dataset.frame(numbers + 1)
+    _, codes = predictor.predict(history, sample.dataset.actions[numbers].astype(np.int64), memory, sample.rng)
+    drawn, real = wm.decode_batch(history, codes, memory.hits), sample.dataset.frame(numbers + 1)
     return [WorstStep(*frames) for frames in zip(history[:, -1], real, drawn, strict=True)]

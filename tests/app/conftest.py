@@ -37,12 +37,14 @@ class StandInTwin:
         self.majority = np.zeros(CELLS, np.int64)
         self.checksum = "stand-in"
         self._frames: deque[np.ndarray] = deque(maxlen=context)
+        self.hits: int | None = None
 
     @property
     def history(self) -> np.ndarray:
         return np.stack(self._frames)
 
-    def reset_classes(self, frames: np.ndarray, keys: list[int] | None = None) -> None:
+    def reset_classes(self, frames: np.ndarray, keys: list[int] | None = None, hits: int | None = None) -> None:
+        self.hits = hits
         newest = list(frames[-self.context :])
         self._frames.extend([newest[0]] * (self.context - len(newest)) + newest)
 
@@ -85,7 +87,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from model.checkpoint import save_tensors
-    from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, WorldModel
+    from model.weights import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME
+    from model.world_model import WorldModel
 
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("weights")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from collect.dataset import CUT, TransitionDataset, load_episode
+from collect.dataset import TransitionDataset
+from collect.episode import CUT, load_episode
 from collect.frames import CollectSettings, collect_frames, play_episode
 from train.places import all_places
 from train.sampling import FIRST_STEPS, TransitionSampler

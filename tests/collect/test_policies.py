@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from collect.dataset import Episode
 from collect.emulator import WALL_BYTES
+from collect.episode import Episode
 from collect.frames import CollectSettings
 from collect.policies import POLICIES, make_policy, random_wall
 from model.breakout import Action

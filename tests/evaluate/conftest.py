@@ -8,7 +8,7 @@ import torch
 
 from collect.dataset import TransitionDataset
 from evaluate.heldout import play_held_out
-from evaluate.predictors import Predictor
+from evaluate.predictors import Memory, Predictor
 from model.breakout import CELLS, CODES, from_cells, to_cells
 
 FRAMESKIP = 2
@@ -42,7 +42,10 @@ class Dictionary:
         assert len(self.cells) <= CODES
         return codes
 
-    def decode_batch(self, history, codes):
+    def count_hits(self, history, hits):
+        return hits
+
+    def decode_batch(self, history, codes, hits=None):
         cells = to_cells(history[:, -1]).copy()
         for b, c in np.argwhere((codes > 0) & (codes < len(self.cells))):
             cells[b, c] = np.frombuffer(self.cells[codes[b, c]], np.uint8).reshape(cells.shape[2:])
@@ -71,7 +74,7 @@ def perfect(twin: Dictionary, games: TransitionDataset) -> Callable[..., Predict
                 seen = games.frame(games.history(np.array([number]), twin.context))[0]
                 known[seen.tobytes(), int(games.actions[number])] = twin.encode_batch(pair[:1], pair[1:])[0]
 
-        def logits(history: np.ndarray, actions: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        def logits(history: np.ndarray, actions: np.ndarray, memory: Memory) -> np.ndarray:
             nothing = np.zeros(CELLS, np.int64)
             pairs = zip(history, actions, strict=True)
             codes = np.stack([known.get((seen[-2:].tobytes(), int(action)), nothing) for seen, action in pairs])

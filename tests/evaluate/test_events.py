@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from collect.dataset import EpisodeWriter, TransitionDataset
+from collect.dataset import TransitionDataset
 from collect.emulator import Emulator, Objects
+from collect.episode import EpisodeWriter
 from collect.policies import make_policy, start_episode
 from evaluate.analysis.events import Event, Place, classify, find_all_balls, first_seen, places
 from evaluate.objects import find_bricks

@@ -82,7 +82,7 @@ def test_an_action_that_never_occurs_is_empty(twin, games, t) -> None:
 
 
 def test_top5_and_expected_accuracy_follow_the_logits(twin, games, t) -> None:
-    def fourth(history, actions, keys):
+    def fourth(history, actions, memory):
         truth = twin.encode_batch(history[:, -1], games.frame(t + 1))
         logits = np.zeros((len(history), CELLS, CODES), np.float32)
         logits[..., 200:203] = 5.0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.context_controller import OPEN, ContextController
-from model.gaze import with_keys
+from model.gaze import with_memory
 
 LEFT, RIGHT, CODE = 3, 10, 7
 
@@ -16,7 +16,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], ContextControlle
     """A controller that is torn between a ball in the left cell and one in the right cell, never both."""
 
     def make(left: float) -> ContextController:
-        controller = ContextController(context=6, width=16, paddle_width=16, token=32)
+        controller = ContextController(context=8, width=16, paddle_width=16, token=32)
 
         def answer(tokens: torch.Tensor, settled: torch.Tensor | None = None) -> torch.Tensor:
             logits = torch.full((len(tokens), 35, 256), -20.0)
@@ -59,14 +59,14 @@ def test_at_temperature_0_the_likelier_side_is_taken(serve: Callable[[float], Co
 
 def test_what_is_sure_is_the_argmax() -> None:
     torch.manual_seed(0)
-    controller = ContextController(context=6, width=16, paddle_width=16, token=32).eval()
+    controller = ContextController(context=8, width=16, paddle_width=16, token=32).eval()
     logits = 30 * torch.nn.functional.one_hot(torch.randint(0, 256, (3, 35)), 256).float()
     assert torch.equal(controller.settle(torch.zeros(3, 35, 32), logits), logits.argmax(-1))
 
 
 def test_settled_codes_reach_the_other_cells() -> None:
     torch.manual_seed(0)
-    controller = ContextController(context=6, width=16, paddle_width=16, token=32).eval()
+    controller = ContextController(context=8, width=16, paddle_width=16, token=32).eval()
     torch.nn.init.normal_(controller.settled.weight)
     tokens = torch.randn(1, 35, 32)
     settled = torch.full((1, 35), OPEN)
@@ -77,19 +77,19 @@ def test_settled_codes_reach_the_other_cells() -> None:
 
 def test_a_bounce_is_the_same_in_every_column() -> None:
     torch.manual_seed(0)
-    controller = ContextController(context=6, width=16, paddle_width=16, token=32).eval()
+    controller = ContextController(context=8, width=16, paddle_width=16, token=32).eval()
     looks = []
     for shift in (0, 24):
         now = torch.zeros(1, 210, 160, dtype=torch.uint8)
         now[0, 180:184, 50 + shift : 52 + shift] = 5
         now[0, 189:193, 45 + shift : 61 + shift] = 5
-        steps = torch.arange(-5, 1)
-        seen = torch.stack((180 + 2 * steps, 50 + shift + 3 * steps, torch.full((6,), 45 + shift)), 1)
-        looks.append(controller.look(now, with_keys(seen[None])))
+        steps = torch.arange(-7, 1)
+        seen = torch.stack((180 + 2 * steps, 50 + shift + 3 * steps, torch.full((8,), 45 + shift)), 1)
+        looks.append(controller.look(now, with_memory(seen[None])))
     assert torch.equal(looks[0].ball, looks[1].ball)
     assert not torch.equal(looks[0].tokens, looks[1].tokens)
 
 
 def test_it_must_see_how_the_ball_moves() -> None:
-    with pytest.raises(ValueError, match="at least 6 frames"):
+    with pytest.raises(ValueError, match="at least 8 frames"):
         ContextController(context=3)

@@ -9,8 +9,11 @@ from collect.policies import make_policy, start_episode
 from model.gaze import (
     BALL_FRAMES,
     BALL_TRAIL,
+    MOST_HITS,
+    UNKNOWN_HITS,
     UP,
     WEST,
+    HitCounter,
     ball_trail,
     ball_window,
     balls,
@@ -19,7 +22,8 @@ from model.gaze import (
     paddle_trail_size,
     places,
     places_of,
-    with_keys,
+    push,
+    with_memory,
 )
 
 
@@ -50,6 +54,46 @@ def test_ball_and_paddle_are_where_ram_says(game: tuple[torch.Tensor, np.ndarray
     assert (found[real[:, 0] < 0, 0] < 0).mean() > 0.9
 
 
+@pytest.mark.parametrize("frameskip", [1, 2])
+def test_the_ball_is_found_behind_the_paddle_and_its_hits_are_those_that_the_game_counts(frameskip: int) -> None:
+    """RAM 107 counts in its low four bits; bit 4 is set, and the count gone, once the ball has met the upper rows."""
+    emulator, rng = Emulator(frameskip), np.random.default_rng(1)
+    start_episode(emulator, "mixed", rng)
+    policy = make_policy("mixed", rng, frameskip)
+    before = emulator.frame
+    counter = HitCounter(before[None])
+    near, counted = [], []
+    for _ in range(2400 // frameskip):
+        emulator.step(policy.act(emulator.objects()))
+        frame, objects, ram = emulator.frame, emulator.objects(), emulator.ram()
+        counter.see(before, frame)
+        if objects.ball is not None and not ram[107] & 16:
+            counted.append(counter.hits == ram[107] & 15)
+            if 180 <= objects.ball[0] < 189:
+                found = places(torch.from_numpy(before)[None], torch.from_numpy(frame)[None])[0, :2]
+                near.append(found.tolist() == list(objects.ball))
+        before = frame
+    assert len(near) > 20
+    assert np.mean(near) > 0.85
+    assert np.mean(counted) > 0.95
+
+
+def test_what_nobody_has_counted_is_not_known_until_the_next_serve() -> None:
+    seen = torch.full((1, 8, 3), 60)
+    seen[0, :, 0] = torch.tensor([150, 155, 160, 165, 170, 175, 180, 185])
+    known = with_memory(seen, hits=torch.tensor([MOST_HITS - 1]))
+    unknown = with_memory(seen)
+    up, key = torch.tensor([[180, 62, 60]]), torch.tensor([0])
+    assert push(known, up, key)[0, -1].tolist() == [180, 62, 60, 0, MOST_HITS]
+    assert push(push(known, up, key), torch.tensor([[175, 64, 60]]), key)[0, -1, 4] == MOST_HITS
+    assert push(unknown, up, key)[0, -1, 4] == UNKNOWN_HITS
+    gone = torch.tensor([[-1, -1, 60]])
+    for _ in range(BALL_FRAMES):
+        assert unknown[0, -1, 4] == UNKNOWN_HITS
+        unknown = push(unknown, gone, key)
+    assert unknown[0, -1, 4] == 0
+
+
 def test_a_history_is_looked_at_as_its_frames_are(game: tuple[torch.Tensor, np.ndarray]) -> None:
     frames, _ = game
     history = frames[200:210][None]
@@ -61,11 +105,11 @@ def test_a_history_is_looked_at_as_its_frames_are(game: tuple[torch.Tensor, np.n
 
 
 def test_a_ball_that_is_hidden_is_where_it_was_last() -> None:
-    path = torch.tensor([[-1, -1], [100, 40], [103, 42], [-1, -1], [-1, -1], [112, 48]])
-    seen = torch.cat((path, torch.full((6, 1), 60)), 1)[None]
+    path = torch.tensor([[-1, -1], [-1, -1], [-1, -1], [100, 40], [103, 42], [-1, -1], [-1, -1], [112, 48]])
+    seen = torch.cat((path, torch.full((8, 1), 60)), 1)[None]
     ball, visible = balls(seen)
-    assert ball[0].tolist() == [[100, 40], [100, 40], [103, 42], [103, 42], [103, 42], [112, 48]]
-    assert visible[0].tolist() == [False, True, True, False, False, True]
+    assert ball[0].tolist() == 4 * [[100, 40]] + 3 * [[103, 42]] + [[112, 48]]
+    assert visible[0].tolist() == [*3 * [False], True, True, False, False, True]
     none, visible = balls(torch.full((1, 2, 3), -1))
     assert (none == -1).all()
     assert not visible.any()
@@ -75,8 +119,13 @@ def test_trails_stay_in_their_range_and_tell_moments_apart() -> None:
     torch.manual_seed(0)
     seen = torch.randint(-1, 160, (500, 16, 3))
     seen[..., 2] = seen[..., 2].clamp(min=0)
-    known = paddle_trail(with_keys(seen, torch.randint(0, 5, (500, 16))))
-    for numbers, size in ((ball_trail(seen), BALL_TRAIL), (known, paddle_trail_size(16))):
+    remembered = with_memory(seen, torch.randint(0, 5, (500, 16)), torch.randint(0, UNKNOWN_HITS + 1, (500,)))
+    known = paddle_trail(remembered)
+    for numbers, size in (
+        (ball_trail(seen), BALL_TRAIL),
+        (ball_trail(remembered), BALL_TRAIL),
+        (known, paddle_trail_size(16)),
+    ):
         assert numbers.min() >= 0
         assert numbers.max() < size
         # Each column has numbers of its own.

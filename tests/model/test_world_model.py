@@ -64,6 +64,7 @@ def test_the_keys_that_led_here_are_remembered(wm: WorldModel, frames: np.ndarra
     """Beyond the wall a held key turns the paddle's knob and nothing on the screen tells."""
     with torch.no_grad():
         wm.controllers["context"].paddle.weight.mul_(30)
+    assert wm.context == 8
     wm.reset(frames[:6])
     unknown = wm.logits(0)
     wm.reset(frames[:6], [4, 2, 2, 2, 2, 2])
@@ -73,7 +74,9 @@ def test_the_keys_that_led_here_are_remembered(wm: WorldModel, frames: np.ndarra
     for frame in frames[1:6]:
         wm.observe(frame, 2)
     assert np.array_equal(wm.logits(0), held)
-    assert np.allclose(wm.predict_batch(wm.history[None], [0], keys=[[4, 2, 2, 2, 2, 2]])[0], held, atol=1e-4)
+    assert np.allclose(
+        wm.predict_batch(wm.history[None], [0], keys=[[4, 4, 4, 2, 2, 2, 2, 2]], hits=[wm.hits])[0], held, atol=1e-4
+    )
 
 
 def test_short_history_repeats_its_first_frame(wm: WorldModel, frames: np.ndarray) -> None:
@@ -95,11 +98,11 @@ def test_unchanged_cells_are_code_zero_and_copied(wm: WorldModel, frames: np.nda
 
 def test_batches_agree_with_single_moments(wm: WorldModel) -> None:
     history = wm.history
-    logits = wm.predict_batch(np.stack((history, history)), [1, 3])
+    logits = wm.predict_batch(np.stack((history, history)), [1, 3], hits=[wm.hits, wm.hits])
     assert np.allclose(logits[0], wm.logits(1), atol=1e-4)
     assert np.allclose(logits[1], wm.logits(3), atol=1e-4)
     codes = wm.predict(3).codes
-    assert np.array_equal(wm.decode_batch(history[None], codes[None])[0], wm.decode_classes(codes))
+    assert np.array_equal(wm.decode_batch(history[None], codes[None], [wm.hits])[0], wm.decode_classes(codes))
 
 
 @pytest.mark.parametrize("controller", ["context", "action"])
@@ -107,7 +110,8 @@ def test_batches_agree_with_single_moments(wm: WorldModel) -> None:
 def test_all_four_keys_at_once_are_what_each_is_alone(wm: WorldModel, controller: str, held: int) -> None:
     wm.controller = controller
     with torch.no_grad():  # a key and a code that say something, which untrained ones hardly do
-        wm.controllers["context"].action.weight.mul_(30)
+        wm.controllers["context"].action.weight.mul_(300)
+        wm.controllers["context"].paddle_action.weight.mul_(300)
         wm.vqvae.decoder.keep.zero_()
         for parameter in wm.vqvae.decoder.parameters():
             parameter.add_(torch.randn_like(parameter))

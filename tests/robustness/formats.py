@@ -19,7 +19,8 @@ from torch import nn
 from app.keys import DEFAULT_KEYS, load_keys
 from app.players import read_actions
 from app.session_file import KIND, load_session
-from collect.dataset import MANIFEST, EpisodeWriter, TransitionDataset, load_episode, read_manifest
+from collect.dataset import MANIFEST, TransitionDataset, read_manifest
+from collect.episode import EpisodeWriter, load_episode
 from collect.frames import SETTINGS, CollectSettings, check_settings
 from collect.pairs import stats_path
 from model.checkpoint import load_tensors, meta_path, save_tensors, tensor_path
@@ -27,7 +28,7 @@ from model.context_controller import ContextController
 from model.files import checksum
 from model.latent_action_model import ActionToLatentMLP
 from model.vqvae import VQVAE
-from model.world_model import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, load_module
+from model.weights import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, load_module
 from tests.robustness.mutate import damaged_bytes, damaged_json, damaged_npz, damaged_safetensors, damaged_toml
 from train.latent_action_data import load_pairs
 from train.loop import Loop, LoopSettings
@@ -75,7 +76,7 @@ def weights(home: Path) -> list[Target]:
             12,
         )
     ]
-    controller = ContextController(context=6, width=1, paddle_width=1, token=1)
+    controller = ContextController(context=8, width=1, paddle_width=1, token=1)
     for name, module in (
         (VQVAE_NAME, VQVAE(1, 1, 1)),
         (CONTEXT_NAME, controller),

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from collect.dataset import load_episode
+from collect.episode import load_episode
 from collect.frames import CollectSettings, collect_frames
 from collect.pairs import PairSource, collect_pairs, load_encoder, stats_path
 from model.checkpoint import load_tensors, meta_path, save_tensors, tensor_path
@@ -26,7 +26,7 @@ from train.vqvae import train_vqvae
 CPU = torch.device("cpu")
 FRAMES = CollectSettings(transitions=1500, policy="mixed", frameskip=2, seed=5, episode_seconds=4.0)
 SETTINGS = LoopSettings(batch=8, rate=2e-3, epochs=0.7, warmup=5, validate_every=4, log_every=1)
-TINY = {"context": 6, "width": 16, "paddle_width": 16, "token": 16}
+TINY = {"context": 8, "width": 16, "paddle_width": 16, "token": 16}
 
 
 class Broken(Exception):

@@ -21,13 +21,14 @@ from torch import Tensor
 
 from app.keys import DEFAULT_KEYS, load_keys
 from app.session_file import KIND, load_session
-from collect.dataset import MANIFEST, EpisodeWriter, TransitionDataset, load_episode, read_manifest
+from collect.dataset import MANIFEST, TransitionDataset, read_manifest
+from collect.episode import EpisodeWriter, load_episode
 from collect.frames import SETTINGS, CollectSettings, collect_frames
 from collect.pairs import stats_path
 from model import WorldModel
 from model.checkpoint import load_tensors, meta_path, save_tensors, tensor_path
 from model.files import FileError, checksum, read_json
-from model.world_model import load_module
+from model.weights import load_module
 from train.latent_action_data import load_pairs
 
 PAIR = {"action": 1, "latent_code": [0] * 35}

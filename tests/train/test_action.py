@@ -18,7 +18,7 @@ from model.breakout import CELLS
 from model.checkpoint import load_tensors
 from model.files import FileError, checksum
 from model.latent_action_model import ActionToLatentMLP
-from model.world_model import load_module
+from model.weights import load_module
 from train.action import accuracies, majority_by_action, report, train_action
 from train.latent_action_data import get_action_latent_dataloaders, load_pairs, split_episodes
 from train.loop import LoopSettings, RunOptions

@@ -16,7 +16,7 @@ from collect.frames import CollectSettings, collect_frames
 from model import WorldModel
 from model.files import FileError
 from model.gaze import places
-from model.world_model import load_vqvae
+from model.weights import load_vqvae
 from train.context import encode_dataset, majority_codes, train_context
 from train.decoder import train_decoder
 from train.loop import Loop, LoopSettings, RunOptions, TrainingError
@@ -26,7 +26,7 @@ from train.trackers import Tracker
 from train.vqvae import train_vqvae
 
 CPU = torch.device("cpu")
-TINY = {"context": 6, "width": 32, "paddle_width": 16, "token": 32}
+TINY = {"context": 8, "width": 32, "paddle_width": 16, "token": 32}
 SETTINGS = LoopSettings(batch=16, rate=4e-3, epochs=0.5, warmup=5, validate_every=10, log_every=1)
 
 

@@ -1,0 +1,170 @@
+"""The trained networks together, for many moments at once. `WorldModel` is what plays with them, one moment at a time.
+
+Histories are (B, n, 210, 160) uint8 classes, oldest first. What they do not show comes beside them, where it is known:
+`keys` (B, n), the actions that led to the frames, and `hits` (B,), how often the ball had come off the paddle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.breakout import ACTIONS, NO_ACTION, Frame
+from model.checks import checked_classes
+from model.context_controller import ContextController
+from model.files import FileError
+from model.gaze import BALL_FRAMES, UNKNOWN_HITS, counted, places_of, with_memory
+from model.latent_action_model import sample_codes
+from model.vqvae import VQVAE
+from model.weights import CONTROLLERS
+
+Codes = npt.NDArray[np.int64]
+
+
+def checked_hits(hits: npt.ArrayLike | None, count: int) -> Tensor:
+    """How often the ball had come off the paddle (count,); unknown without any. ValueError if they are not that."""
+    found = np.full(count, UNKNOWN_HITS) if hits is None else np.atleast_1d(np.asarray(hits))
+    if found.shape != (count,) or found.dtype.kind not in "iu" or found.min() < 0 or found.max() > UNKNOWN_HITS:
+        raise ValueError(f"hits must be {count} integers 0..{UNKNOWN_HITS}, got shape {found.shape}")
+    return torch.from_numpy(found.astype(np.int64))
+
+
+def checked_keys(keys: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """Actions that led to frames, of this shape; unknown ones without any. ValueError if they are not that."""
+    if keys is None:
+        return np.full(shape, NO_ACTION, np.int64)
+    found = np.asarray(keys)
+    if found.shape != shape or found.dtype.kind not in "iu" or found.min() < 0 or found.max() > NO_ACTION:
+        raise ValueError(f"keys must be integers 0..{NO_ACTION} of shape {shape}, got shape {found.shape}")
+    return found.astype(np.int64)
+
+
+class Networks:
+    """A VQ-VAE and its controllers, by name, on a device. `seed` is for what is drawn at temperatures above 0."""
+
+    def __init__(self, vqvae: VQVAE, controllers: dict[str, nn.Module], device: torch.device, seed: int) -> None:
+        self.device = device
+        self.vqvae = vqvae.to(device).eval()
+        self.controllers = {name: module.to(device).eval() for name, module in controllers.items()}
+        self._generator = torch.Generator(device).manual_seed(seed)
+        self._batch: tuple[Frame, Tensor] | None = None  # the last histories, and the places in them
+
+    @property
+    def controller(self) -> str:
+        """Which controller predicts the codes: "context" or "action". May be set at any time."""
+        return self._controller
+
+    @controller.setter
+    def controller(self, name: str) -> None:
+        if name not in CONTROLLERS:
+            raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {name!r}")
+        if name not in self.controllers:
+            raise FileError(f"these weights hold no {name} controller; train one with: python main.py train {name}")
+        self._controller = name
+
+    @property
+    def context(self) -> int:
+        """How many past frames the twin sees, the newest included."""
+        module = self.controllers.get("context")
+        return module.context if isinstance(module, ContextController) else BALL_FRAMES + 1  # what the decoder looks at
+
+    def predict_batch(
+        self,
+        history: Frame,
+        actions: npt.ArrayLike,
+        controller: str | None = None,
+        keys: npt.ArrayLike | None = None,
+        hits: npt.ArrayLike | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32.
+
+        `keys` (B, n) are the actions that led to the frames, and `hits` (B,) the hits of the paddle up to the newest
+        one, 13 where they are not known, as in `reset`.
+        """
+        return self._ask(history, actions, controller or self._controller, keys, hits)[1].cpu().numpy()
+
+    def choose_batch(
+        self,
+        history: Frame,
+        actions: npt.ArrayLike,
+        controller: str | None = None,
+        temperature: float = 0.0,
+        keys: npt.ArrayLike | None = None,
+        hits: npt.ArrayLike | None = None,
+    ) -> tuple[npt.NDArray[np.float32], Codes]:
+        """As `predict_batch`, and the codes (B, 35) that `predict` would choose."""
+        tokens, logits = self._ask(history, actions, controller or self._controller, keys, hits)
+        return logits.cpu().numpy(), self._settle(tokens, logits, temperature).cpu().numpy()
+
+    def encode_batch(self, previous: Frame, following: Frame) -> Codes:
+        """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
+        before, after = (torch.from_numpy(np.ascontiguousarray(f)).to(self.device) for f in (previous, following))
+        return self._encode(before, after).cpu().numpy()
+
+    def decode_batch(self, history: Frame, codes: Codes, hits: npt.ArrayLike | None = None) -> Frame:
+        """Histories (B, n, 210, 160) uint8 classes, as `VQVAE.decode` sees them, codes (B, 35), and hits as in
+        `predict_batch` -> next frames (B, 210, 160) uint8 classes."""
+        chosen = torch.from_numpy(np.asarray(codes, np.int64)).to(self.device)
+        now = torch.from_numpy(np.ascontiguousarray(history[:, -1:])).to(self.device)
+        with torch.inference_mode():
+            seen = with_memory(self._places_of(history), hits=checked_hits(hits, len(history)).to(self.device))
+            return self.vqvae.decode(now, chosen, seen).cpu().numpy()
+
+    def count_hits(self, history: Frame, hits: npt.ArrayLike) -> Codes:
+        """The hits (B,) up to the newest frames of histories (B, n, 210, 160), from those up to the frames before."""
+        before = checked_hits(hits, len(history)).to(self.device)
+        with torch.inference_mode():
+            return counted(before, self._places_of(history)).cpu().numpy()
+
+    @torch.inference_mode()
+    def _ask(
+        self,
+        history: Frame,
+        actions: npt.ArrayLike,
+        controller: str,
+        led_by: npt.ArrayLike | None,
+        hits: npt.ArrayLike | None,
+    ) -> tuple[Tensor | None, Tensor]:
+        """As `_ask_now`, of many histories. ValueError if they and the actions do not fit."""
+        history = checked_classes(history, "history", 4)
+        if history.shape[1] < self.context:
+            raise ValueError(f"history must hold at least {self.context} frames, got {history.shape[1]}")
+        chosen = np.asarray(actions, np.int64)
+        if chosen.shape != history.shape[:1] or chosen.min(initial=0) < 0 or chosen.max(initial=0) >= ACTIONS:
+            raise ValueError(f"actions must be {len(history)} integers 0..{ACTIONS - 1}")
+        keys, module = torch.from_numpy(chosen).to(self.device), self._module(controller)
+        if not isinstance(module, ContextController):
+            return None, module(F.one_hot(keys, ACTIONS).float()).float()
+        now = torch.from_numpy(np.ascontiguousarray(history[:, -1])).to(self.device)
+        led = torch.from_numpy(checked_keys(led_by, history.shape[:2])).to(self.device)
+        hit = checked_hits(hits, len(history)).to(self.device)
+        seen = with_memory(self._places_of(history), led, hit)[:, -module.context :]
+        tokens = module.ask(module.look(now, seen), keys)
+        return tokens, module.answer(tokens)
+
+    @torch.inference_mode()
+    def _settle(self, tokens: Tensor | None, logits: Tensor, temperature: float) -> Tensor:
+        """Codes (B, 35) for logits; with the context controller's tokens, codes that go together."""
+        module = self.controllers.get("context")
+        if tokens is None or not isinstance(module, ContextController):
+            return sample_codes(logits, temperature, self._generator)
+        return module.settle(tokens, logits, temperature, self._generator)
+
+    @torch.inference_mode()
+    def _encode(self, previous: Tensor, following: Tensor, seen: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        return self.vqvae.encode(previous, following, seen)
+
+    def _module(self, controller: str) -> nn.Module:
+        if controller not in self.controllers:
+            raise ValueError(f"these weights hold no {controller!r} controller")
+        return self.controllers[controller]
+
+    @torch.inference_mode()
+    def _places_of(self, history: Frame) -> Tensor:
+        """The places in histories (B, n, 210, 160), looked for once for a controller and a decoder that both ask."""
+        if self._batch is None or not np.array_equal(self._batch[0], history):
+            self._batch = history.copy(), places_of(torch.from_numpy(np.ascontiguousarray(history)).to(self.device))
+        return self._batch[1]
