@@ -90,7 +90,7 @@ def play(
 def collect_frames(
     transitions: Annotated[int, typer.Option(min=1, help="How many transitions to collect.")] = 100_000,
     policy: Annotated[PolicyName, typer.Option(help="Who plays; people is for held-out games.")] = PolicyName.mixed,
-    frameskip: Annotated[int, typer.Option(min=1, max=16, help="Emulator frames in a step.")] = 2,
+    frameskip: Annotated[int, typer.Option(min=1, max=16, help="Emulator frames in a step.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
     out: Annotated[Path, typer.Option(help="The dataset's directory.")] = Path("data/frames"),
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core, at most 8.")] = None,

@@ -9,7 +9,7 @@ spot of the ball's size that has just appeared and stands alone. It reads frames
 seen) and the column of the paddle's left end. Two more columns, where there are any, are what no frame tells:
 - the key that led to the frame (`NO_ACTION` if it is not known): held beyond the wall it moves the paddle's knob;
 - how often the ball has come off the paddle since it was served (`UNKNOWN_HITS` if nobody has counted): the game
-  counts it too, and at the 4th, 8th and 12th time the ball leaves faster or steeper.
+  counts it too, and at the 4th, 8th and 12th time the ball leaves at other speeds and angles.
 """
 
 from __future__ import annotations

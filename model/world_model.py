@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from model.breakout import ACTIONS, CELLS, CODES, NO_ACTION, Frame, classes_from_rgb, rgb_from_classes
 from model.checkpoint import meta_path, tensor_path
 from model.checks import checked_action, checked_classes, checked_rgb
-from model.context_controller import ContextController, Looked
+from model.context_controller import ContextController
 from model.device import choose_device
 from model.files import FileError, checksum
 from model.futures import draw_each
@@ -76,7 +76,7 @@ class WorldModel(Networks):
         self._history: Tensor | None = None
         self._places: Tensor | None = None  # where ball and paddle are in its frames
         self._codes: Codes | None = None  # of the newest step, once they were asked for
-        self._looked: Looked | None = None  # what the context controller made of it, for any key
+        self._answered: dict[str, tuple[Tensor | None, Tensor]] = {}  # by each controller, for every key
         self._expected: tuple[tuple[str, int], Prediction] | None = None  # what `predict_each` found for the held key
         self.controller = controller
 
@@ -132,7 +132,7 @@ class WorldModel(Networks):
     @property
     def hits(self) -> int | None:
         """How often the ball has come off the paddle since it was served, 0..12; None if the twin has not seen that.
-        The game counts too: at the 4th, 8th and 12th time the ball becomes faster or steeper."""
+        The game counts too: at the 4th, 8th and 12th time the ball leaves at other speeds and angles."""
         self._seen()
         assert self._places is not None
         hits = int(self._places[-1, 4])
@@ -190,7 +190,8 @@ class WorldModel(Networks):
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
         self._places = watch(torch.from_numpy(frames).to(self.device), led, self.context, known)[0]
-        self._codes = self._looked = self._expected = None
+        self._codes = self._expected = None
+        self._answered.clear()
 
     def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`predict`; its `classes` need no conversion."""
@@ -198,20 +199,22 @@ class WorldModel(Networks):
         if self._expected is not None and temperature == 0 and self._expected[0] == asked:
             known = self._expected[1]
             return Prediction(known.classes.copy(), known.codes.copy())
-        codes = self._settle(*self._ask_now([checked_action(action)]), temperature)
+        tokens, logits = self._answers()
+        mine = slice(action, action + 1)
+        codes = self._settle(None if tokens is None else tokens[mine], logits[mine], temperature)
         return Prediction(self._decode_now(codes)[0].cpu().numpy(), codes[0].cpu().numpy())
 
     def predict_each(self, held: int = 0) -> list[Prediction]:
         """`predict_classes` for every action at temperature 0, in the order of `Action`; changes nothing.
 
         The work that all share is done once. That for `held` is what `predict` gives, to the bit, and `predict` and
-        `step` take it from here; the other three are predicted as one batch, each cell for itself (`settle` would
-        take as long again), where sums may round differently.
+        `step` take it from here; the other three are drawn as one batch, where sums may round differently, and each
+        cell is chosen for itself (`settle` would take as long again).
         """
         chosen = self.predict_classes(held)
         self._expected = (self.controller, held), chosen
         others = [action for action in range(ACTIONS) if action != held]
-        codes = np.concatenate((chosen.codes[None], self._ask_now(others)[1].argmax(-1).cpu().numpy()))
+        codes = np.concatenate((chosen.codes[None], self._answers()[1][others].argmax(-1).cpu().numpy()))
 
         def decode(asked: Codes) -> Frame:
             return self._decode_now(torch.from_numpy(asked).to(self.device)).cpu().numpy()
@@ -222,7 +225,7 @@ class WorldModel(Networks):
 
     def logits(self, action: int) -> npt.NDArray[np.float32]:
         """Action to predicted latent code: the controller's logits (35, 256) in the present history."""
-        return self._ask_now([checked_action(action)])[1][0].cpu().numpy()
+        return self._answers()[1][checked_action(action)].cpu().numpy()
 
     def observe_classes(self, frame: Frame, action: int | None = None) -> None:
         """`observe` on classes (210, 160) uint8 0..8."""
@@ -270,7 +273,8 @@ class WorldModel(Networks):
         assert self._places is not None
         newest = places(self._history[-2:-1], self._history[-1:])
         self._places = push(self._places[None], newest, torch.tensor([key], device=self.device))[0]
-        self._codes = self._looked = self._expected = None
+        self._codes = self._expected = None
+        self._answered.clear()
 
     def _is_newest(self, previous: Frame, following: Frame) -> bool:
         """Whether this is the newest pair of the history, whose codes are known already."""
@@ -280,17 +284,19 @@ class WorldModel(Networks):
         return np.array_equal(pair[1], following) and np.array_equal(pair[0], previous)
 
     @torch.inference_mode()
-    def _ask_now(self, actions: list[int]) -> tuple[Tensor | None, Tensor]:
-        """The controller's tokens (for `_settle`) and logits (B, 35, 256), several actions in the present history."""
+    def _answers(self) -> tuple[Tensor | None, Tensor]:
+        """The controller's tokens (for `_settle`) and logits (4, 35, 256) for every key in the present history. One key
+        would take almost as long, so all are asked at once, and the answers kept for whoever asks for another."""
         history, module = self._seen(), self._module(self._controller)
-        keys = torch.tensor(actions, device=self.device)
-        if not isinstance(module, ContextController):
-            return None, module(F.one_hot(keys, ACTIONS).float()).float()
-        if self._looked is None:
-            assert self._places is not None
-            self._looked = module.look(history[-1:], self._places[None])
-        tokens = module.ask(self._looked, keys)
-        return tokens, module.answer(tokens)
+        if self._controller not in self._answered:
+            keys = torch.arange(ACTIONS, device=self.device)
+            if isinstance(module, ContextController):
+                assert self._places is not None
+                tokens = module.ask(module.look(history[-1:], self._places[None]), keys)
+                self._answered[self._controller] = tokens, module.answer(tokens)
+            else:
+                self._answered[self._controller] = None, module(F.one_hot(keys, ACTIONS).float()).float()
+        return self._answered[self._controller]
 
     @torch.inference_mode()
     def _decode_now(self, codes: Tensor) -> Tensor:

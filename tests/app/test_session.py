@@ -57,6 +57,20 @@ def test_recent_rates_forget_and_an_empty_tally_has_no_rates(make_twin: Any) -> 
     assert session.tally.rates()["exact_frames"] > 0.5
 
 
+def test_put_back_on_reality_the_twin_is_told_how_often_the_real_ball_has_met_the_paddle(make_twin: Any) -> None:
+    session = session_of(make_twin)
+    player = Autopilot("follow", 0)
+    session.do("dream")
+    told = set()
+    for step in range(700):
+        session.step(player.act(session) or 0)
+        if step % 20 == 19 and session.objects.ball is not None:
+            session.do("resync")
+            told.add((session.twin.hits, int(session.emulator.ram()[107]) & 15))
+    assert max(told)[0] >= 2
+    assert sum(said == counted for said, counted in told) >= len(told) - 1
+
+
 def test_one_step_history_is_real_and_a_dream_lives_on_itself(make_twin: Any) -> None:
     session = session_of(make_twin, mistakes=True)
     for _ in range(6):

@@ -9,6 +9,7 @@ import numpy as np
 from collect.dataset import TransitionDataset
 from collect.episode import CUT, load_episode
 from collect.frames import CollectSettings, collect_frames, play_episode
+from model.gaze import MOST_HITS, UNKNOWN_HITS
 from train.places import all_places
 from train.sampling import FIRST_STEPS, TransitionSampler
 
@@ -37,6 +38,20 @@ def test_no_pair_and_no_history_spans_two_scenes(tmp_path: Path) -> None:
     t = dataset.transitions()
     scene = np.searchsorted(dataset.first, np.arange(len(actions)), side="right")
     assert (scene[dataset.history(t, 8)] == scene[t][:, None]).all()
+
+
+def test_a_scene_knows_how_often_the_ball_had_come_off_the_paddle(tmp_path: Path) -> None:
+    manifest = collect_frames(SETTINGS, tmp_path / "data", workers=1)
+    dataset = TransitionDataset.load(tmp_path / "data")
+    raw = [load_episode(tmp_path / "data" / entry["file"]) for entry in manifest["episodes"]]
+    begins = np.concatenate([[True, *(episode.actions == CUT)] for episode in raw])
+    first_of_file = np.cumsum([0, *((episode.actions == CUT).sum() + 1 for episode in raw)])[:-1]
+    assert begins.sum() == dataset.episodes
+    assert (dataset.hits[first_of_file] == UNKNOWN_HITS).all()
+    later = np.delete(dataset.hits, first_of_file)
+    assert later.max() <= MOST_HITS
+    assert len(set(later)) > 1
+    assert not dataset.rewards[dataset.first[1:] - 1].any()  # the count takes a reward's place in the file only
 
 
 def test_what_one_file_holds_is_never_parted(tmp_path: Path) -> None:

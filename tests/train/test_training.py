@@ -1,5 +1,6 @@
 """Training: losses go down, a resumed run repeats the uninterrupted one, and checkpoints survive damage."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, collect_frames
 from model import WorldModel
 from model.files import FileError
-from model.gaze import places
+from model.gaze import UNKNOWN_HITS, HitCounter, places
 from model.weights import load_vqvae
 from train.context import encode_dataset, majority_codes, train_context
 from train.decoder import train_decoder
@@ -68,7 +69,7 @@ def test_loss_goes_down(weights: Path) -> None:
 def test_weights_load_and_belong_together(weights: Path) -> None:
     wm = WorldModel.load(weights, device="cpu")
     assert wm.frameskip == 2
-    assert wm.context == 6
+    assert wm.context == TINY["context"]
     with pytest.raises(FileError, match="no action controller"):
         wm.controller = "action"
 
@@ -145,8 +146,32 @@ def test_places_are_found_again_and_belong_to_their_dataset(frames: Path, tmp_pa
     assert np.array_equal(found, again)
     t = dataset.transitions()
     pairs = torch.from_numpy(dataset.frame(np.stack((t, t + 1))))
-    assert np.array_equal(found[0, t + 1], places(pairs[0], pairs[1]).numpy())
-    assert np.array_equal(found[1, t], places(pairs[1], pairs[0]).numpy())
+    assert np.array_equal(found[0, t + 1, :3], places(pairs[0], pairs[1]).numpy())
+    assert np.array_equal(found[1, t, :3], places(pairs[1], pairs[0]).numpy())
+
+
+def test_hits_are_counted_as_by_watching(frames: Path) -> None:
+    dataset = TransitionDataset.load(frames)
+    counted = all_places(dataset)[0, :, 3]
+    assert counted.max() > 0
+    for first, end in zip(dataset.first[:-1], dataset.first[1:], strict=True):
+        shown = dataset.frame(np.arange(first, end))
+        counter = HitCounter(shown[:1])
+        watched = [counter.hits]
+        for before, now in itertools.pairwise(shown):
+            counter.see(before, now)
+            watched.append(counter.hits)
+        known = [UNKNOWN_HITS if hits is None else hits for hits in watched]
+        assert counted[first:end].tolist() == known
+
+
+def test_it_learns_in_bfloat16_as_on_a_gpu(frames: Path, weights: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(train.loop, "mixed_precision", lambda device: True)
+    train_vqvae(frames, SETTINGS, RunOptions(tmp_path), CPU)
+    train_context(frames, weights, SETTINGS, RunOptions(tmp_path), CPU, model=TINY)
+    for name in ("vqvae", "context"):
+        log = list(losses(tmp_path, name).values())
+        assert np.mean(log[-10:]) < np.mean(log[:10])
 
 
 def test_the_decoder_goes_on_alone_and_resumes(
