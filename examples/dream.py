@@ -33,7 +33,8 @@ def dream(wm: WorldModel, awake: float = 3.0, asleep: float = 3.0) -> list[np.nd
 
 
 if __name__ == "__main__":
-    twin = WorldModel.load()  # the shipped weights
+    twin, out = WorldModel.load(), Path(sys.argv[1] if len(sys.argv) > 1 else "dream.gif")  # the shipped weights
     images = [Image.fromarray(frame).resize((640, 420), Image.Resampling.NEAREST) for frame in dream(twin)]
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else "dream.gif")
-    images[0].save(out, save_all=True, append_images=images[1:], duration=1000 * twin.frameskip // 60, loop=0)
+    every = 3 - min(2, twin.frameskip)  # no player shows a GIF at 60 frames a second
+    lasts = 1000 * every * twin.frameskip // 60
+    images[0].save(out, append_images=images[every::every], save_all=True, duration=lasts, loop=0)

@@ -51,7 +51,7 @@ class LosingTwin:
             twin._frames.append(frame)
             return SimpleNamespace(classes=frame, codes=np.zeros(35, np.int64))
 
-        def reset_classes(frames: np.ndarray, keys: list[int] | None = None) -> None:
+        def reset_classes(frames: np.ndarray, keys: list[int] | None = None, hits: int | None = None) -> None:
             emulator.reset()
             twin._frames = deque(frames, maxlen=twin.context)
 

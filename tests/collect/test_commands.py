@@ -57,7 +57,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_frames_to_pairs_to_a_controller(weights: Path, tmp_path: Path) -> None:
     frames, pairs, out = tmp_path / "frames", tmp_path / "a" / "pairs.json", tmp_path / "out"
-    collecting = ("collect", "frames", "--transitions", 500, "--policy", "random", "--out", frames, "--workers", 1)
+    data = ("--transitions", 500, "--policy", "random", "--frameskip", 2)
+    collecting = ("collect", "frames", *data, "--out", frames, "--workers", 1)
     assert "500 transitions" in run(*collecting)
     assert "500 transitions" in run(*collecting)  # it is all there already
     printed = run("collect", "pairs", "--frames", frames, "--weights", weights, "--out", pairs, "--transitions", 60)

@@ -29,7 +29,7 @@ from train.loop import TrainingError
 
 resource = pytest.importorskip("resource", reason="needs limits as POSIX has them")
 ROOT = Path(__file__).resolve().parents[2]
-COLLECT = ("collect", "frames", "--transitions", "3000", "--policy", "random", "--seed", "1")
+COLLECT = ("collect", "frames", "--transitions", "3000", "--policy", "random", "--frameskip", "2", "--seed", "1")
 
 
 def contents(directory: Path) -> dict[str, bytes]:
