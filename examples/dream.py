@@ -36,5 +36,4 @@ if __name__ == "__main__":
     twin, out = WorldModel.load(), Path(sys.argv[1] if len(sys.argv) > 1 else "dream.gif")  # the shipped weights
     images = [Image.fromarray(frame).resize((640, 420), Image.Resampling.NEAREST) for frame in dream(twin)]
     every = 3 - min(2, twin.frameskip)  # no player shows a GIF at 60 frames a second
-    lasts = 1000 * every * twin.frameskip // 60
-    images[0].save(out, append_images=images[every::every], save_all=True, duration=lasts, loop=0)
+    images[0].save(out, append_images=images[every::every], save_all=True, duration=17 * twin.frameskip * every, loop=0)
