@@ -13,6 +13,8 @@ from statistics import median
 
 THREADS = 2
 """PyTorch threads while playing: the networks are too small for more."""
+TURN = 0.0005
+"""Seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it."""
 SLOWEST, FASTEST = 0.25, 4.0
 _MEASURED_SECONDS = 2.0
 _SLOW_BELOW, _WELL_ABOVE = 0.93, 0.97

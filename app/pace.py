@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.clock import THREADS, Unpaced
+from app.clock import THREADS, TURN, Unpaced
 from app.keys import load_keys
 from app.loop import Loop
 from app.players import Autopilot
@@ -91,16 +91,18 @@ def keep_memory() -> None:
 
 @contextmanager
 def no_display() -> Iterator[None]:
-    """SDL without a display, so that no window opens, and as many torch threads as `play` takes."""
+    """SDL without a display, so that no window opens, and threads as `play` has them."""
     import torch
 
-    before, threads = os.environ.get("SDL_VIDEODRIVER"), torch.get_num_threads()
+    before, threads, turn = os.environ.get("SDL_VIDEODRIVER"), torch.get_num_threads(), sys.getswitchinterval()
     os.environ["SDL_VIDEODRIVER"] = "dummy"
     torch.set_num_threads(THREADS)
+    sys.setswitchinterval(TURN)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+        sys.setswitchinterval(turn)
         if before is None:
             del os.environ["SDL_VIDEODRIVER"]
         else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.clock import FASTEST, SLOWEST, THREADS, Clock, Unpaced
+from app.clock import FASTEST, SLOWEST, THREADS, TURN, Clock, Unpaced
 from app.keys import KeyMap, load_keys
 from app.loop import Loop
 from app.pace import keep_memory
@@ -66,6 +67,7 @@ def play(options: PlayOptions) -> None:
     _check(options)
     player, keys = _player(options, saved), load_keys(options.keys)
     torch.set_num_threads(THREADS)
+    sys.setswitchinterval(TURN)
     twin = WorldModel.load(options.weights, options.device, options.controller, options.seed)
     if saved is not None:
         _check_replay(saved, twin, options)
