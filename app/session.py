@@ -106,7 +106,7 @@ class Session:
         self.twin.controller = now
         self.twin.encode_classes(frame, np.roll(frame, 1, 0))
         # More cells at once than play ever changes, so that memory for them is not first asked for in some later hour.
-        self.twin.decode_classes(np.arange(CELLS) % 2)
+        self.twin.decode_classes(np.ones(CELLS, np.int64))
         self._saved.clear()
 
     # --- steps ---
