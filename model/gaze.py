@@ -106,9 +106,8 @@ def _run(strip: Tensor, start: Tensor) -> Tensor:
     a ball beside it."""
     numbers = start[:, None] + torch.arange(2 * SHORT_PADDLE, device=strip.device)
     wide = F.pad(strip, (0, 2 * SHORT_PADDLE))
-    return torch.zeros_like(wide).scatter_(1, numbers, wide.gather(1, numbers).cumprod(1, dtype=wide.dtype))[
-        :, : strip.shape[1]
-    ]
+    run = wide.gather(1, numbers).cumprod(1, dtype=wide.dtype)
+    return torch.zeros_like(wide).scatter_(1, numbers, run)[:, : strip.shape[1]]
 
 
 def _at_paddle(row: Tensor) -> Tensor:
@@ -169,7 +168,7 @@ def places_of(history: Tensor) -> Tensor:
 
 
 def balls(places: Tensor) -> tuple[Tensor, Tensor]:
-    """The ball in the last `BALL_FRAMES` frames, from places (B, n, 3): (B, 6, 2) and whether it was seen (B, 6).
+    """The ball in the last `BALL_FRAMES` frames, from places (B, n, 3): (B, 8, 2) and whether it was seen (B, 8).
 
     Where it was not seen (between bricks the Atari leaves it out at times), it is where it was last; and where it was
     never seen, at row and column -1. A shorter history repeats its first frame.
@@ -227,6 +226,12 @@ def watch(frames: Tensor, keys: Tensor, length: int, hits: int | None = None) ->
     return seen
 
 
+def known_hits(places: Tensor) -> int | None:
+    """The hits of the paddle in the newest of places with memory (n, 5); None if they are not known."""
+    hits = int(places[-1, 4])
+    return None if hits == UNKNOWN_HITS else hits
+
+
 class HitCounter:
     """Counts the hits of the paddle beside a game, frame by frame: (n, 210, 160) uint8 classes to begin with, and the
     count there if it is known. `hits` is None as long as it is not."""
@@ -238,8 +243,7 @@ class HitCounter:
     @property
     def hits(self) -> int | None:
         """As `WorldModel.hits`."""
-        hits = int(self._places[0, -1, 4])
-        return None if hits == UNKNOWN_HITS else hits
+        return known_hits(self._places[0])
 
     def see(self, before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> None:
         """The game went on by a step: from one frame (210, 160) uint8 classes to the next."""

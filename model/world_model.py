@@ -33,7 +33,7 @@ from model.context_controller import ContextController
 from model.device import choose_device
 from model.files import FileError, checksum
 from model.futures import draw_each
-from model.gaze import BALL_FRAMES, UNKNOWN_HITS, places, push, watch
+from model.gaze import BALL_FRAMES, known_hits, places, push, watch
 from model.latent_action_model import ActionToLatentMLP
 from model.networks import Codes, Networks, checked_hits, checked_keys
 from model.vqvae import VQVAE
@@ -135,8 +135,7 @@ class WorldModel(Networks):
         The game counts too: at the 4th, 8th and 12th time the ball leaves at other speeds and angles."""
         self._seen()
         assert self._places is not None
-        hits = int(self._places[-1, 4])
-        return None if hits == UNKNOWN_HITS else hits
+        return known_hits(self._places)
 
     # --- one moment, RGB frames ---
 
