@@ -14,6 +14,7 @@ import numpy as np
 
 from collect.emulator import Emulator, Snapshot
 from model.breakout import COLUMNS, ROWS, Frame
+from model.memory import Unseen
 
 
 def pack(screen: Frame) -> bytes:
@@ -29,25 +30,25 @@ def unpack(packed: Iterable[bytes]) -> Frame:
 
 class Saved(NamedTuple):
     """Both games before a step: the steps of this game, the packed frames that each side has seen, oldest first, the
-    keys that led to them, the hits of the paddle on each side, steps since reality, and the emulator's state if there
+    keys that led to them, what no frame shows on each side, steps since reality, and the emulator's state if there
     is one."""
 
     game_steps: int
     real: tuple[bytes, ...]
     twin: tuple[bytes, ...]
     keys: tuple[int, ...]
-    hits: tuple[int | None, int | None]
+    unseen: tuple[Unseen, Unseen]
     since_real: int
-    emulator: tuple[Any, bytes, bool] | None
+    emulator: tuple[Any, bytes, bool, int] | None
 
 
-def pack_emulator(emulator: Emulator) -> tuple[Any, bytes, bool]:
+def pack_emulator(emulator: Emulator) -> tuple[Any, bytes, bool, int]:
     """The whole state of an emulator, for `restore`."""
     snapshot = emulator.snapshot()
-    return snapshot.state, pack(snapshot.screen), snapshot.over
+    return snapshot.state, pack(snapshot.screen), snapshot.over, snapshot.knob
 
 
-def restore(emulator: Emulator, packed: tuple[Any, bytes, bool]) -> None:
+def restore(emulator: Emulator, packed: tuple[Any, bytes, bool, int]) -> None:
     """Take an emulator back to what `pack_emulator` kept of it."""
-    state, screen, over = packed
-    emulator.restore(Snapshot(state, unpack([screen])[0], over))
+    state, screen, over, knob = packed
+    emulator.restore(Snapshot(state, unpack([screen])[0], over, knob))

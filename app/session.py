@@ -21,7 +21,7 @@ from app.rewind import Saved, pack, pack_emulator, restore, unpack
 from app.scoring import Drift, StepScore, Tally, as_json, score_step
 from collect.emulator import Emulator, Objects
 from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, NO_ACTION, Action, Frame
-from model.gaze import HitCounter
+from model.memory import Unseen, Watcher
 from model.scoreboard import Scoreboard, read_scoreboard
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Session:
         self._real_frames.append(pack(real))
         self._twin_frames.append(pack(twin) if self.dreaming else self._real_frames[-1])
         if self.dreaming:
-            self._counter.see(before, real)
+            self._watcher.see(before, real, action)
         else:
             self.twin.observe_classes(real, action)
         actual = self.twin.encode_classes(before, real)
@@ -197,38 +197,41 @@ class Session:
         self._real_frames: deque[bytes] = deque(map(pack, frames), maxlen=self.twin.context)
         self._keys: deque[int] = deque([NO_ACTION] * len(frames), maxlen=self.twin.context)
         self._game_steps = 0
-        self._on_reality(None if self.emulator else 0)  # the frames to dream from begin with the serve
+        # The knob of a new game is known, and the frames to dream from begin with the serve.
+        self._on_reality(Unseen(knob=self.emulator.knob) if self.emulator else Unseen(hits=0))
         frame = frames[-1]
         nothing = np.zeros_like(self.twin.majority)
         self.moment = Moment(0, frame, nothing, frame if self.emulator else None, nothing if self.emulator else None)
         self._saved.clear()
         self._ending.restart()
 
-    def _real_hits(self) -> int | None:
-        """How often the real ball has come off the paddle. Tied to reality the twin knows; while it dreams, a counter
-        looks at the real frames."""
-        return self._counter.hits if self.dreaming else self.twin.hits
+    def _real_unseen(self) -> Unseen:
+        """What no frame of the real game shows. Tied to reality the twin knows; while it dreams, a watcher looks on."""
+        return self._watcher.unseen if self.dreaming else self.twin.unseen
 
-    def _on_reality(self, hits: int | None) -> None:
+    def _watch_from(self, unseen: Unseen) -> None:
+        self._watcher = Watcher(unpack(self._real_frames), list(self._keys), self.twin.frameskip, unseen)
+
+    def _on_reality(self, unseen: Unseen) -> None:
         self._twin_frames: deque[bytes] = deque(self._real_frames, maxlen=self.twin.context)
-        self.twin.reset_classes(unpack(self._twin_frames), list(self._keys), hits)
-        self._counter = HitCounter(unpack(self._real_frames), hits)
+        self.twin.reset_classes(unpack(self._twin_frames), list(self._keys), unseen)
+        self._watch_from(unseen)
         self.since_real = 0
         self.drift.restart()
 
     def _dream(self) -> None:
         if self.emulator is None:
             return
-        hits = self._real_hits()
+        unseen = self._real_unseen()
         self.dreaming, self.forked = not self.dreaming, False
-        self._on_reality(hits)
+        self._on_reality(unseen)
         self._mark("dream" if self.dreaming else "one step")
 
     def _resync(self) -> None:
         if self.emulator is None:
             self._restart()
             return
-        self._on_reality(self._real_hits())
+        self._on_reality(self._real_unseen())
         self._mark("resync")
 
     def _fork(self) -> None:
@@ -236,7 +239,7 @@ class Session:
             return
         # Cut loose, the history is real anyway; tied back, imagined frames stay in it until real ones push them out.
         self.forked = not self.dreaming
-        self._counter = HitCounter(unpack(self._real_frames), self._real_hits())
+        self._watch_from(self._real_unseen())
         self.dreaming = not self.dreaming
         self.since_real = 0
         self.drift.restart()
@@ -254,8 +257,8 @@ class Session:
     def _save(self) -> None:
         emulator = pack_emulator(self.emulator) if self.emulator else None
         seen = tuple(self._real_frames), tuple(self._twin_frames), tuple(self._keys)
-        hits = self._real_hits(), self.twin.hits
-        self._saved.append(Saved(self._game_steps, *seen, hits, self.since_real, emulator))
+        unseen = self._real_unseen(), self.twin.unseen
+        self._saved.append(Saved(self._game_steps, *seen, unseen, self.since_real, emulator))
 
     def _rewind(self) -> None:
         """Back by two seconds, or as far as is remembered."""
@@ -273,8 +276,8 @@ class Session:
         # A twin that is fed reality now must not keep what it imagined then.
         self._twin_frames = deque(saved.twin if self.dreaming else saved.real, maxlen=self.twin.context)
         self._keys = deque(saved.keys, maxlen=self.twin.context)
-        self._counter = HitCounter(unpack(self._real_frames), saved.hits[0])
-        self.twin.reset_classes(unpack(self._twin_frames), list(self._keys), saved.hits[1 if self.dreaming else 0])
+        self._watch_from(saved.unseen[0])
+        self.twin.reset_classes(unpack(self._twin_frames), list(self._keys), saved.unseen[1 if self.dreaming else 0])
         self.drift.restart()
         self._ending.restart()
         real, imagined = unpack([self._real_frames[-1], self._twin_frames[-1]])

@@ -6,8 +6,10 @@ DIR/episode-00000.npz       an episode, as `collect.episode` stores it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ from collect.episode import CUT, Episode, load_episode
 from collect.stopwatch import MAKING_DATA
 from model.breakout import CELL_COLUMNS, CELL_ROWS, EMULATOR_HZ, NO_ACTION, Frame, from_cells
 from model.files import FileError, check_schema, checksum, read_json
-from model.gaze import UNKNOWN_HITS
 
 MANIFEST = "manifest.json"
 _EPISODE_NAME = re.compile(r"episode-\d{5,9}\.npz")
@@ -34,6 +35,7 @@ class TransitionDataset:
     actions  (N,)       uint8, the action taken *at* each frame (0 at an episode's last frame, where none was)
     rewards  (N,)       uint8, what that action brought
     lives    (N,)       uint8
+    unseen   (E, 2)     uint8, what no frame shows when each episode begins: hits of the paddle and the knob's place
     first    (E + 1,)   int64, where each episode's frames begin; the last entry is N
     """
 
@@ -53,9 +55,8 @@ class TransitionDataset:
         actions = np.concatenate([np.append(episode.actions, np.uint8(0)) for episode in episodes])
         rewards = np.concatenate([np.append(episode.rewards, np.uint8(0)) for episode in episodes])
         cuts = actions == CUT
-        self.hits = np.full(self.episodes, UNKNOWN_HITS, np.uint8)
-        self.hits[np.searchsorted(self.first, np.flatnonzero(cuts) + 1)] = rewards[cuts]
-        self.actions, self.rewards = np.where(cuts, np.uint8(0), actions), np.where(cuts, np.uint8(0), rewards)
+        self.actions, self.rewards = np.where(cuts, np.uint8(0), actions), rewards
+        self.unseen = np.concatenate([episode.unseen for episode in episodes])
         self.lives = np.concatenate([episode.lives for episode in episodes])
 
     @classmethod
@@ -147,10 +148,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 def read_episodes(directory: Path, manifest: dict[str, Any]) -> Iterator[Episode]:
     """The episodes that a manifest lists, one after the other. FileError for one that is missing or damaged."""
-    for entry in manifest["episodes"]:
+
+    def read(entry: dict[str, str]) -> Episode:
         path = directory / entry["file"]
         if not path.exists():
             raise FileError(f"dataset {directory} lacks {entry['file']}")
         if checksum(path) != entry["sha256"]:
             raise FileError(f"dataset {directory}: {entry['file']} is damaged (its checksum differs)")
-        yield load_episode(path)
+        return load_episode(path)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:  # unpacking leaves Python to others
+        yield from pool.map(read, manifest["episodes"])

@@ -14,8 +14,8 @@ import numpy as np
 from collect.emulator import Emulator, Objects, Snapshot
 from collect.episode import EpisodeWriter
 from collect.policies import PADDLE_WIDTH, Policy, laid_wall, make_policy, random_wall, start_episode, toward
-from model.breakout import EMULATOR_HZ, Action
-from model.gaze import BELOW_WALL, MOST_HITS
+from model.breakout import EMULATOR_HZ, MOST_HITS, Action
+from model.memory import BELOW_WALL
 
 POOL_SECONDS = 40
 """Game time that the moments of one episode of drills come from."""
@@ -77,9 +77,9 @@ def play_drills(emulator: Emulator, rng: np.random.Generator, steps: int) -> Epi
             emulator.advance(policy.act(emulator.objects()))
         objects = emulator.objects()
         if writer is None:
-            writer = EpisodeWriter(emulator.screen, objects.lives)
+            writer = EpisodeWriter(emulator.screen, objects.lives, moment.hits, emulator.knob)
         else:
-            writer.cut(emulator.screen, objects.lives, moment.hits)
+            writer.cut(emulator.screen, objects.lives, moment.hits, emulator.knob)
         for _ in range(min(steps - done, max(1, moment.frames // emulator.frameskip))):
             action = policy.act(objects)
             reward = emulator.advance(action)

@@ -13,7 +13,17 @@ import ale_py
 import ale_py.roms
 import numpy as np
 
-from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, Frame, classes_from_ale, rgb_from_classes
+from model.breakout import (
+    ACTIONS,
+    COLUMNS,
+    EMULATOR_HZ,
+    KNOB_CENTRE,
+    ROWS,
+    Frame,
+    classes_from_ale,
+    rgb_from_classes,
+    turned,
+)
 
 # RAM addresses and what turns them into pixels of the screen.
 BALL_X, BALL_Y, PADDLE_X, SCORE_HIGH, SCORE_LOW, LIVES = 99, 101, 72, 76, 77, 57
@@ -47,11 +57,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The emulator's whole state, with the screen it shows (a restored ALE keeps stale pixels)."""
+    """The emulator's whole state, with the screen it shows (a restored ALE keeps stale pixels), and the knob."""
 
     state: Any
     screen: Frame
     over: bool
+    knob: int
 
 
 class Emulator:
@@ -71,6 +82,9 @@ class Emulator:
         self._frame: Frame | None = None
         self._load(seed)
 
+    knob: int
+    """How far the keys have turned the paddle controller's knob, 0..232; see `model.breakout.turned`."""
+
     @property
     def steps_per_second(self) -> float:
         """Steps in a second of true-pace play."""
@@ -86,7 +100,7 @@ class Emulator:
         self._ale.loadROM(rom)
         self._actions = self._ale.getMinimalActionSet()
         self._ale.reset_game()
-        self._over = False
+        self._over, self.knob = False, KNOB_CENTRE
         self._look()
         self._fresh = self.snapshot()
 
@@ -113,6 +127,7 @@ class Emulator:
         held, reward = self._actions[action], 0
         for _ in range(self.frameskip):
             reward += self._ale.act(held)
+        self.knob = turned(self.knob, action, self.frameskip)
         self._over = self._ale.game_over()
         self._look()
         return int(reward)
@@ -175,9 +190,9 @@ class Emulator:
 
     def snapshot(self) -> Snapshot:
         """The whole state, for `restore`."""
-        return Snapshot(self._ale.cloneSystemState(), self.screen, self._over)
+        return Snapshot(self._ale.cloneSystemState(), self.screen, self._over, self.knob)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this emulator; the game goes on from it exactly as it did then."""
         self._ale.restoreSystemState(snapshot.state)
-        self._screen[:], self._frame, self._over = snapshot.screen, None, snapshot.over
+        self._screen[:], self._frame, self._over, self.knob = snapshot.screen, None, snapshot.over, snapshot.knob

@@ -8,9 +8,10 @@ frames in memory, says at once which cells changed, and loses nothing.
                         index    (T + 1, 35) uint16 or uint32, the cells of each frame, flat order
                         actions  (T,)        uint8, the action between frame t and frame t + 1, or 4 for a cut:
                                              frame t + 1 begins another scene
-                        rewards  (T,)        uint8, points; at a cut, how often the ball had come off the paddle when
-                                             the next scene begins (`model.gaze`)
+                        rewards  (T,)        uint8, points
                         lives    (T + 1,)    uint8
+                        unseen   (S, 2)      uint8, what no frame shows when each of the S scenes begins: how often the
+                                             ball had come off the paddle, and where the knob was (`model.memory`)
                         over     ()          bool, the game ended (else the episode was cut)
 """
 
@@ -34,19 +35,21 @@ from model.breakout import (
     CELLS,
     CLASSES,
     GRID_ROWS,
+    KNOB_END,
     NO_ACTION,
+    NO_KNOB,
+    UNKNOWN_HITS,
     Frame,
     changed_cells,
     classes_from_ale,
     from_cells,
 )
 from model.files import FileError, read_bytes, write_atomic
-from model.gaze import UNKNOWN_HITS
 
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
 CUT = NO_ACTION
 """In place of an action: there is no transition here, another scene begins."""
-_MEMBERS = ("cells", "index", "actions", "rewards", "lives", "over")
+_MEMBERS = ("cells", "index", "actions", "rewards", "lives", "unseen", "over")
 _FILE_LIMIT = 1 << 25
 _UNPACKED_LIMIT = 1 << 25
 
@@ -58,13 +61,14 @@ class EpisodeWriter:
     of the few cells that differ, at the end.
     """
 
-    def __init__(self, screen: Frame, lives: int) -> None:
+    def __init__(self, screen: Frame, lives: int, hits: int = UNKNOWN_HITS, knob: int = NO_KNOB) -> None:
         self._numbers: dict[bytes, int] = {}
         self._row = np.zeros(CELLS, np.uint32)
         self._index: list[npt.NDArray[np.uint32]] = []
         self._actions: list[int] = []
         self._rewards: list[int] = []
         self._lives = [lives]
+        self._unseen = [(hits, knob)]
         self._screen = screen
         self._store(screen, range(CELLS))
 
@@ -86,9 +90,10 @@ class EpisodeWriter:
         self._rewards.append(reward)
         self._lives.append(lives)
 
-    def cut(self, screen: Frame, lives: int, hits: int = UNKNOWN_HITS) -> None:
-        """Another scene begins with `screen`; the ball has come off the paddle `hits` times since it was served."""
-        self.add(CUT, screen, hits, lives)
+    def cut(self, screen: Frame, lives: int, hits: int = UNKNOWN_HITS, knob: int = NO_KNOB) -> None:
+        """Another scene begins with `screen`; `hits` and `knob` as the module's docstring says of `unseen`."""
+        self.add(CUT, screen, 0, lives)
+        self._unseen.append((hits, knob))
 
     def to_episode(self, over: bool) -> Episode:
         """The episode so far, without a file in between."""
@@ -98,6 +103,7 @@ class EpisodeWriter:
             np.array(self._actions, np.uint8),
             np.array(self._rewards, np.uint8),
             np.array(self._lives, np.uint8),
+            np.array(self._unseen, np.uint8),
             over,
         )
 
@@ -114,6 +120,7 @@ class EpisodeWriter:
             actions=episode.actions,
             rewards=episode.rewards,
             lives=episode.lives,
+            unseen=episode.unseen,
             over=np.array(over),
         )
         return file.getvalue()
@@ -133,6 +140,7 @@ class Episode:
     actions: npt.NDArray[np.uint8]
     rewards: npt.NDArray[np.uint8]
     lives: npt.NDArray[np.uint8]
+    unseen: npt.NDArray[np.uint8]
     over: bool
 
     def __len__(self) -> int:
@@ -169,7 +177,7 @@ def _read_header(archive: zipfile.ZipFile, name: str) -> _Header:
 def _shapes_fit(headers: dict[str, _Header]) -> bool:
     """Whether these are the shapes and types of one episode. No step adds more cells than a frame has."""
     shapes = {name: header.shape for name, header in headers.items()}
-    if len(shapes["actions"]) != 1 or len(shapes["cells"]) != 2:
+    if len(shapes["actions"]) != 1 or len(shapes["cells"]) != 2 or len(shapes["unseen"]) != 2:
         return False
     steps, different = shapes["actions"][0], shapes["cells"][0]
     wanted = {
@@ -178,11 +186,13 @@ def _shapes_fit(headers: dict[str, _Header]) -> bool:
         "actions": (steps,),
         "rewards": (steps,),
         "lives": (steps + 1,),
+        "unseen": (shapes["unseen"][0], 2),
         "over": (),
     }
     types = {"index": ("uint16", "uint32"), "over": ("bool",)}
     return (
         shapes == wanted
+        and 0 < shapes["unseen"][0] <= steps + 1
         and 0 < different <= CELLS * (steps + 1)
         and all(header.dtype.name in types.get(name, ("uint8",)) for name, header in headers.items())
     )
@@ -221,4 +231,10 @@ def load_episode(path: Path) -> Episode:
     cells[:, ::2], cells[:, 1::2] = packed & 15, packed >> 4
     if a["index"].max() >= len(cells) or a["actions"].max(initial=0) > CUT or cells.max() >= CLASSES:
         raise FileError(f"episode {path} holds an action, class or cell out of range")
-    return Episode(cells, a["index"].astype(np.uint32), a["actions"], a["rewards"], a["lives"], bool(a["over"]))
+    hits, knob = a["unseen"].T
+    if len(hits) != 1 + (a["actions"] == CUT).sum() or (hits > UNKNOWN_HITS).any():
+        raise FileError(f"episode {path} does not say what its scenes begin with")
+    if ((knob > KNOB_END) & (knob != NO_KNOB)).any():
+        raise FileError(f"episode {path} holds a knob out of range")
+    index = a["index"].astype(np.uint32)
+    return Episode(cells, index, a["actions"], a["rewards"], a["lives"], a["unseen"], bool(a["over"]))

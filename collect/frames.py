@@ -66,7 +66,7 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     start_episode(emulator, settings.policy, rng)
     policy = make_policy(settings.policy, rng, settings.frameskip)
     objects = emulator.objects()
-    writer = EpisodeWriter(emulator.screen, objects.lives)
+    writer = EpisodeWriter(emulator.screen, objects.lives, knob=emulator.knob)
     for _ in range(steps):
         action = policy.act(objects)
         reward = emulator.advance(action)

@@ -172,30 +172,28 @@ def bench_training(
     """Training samples a second of the VQ-VAE and of the context controller, data and optimiser included."""
     from train.context import ContextTask, encode_dataset
     from train.loop import Task
+    from train.material import Material
     from train.places import all_places
     from train.vqvae import VQVAETask
 
     dataset: TransitionDataset = play_held_out("mixed", wm.frameskip, seed, 2, 10.0)
     say("training the VQ-VAE")
-    seen = all_places(dataset)
-    tasks: list[tuple[str, Task]] = [("vqvae", VQVAETask(dataset, seen, {}, wm.device, 0))]
-    codes = encode_dataset(wm.vqvae, dataset, seen, wm.device)
-    tasks.append(("context", ContextTask(wm.vqvae, dataset, codes, seen, {}, wm.device, 0, TRAIN_BATCH)))
+    material = Material(dataset, wm.device, all_places(dataset, device=wm.device))
+    tasks: list[tuple[str, Task]] = [("vqvae", VQVAETask(material, {}, 0))]
+    codes = encode_dataset(wm.vqvae, material)
+    tasks.append(("context", ContextTask(wm.vqvae, material, codes, {}, 0, TRAIN_BATCH)))
     return {name: _training_speed(task, wm.device, seconds) for name, task in tasks}
 
 
 def _training_speed(task: Any, device: torch.device, seconds: float) -> dict[str, Any]:
-    from train.loop import mixed_precision
-
     optimiser = torch.optim.AdamW(task.module.parameters(), lr=1e-4)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     task.module.train()
     step, start = 0, time.perf_counter()
     while step <= WARM_UP or time.perf_counter() - start < seconds:
         if step == WARM_UP:
             start = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision(device)):
-            loss, _ = task.loss(step, TRAIN_BATCH, generator)
+        loss, _ = task.loss(step, TRAIN_BATCH, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

@@ -59,13 +59,14 @@ def dream(
     ball = np.full((runs, longest), np.nan, np.float32)
     paddle = ball.copy()
     history = dataset.frame(dataset.history(starts.t, wm.context))
-    hits = memory_of(dataset, starts.t, wm.context).hits
+    unseen = memory_of(dataset, starts.t, wm.context).unseen
     alive = np.arange(runs)
     for step in range(longest):
         t = starts.t[alive] + step
         keys = dataset.led_by(dataset.history(t, wm.context))
-        _, codes = predictor.predict(history, dataset.actions[t].astype(np.int64), Memory(keys, hits), rng)
-        drawn = wm.decode_batch(history, codes, hits)
+        actions = dataset.actions[t].astype(np.int64)
+        _, codes = predictor.predict(history, actions, Memory(keys, unseen), rng)
+        drawn = wm.decode_batch(history, codes, unseen)
         real = dataset.frame(t + 1)
         wrong[alive, step] = (drawn != real).sum((1, 2))
         ball[alive, step] = ball_distance(find_balls(real), find_balls(drawn))
@@ -76,7 +77,7 @@ def dream(
         alive = alive[stays]
         if not len(alive):
             break
-        hits = wm.count_hits(history, hits[stays])
+        unseen = wm.next_unseen(history, actions[stays], unseen[stays])
         progress(1 - float(np.maximum(starts.steps[alive] - step - 1, 0).sum()) / float(starts.steps.sum()))
     horizons = [
         horizon(wrong[r, :length], ball[r, :length])

@@ -61,15 +61,15 @@ def play_held_out(
     return TransitionDataset(played, manifest)
 
 
-_HITS: WeakKeyDictionary[TransitionDataset, npt.NDArray[np.int64]] = WeakKeyDictionary()
+_UNSEEN: WeakKeyDictionary[TransitionDataset, npt.NDArray[np.int64]] = WeakKeyDictionary()
 
 
 def memory_of(dataset: TransitionDataset, t: npt.NDArray[np.int64], context: int) -> Memory:
-    """What the `context` frames up to frames t (B,) do not show: the keys that led to them, and the hits of the paddle,
-    counted by watching the games from their beginnings, as a twin does in play."""
-    if dataset not in _HITS:
-        _HITS[dataset] = all_places(dataset)[0, :, 3]
-    return Memory(dataset.led_by(dataset.history(t, context)), _HITS[dataset][t])
+    """What the `context` frames up to frames t (B,) do not show: the keys that led to them, and hits and knob,
+    known by watching the games from their beginnings, as a twin does in play."""
+    if dataset not in _UNSEEN:
+        _UNSEEN[dataset] = all_places(dataset)[0, :, 3:].astype(np.int64)
+    return Memory(dataset.led_by(dataset.history(t, context)), _UNSEEN[dataset][t])
 
 
 def episode_of(dataset: TransitionDataset, t: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

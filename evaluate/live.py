@@ -27,6 +27,7 @@ from evaluate.report import EMPTY, number, share, with_interval
 from model import WorldModel
 from model.breakout import Action, Frame, changed_cells
 from model.files import SCHEMA, FileError
+from model.memory import Unseen
 
 STREAM = 1 << 21
 """Keeps these games apart from those of `play_held_out` with the same seed."""
@@ -75,10 +76,10 @@ def _play_game(
     start_episode(emulator, policy, rng)
     player = make_policy(policy, rng, wm.frameskip)
     objects = emulator.objects()
-    writer = EpisodeWriter(emulator.screen, objects.lives)
+    writer = EpisodeWriter(emulator.screen, objects.lives, knob=emulator.knob)
     games.append(writer)
     before = emulator.frame
-    wm.reset_classes(before[None])
+    wm.reset_classes(before[None], unseen=Unseen(knob=emulator.knob))
     while len(truths) < steps and not emulator.over:
         action = player.act(objects)
         predicted: dict[str, Logits] = {}

@@ -114,10 +114,10 @@ def predict_transitions(
         for predictor, parts in zip(predictors, said, strict=True):
             logits, codes = predictor.predict(history, truth.actions, memory, rng, truth.codes)
             watch(predictor.name, truth, logits)
-            drawn = compare(history[:, -1], after, wm.decode_batch(history, codes, memory.hits))
+            drawn = compare(history[:, -1], after, wm.decode_batch(history, codes, memory.unseen))
             said_now = judge(predictor.name, codes, logits, truth, drawn)
             _, random_codes = predictor.predict(history, others[start : start + BATCH], memory, rng)
-            random = psnr(after, wm.decode_batch(history, random_codes, memory.hits))
+            random = psnr(after, wm.decode_batch(history, random_codes, memory.unseen))
             parts.append(Predicted(**vars(said_now), random_psnr=random))
         progress(start + len(chunk))
     return joined(truths), [joined(parts) for parts in said]
@@ -136,7 +136,7 @@ def _real(
         codes,
         np.stack([changed_cells(b, a) for b, a in zip(before, after, strict=True)]),
         (before != after).sum((1, 2)),
-        compare(before, after, wm.decode_batch(history, codes, memory.hits)),
+        compare(before, after, wm.decode_batch(history, codes, memory.unseen)),
     )
     return truth, history, after
 

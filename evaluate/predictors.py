@@ -19,11 +19,11 @@ Logits = npt.NDArray[np.float32]
 
 
 class Memory(NamedTuple):
-    """What histories do not show, as in `WorldModel.predict_batch`: the keys (B, n) that led to their frames, and how
-    often the ball had come off the paddle (B,)."""
+    """What histories do not show, as in `WorldModel.predict_batch`: the keys (B, n) that led to their frames, and
+    hits and knob (B, 2) in the newest one."""
 
     keys: Actions
-    hits: Actions
+    unseen: Actions
 
 
 @dataclass(frozen=True)

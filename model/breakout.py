@@ -40,6 +40,25 @@ ACTIONS = len(Action)
 NO_ACTION = ACTIONS
 """In place of an action: there was none, or it is not known."""
 
+MOST_HITS = 12
+"""So many hits of the paddle since the serve are counted; the game does not tell more apart either."""
+UNKNOWN_HITS = MOST_HITS + 1
+NO_KNOB = 255
+"""In place of a knob's place that is not known."""
+KNOB_END, KNOB_CENTRE, KNOB_STEP = 232, 116, 7
+"""Breakout is played with a paddle controller, whose knob the keys turn: by a step each emulator frame, between two
+ends, from the centre on. Its ends and centre do not lie whole steps apart, but in sevenths of a step they do, to a
+tenth of one (ALE `src/ale/environment/ale_state.hpp`: from 27450 to 790196 by 23000)."""
+
+
+def turned(knob: int, action: int, frames: int) -> int:
+    """Where the knob is, 0..232, after `action` was held for so many emulator frames; `NO_KNOB` stays so."""
+    if knob == NO_KNOB:
+        return NO_KNOB
+    direction = (action == Action.RIGHT) - (action == Action.LEFT)
+    return min(KNOB_END, max(0, knob + direction * KNOB_STEP * frames))
+
+
 ALE_COLOURS = (0, 6, 22, 38, 54, 70, 134, 182, 198)
 """The indices of ALE's NTSC palette that Breakout uses; class `i` is `ALE_COLOURS[i]`."""
 

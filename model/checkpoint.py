@@ -21,7 +21,7 @@ _LIMIT = 1 << 28
 _HEADER_LIMIT = 1 << 20
 _MOST_DIMENSIONS = 8
 # Whole numbers: packed weights, and the frames and codes of dreams that a resumed training goes on with.
-_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.uint8, torch.int64)
+_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.int8, torch.uint8, torch.int16, torch.int64)
 SCALE = ".scale"
 _LEFT, _RIGHT = ".left", ".right"
 _MOST_NUMBERS = 1 << 26

@@ -55,7 +55,7 @@ class Looked(NamedTuple):
 class ContextController(nn.Module):
     """Key and `context` recent frames -> logits over the codes of every cell."""
 
-    def __init__(self, context: int = 20, width: int = 256, paddle_width: int = 96, token: int = 160) -> None:
+    def __init__(self, context: int = 12, width: int = 256, paddle_width: int = 96, token: int = 160) -> None:
         super().__init__()
         self.settings = {"context": context, "width": width, "paddle_width": paddle_width, "token": token}
         if context < BALL_FRAMES:
@@ -78,13 +78,14 @@ class ContextController(nn.Module):
         inner = (nn.ReLU(), nn.Linear(token, token), nn.ReLU(), nn.Linear(token, token), nn.ReLU())
         self.inner = nn.Sequential(*inner)
         self.head = nn.Linear(token, CODES)
-        for module in self.modules():
-            if isinstance(module, nn.Embedding | nn.EmbeddingBag):
-                nn.init.normal_(module.weight, std=0.1)
-        nn.init.zeros_(self.settled.weight)
+        for embedding in (self.action, self.paddle_action, self.cell):
+            nn.init.normal_(embedding.weight, std=0.1)
+        # What never occurs at a frame skip is never learned: zeros take no room in a packed file.
+        for bag in (self.ball, self.paddle, self.ball_row, self.ball_column, self.paddle_column, self.settled):
+            nn.init.zeros_(bag.weight)
 
     def forward(self, now: Tensor, seen: Tensor, action: Tensor, settled: Tensor | None = None) -> Tensor:
-        """(B, 210, 160) uint8 classes of the newest frame, (B, context, 5) places with memory of all frames up to it,
+        """(B, 210, 160) uint8 classes of the newest frame, (B, context, 6) places with memory of all frames up to it,
         oldest first, (B,) int64 actions, and codes (B, 35) int64 that are settled, `OPEN` where none is
         -> (B, 35, 256) logits.
         """

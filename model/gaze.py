@@ -6,21 +6,17 @@ Visual Attention", https://arxiv.org/abs/1406.6247, with a fixed rule in place o
 spot of the ball's size that has just appeared and stands alone. It reads frames only, real or dreamt, never RAM.
 
 `places` (B, n, 3) int64 says, for n frames, oldest first: the ball's row and column (top left; -1, -1 if it is not
-seen) and the column of the paddle's left end. Two more columns, where there are any, are what no frame tells:
-- the key that led to the frame (`NO_ACTION` if it is not known): held beyond the wall it moves the paddle's knob;
-- how often the ball has come off the paddle since it was served (`UNKNOWN_HITS` if nobody has counted): the game
-  counts it too, and at the 4th, 8th and 12th time the ball leaves at other speeds and angles.
+seen) and the column of the paddle's left end. Three more columns, where there are any, are what no frame tells; see
+`model.memory`.
 """
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, BACKGROUND, COLUMNS, NO_ACTION, ROWS, Action
+from model.breakout import ACTIONS, BACKGROUND, COLUMNS, KNOB_CENTRE, KNOB_END, NO_KNOB, ROWS, UNKNOWN_HITS
 
 FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152
 """Inside the walls, down to where the ball is last drawn."""
@@ -32,32 +28,25 @@ LEAST_BALL = 10
 """The score from which on a spot is a ball. A corner of standing bricks scores 9."""
 BALL_FRAMES = 8
 """How many of the last frames tell how the ball moves. Unseen in all of them, it is not in play."""
-MOST_HITS = 12
-"""So many hits of the paddle are counted; the game does not tell more apart either."""
-UNKNOWN_HITS = MOST_HITS + 1
-SERVED = 40
-"""A ball that is so many rows higher than in the frame before is another one."""
-BELOW_WALL = 120
-"""A ball that comes down here, and then goes up, has met the paddle."""
-
 UP, DOWN, WEST, EAST = 9, 13, 13, 15
 """The window around the ball: rows above its top and from there down, columns to its left and from there on."""
 BALL_WINDOW = (UP + DOWN, WEST + EAST)
 STRIP_WEST, STRIP_EAST = 28, 44
 """The columns around the paddle's left end that a paddle's step can change."""
 
-_STEP, _PADDLE_STEP, _BESIDE = 9, 24, 40
-"""The longest steps of ball and paddle, and the distance between them, that are told apart, in pixels."""
+_STEP, _PADDLE_STEP, _BESIDE, _PULL = 9, 24, 40, 60
+"""The longest steps of ball and paddle, the distance between them, and that from the paddle to where the knob pulls it,
+that are told apart, in pixels."""
 _WALL, _PADDLE = 100, 166
 """Between these rows nothing depends on the ball's row: there is neither wall nor paddle."""
 _HEIGHTS = _WALL + 2 + (ROWS - _PADDLE)
 """Rows that are told apart, with one for all between, and one for no ball."""
-_TURNS = 18
-"""Steps of one key, more than of the other, that are told apart: enough to turn the knob all the way beyond a wall."""
 _LATE = 3
 """Steps of the paddle that matter to the ball."""
+REST_CENTRE, REST_SLOPE = 99, (22, 27)
+"""The column where the paddle rests with the knob in its centre, and pixels per turn of the knob."""
 _RECENT = 12
-"""Steps and keys that matter to the paddle one by one; of older keys the sums do."""
+"""Steps and keys that matter to the paddle where the knob is not known."""
 BALL_TRAIL = (
     (BALL_FRAMES - 1) * 2 * (2 * _STEP + 1)
     + 2 * BALL_FRAMES
@@ -73,7 +62,8 @@ BALL_TRAIL = (
 def paddle_trail_size(frames: int) -> int:
     """How many different numbers `paddle_trail` uses for a history of so many frames."""
     recent = min(frames, _RECENT)
-    return COLUMNS + (recent - 1) * (2 * _PADDLE_STEP + 1) + recent * (ACTIONS + 1) + frames * (2 * _TURNS + 1)
+    steps, keys = (recent - 1) * (2 * _PADDLE_STEP + 1), recent * (ACTIONS + 1)
+    return COLUMNS + steps + keys + (KNOB_END + 2) + (2 * _PULL + 2)
 
 
 def places(before: Tensor, now: Tensor) -> Tensor:
@@ -182,77 +172,13 @@ def balls(places: Tensor) -> tuple[Tensor, Tensor]:
     return ball.gather(1, torch.where(last < 0, first, last)[..., None].expand(-1, -1, 2)), seen
 
 
-def hit_or_gone(places: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether the ball has just come off the paddle, and whether it is not in play or just served, from the last places
-    (B, n, 3 or more): two bools (B,). It has come off if it came down below the wall and now goes up."""
-    ball, seen = balls(places)
-    step = ball[..., 0].diff(dim=1)
-    earlier, now = step[:, :-1], step[:, -1]
-    moved = torch.where(earlier != 0, torch.arange(earlier.shape[1], device=step.device), 0).amax(1, keepdim=True)
-    hit = (now < 0) & (earlier.gather(1, moved)[:, 0] > 0) & (ball[:, -2, 0] > BELOW_WALL)
-    return hit, ~seen[:, :-1].any(1) | (now < -SERVED)
-
-
-def counted(hits: Tensor, places: Tensor) -> Tensor:
-    """The hits of the paddle (B,) up to the newest of places (B, n, 3 or more), from those up to the one before."""
-    hit, gone = hit_or_gone(places)
-    more = torch.where(hit & (hits < UNKNOWN_HITS), (hits + 1).clamp(max=MOST_HITS), hits)
-    return torch.where(gone, 0, more)
-
-
-def push(places: Tensor, newest: Tensor, keys: Tensor) -> Tensor:
-    """One step later: places with memory (B, n, 5), the newest place (B, 3) and the keys (B,) that led to it
-    -> (B, n, 5)."""
-    hits = places[:, -1, 4]
-    newest = torch.cat((newest, keys[:, None], hits[:, None]), 1)
-    later = torch.cat((places[:, 1:], newest[:, None]), 1)
-    later[:, -1, 4] = counted(hits, later)
-    return later
-
-
-def watch(frames: Tensor, keys: Tensor, length: int, hits: int | None = None) -> Tensor:
-    """What is seen by watching frames (n, 210, 160) uint8 classes, oldest first, with the keys (n,) that led to them,
-    and the hits up to the newest one if they are known: places with memory (1, length, 5). The first frame is taken to
-    have stood still before."""
-    before = torch.cat((frames[:1], frames[:-1]))
-    found = torch.cat([places(*pair) for pair in zip(before.split(64), frames.split(64), strict=True)])
-    seen = with_memory(found[None, :1].expand(-1, length, -1))
-    seen[:, -1, 3] = keys[0]
-    seen[:, -1, 4] = counted(seen[:, -1, 4], seen)
-    for place, key in zip(found[1:, None], keys[1:, None], strict=True):
-        seen = push(seen, place, key)
-    if hits is not None and bool((seen[:, -1, 4] > 0).all()):
-        seen[:, -1, 4] = hits
-    return seen
-
-
-def known_hits(places: Tensor) -> int | None:
-    """The hits of the paddle in the newest of places with memory (n, 5); None if they are not known."""
-    hits = int(places[-1, 4])
-    return None if hits == UNKNOWN_HITS else hits
-
-
-class HitCounter:
-    """Counts the hits of the paddle beside a game, frame by frame: (n, 210, 160) uint8 classes to begin with, and the
-    count there if it is known. `hits` is None as long as it is not."""
-
-    def __init__(self, frames: npt.NDArray[np.uint8], hits: int | None = None) -> None:
-        keys = torch.full((len(frames),), NO_ACTION)
-        self._places = watch(torch.from_numpy(frames), keys, BALL_FRAMES, hits)
-
-    @property
-    def hits(self) -> int | None:
-        """As `WorldModel.hits`."""
-        return known_hits(self._places[0])
-
-    def see(self, before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8]) -> None:
-        """The game went on by a step: from one frame (210, 160) uint8 classes to the next."""
-        newest = places(torch.from_numpy(before)[None], torch.from_numpy(now)[None])
-        self._places = push(self._places, newest, torch.tensor([NO_ACTION]))
+def pulls_to(knob: Tensor) -> Tensor:
+    """The column (B,) at which the paddle comes to rest, to a pixel, with the knob there (B,), if no wall holds it."""
+    return REST_CENTRE + (knob - KNOB_CENTRE) * REST_SLOPE[0] // REST_SLOPE[1]
 
 
 def ball_trail(places: Tensor) -> Tensor:
-    """What places (B, n, 3 or 5) tell of the ball, as numbers for an embedding: (B, 28) int64, all below `BALL_TRAIL`.
+    """What places (B, n, 3 or 6) tell of the ball, as numbers for an embedding: (B, 28) int64, all below `BALL_TRAIL`.
 
     Its steps, whether it was seen, its row, where the paddle is from there, the paddle's last steps, and how often the
     ball has come off it. Not its column: what is near is in its window, and without the column a bounce is learned once
@@ -262,7 +188,7 @@ def ball_trail(places: Tensor) -> Tensor:
     paddle = places[:, -_LATE - 1 :, 2]
     paddle = torch.cat((paddle[:, :1].expand(-1, _LATE + 1 - paddle.shape[1]), paddle), 1)
     row = ball[:, -1, :1]
-    hits = places[:, -1, 4:] if places.shape[-1] > 4 else torch.full_like(row, UNKNOWN_HITS)
+    hits = places[:, -1, 4:5] if places.shape[-1] > 4 else torch.full_like(row, UNKNOWN_HITS)
     return _numbers(
         ((ball.diff(dim=1).clamp(-_STEP, _STEP) + _STEP).flatten(1), 2 * _STEP + 1),
         (seen.long(), 2),
@@ -274,31 +200,22 @@ def ball_trail(places: Tensor) -> Tensor:
 
 
 def paddle_trail(places: Tensor) -> Tensor:
-    """What places with keys (B, n, 5) tell of the paddle, as numbers for an embedding, all below
-    `paddle_trail_size(n)`. Its column, where it was before, from there, the last keys, and how much more of them was
-    right than left in the last 1 to n steps: beyond a wall the knob has turned by the largest of these sums, up to its
-    stop.
+    """What places with memory (B, n, 6) tell of the paddle, as numbers for an embedding, all below
+    `paddle_trail_size(n)`: its column, where it was before, from there, the last keys, where the knob is, and how far
+    from the paddle it pulls it. At frame skip 1 the knob and the paddle's column settle where the paddle is next.
     """
     paddle = places[:, -_RECENT:, 2]
     before = (paddle[:, :-1] - paddle[:, -1:]).clamp(-_PADDLE_STEP, _PADDLE_STEP) + _PADDLE_STEP
-    keys = places[..., 3]
-    turns = ((keys == Action.RIGHT).long() - (keys == Action.LEFT).long()).flip(1).cumsum(1)
+    knob = places[:, -1:, 5]
+    unknown = knob == NO_KNOB
+    pull = (pulls_to(knob) - paddle[:, -1:]).clamp(-_PULL, _PULL) + _PULL
     return _numbers(
         (paddle[:, -1:], COLUMNS),
         (before, 2 * _PADDLE_STEP + 1),
-        (keys[:, -_RECENT:], ACTIONS + 1),
-        (turns.clamp(-_TURNS, _TURNS) + _TURNS, 2 * _TURNS + 1),
+        (places[:, -_RECENT:, 3], ACTIONS + 1),
+        (torch.where(unknown, KNOB_END + 1, knob), KNOB_END + 2),
+        (torch.where(unknown, 2 * _PULL + 1, pull), 2 * _PULL + 2),
     )
-
-
-def with_memory(places: Tensor, keys: Tensor | None = None, hits: Tensor | None = None) -> Tensor:
-    """Places (B, n, 3), the keys (B, n) that led to their frames, and how often the ball had come off the paddle in the
-    newest one (B,), as far as these are known -> (B, n, 5)."""
-    if keys is None:
-        keys = torch.full_like(places[..., 0], NO_ACTION)
-    if hits is None:
-        hits = torch.full_like(places[:, 0, 0], UNKNOWN_HITS)
-    return torch.cat((places, torch.stack((keys, hits[:, None].expand_as(keys)), -1)), -1)
 
 
 def _numbers(*parts: tuple[Tensor, int]) -> Tensor:

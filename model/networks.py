@@ -1,7 +1,8 @@
 """The trained networks together, for many moments at once. `WorldModel` is what plays with them, one moment at a time.
 
 Histories are (B, n, 210, 160) uint8 classes, oldest first. What they do not show comes beside them, where it is known:
-`keys` (B, n), the actions that led to the frames, and `hits` (B,), how often the ball had come off the paddle.
+`keys` (B, n), the actions that led to the frames, and `unseen` (B, 2), the hits of the paddle and the knob's place in
+the newest frame (`model.memory`).
 """
 
 from __future__ import annotations
@@ -12,23 +13,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, NO_ACTION, Frame
+from model.breakout import ACTIONS, KNOB_END, NO_ACTION, NO_KNOB, UNKNOWN_HITS, Frame
 from model.checks import checked_classes
 from model.context_controller import ContextController
 from model.files import FileError
-from model.gaze import BALL_FRAMES, UNKNOWN_HITS, counted, places, places_of, with_memory
+from model.gaze import BALL_FRAMES, places, places_of
 from model.latent_action_model import sample_codes
+from model.memory import Unseen, counted, turned_knobs, with_memory
 from model.vqvae import VQVAE
 from model.weights import CONTROLLERS
 
 Codes = npt.NDArray[np.int64]
 
 
-def checked_hits(hits: npt.ArrayLike | None, count: int) -> Tensor:
-    """How often the ball had come off the paddle (count,); unknown without any. ValueError if they are not that."""
-    found = np.full(count, UNKNOWN_HITS) if hits is None else np.atleast_1d(np.asarray(hits))
-    if found.shape != (count,) or found.dtype.kind not in "iu" or found.min() < 0 or found.max() > UNKNOWN_HITS:
-        raise ValueError(f"hits must be {count} integers 0..{UNKNOWN_HITS}, got shape {found.shape}")
+def checked_unseen(unseen: npt.ArrayLike | None, count: int) -> Tensor:
+    """Hits of the paddle and the knob's place (count, 2); unknown without any. ValueError if they are not that."""
+    found = np.tile(Unseen(), (count, 1)) if unseen is None else np.asarray(unseen)
+    if found.shape != (count, 2) or found.dtype.kind not in "iu":
+        raise ValueError(f"unseen must be {count} pairs of integers, got shape {found.shape}, dtype {found.dtype}")
+    hits, knob = found.T
+    if (hits < 0).any() or (hits > UNKNOWN_HITS).any():
+        raise ValueError(f"unseen must hold hits 0..{UNKNOWN_HITS}, got {hits.min()}..{hits.max()}")
+    if ((knob < 0) | (knob > KNOB_END) & (knob != NO_KNOB)).any():
+        raise ValueError(f"unseen must hold a knob 0..{KNOB_END} or {NO_KNOB}, got {knob.min()}..{knob.max()}")
     return torch.from_numpy(found.astype(np.int64))
 
 
@@ -43,10 +50,13 @@ def checked_keys(keys: npt.ArrayLike | None, shape: tuple[int, ...]) -> npt.NDAr
 
 
 class Networks:
-    """A VQ-VAE and its controllers, by name, on a device. `seed` is for what is drawn at temperatures above 0."""
+    """A VQ-VAE and its controllers, by name, on a device, for steps of `frameskip` emulator frames. `seed` is for what
+    is drawn at temperatures above 0."""
 
-    def __init__(self, vqvae: VQVAE, controllers: dict[str, nn.Module], device: torch.device, seed: int) -> None:
-        self.device = device
+    def __init__(
+        self, vqvae: VQVAE, controllers: dict[str, nn.Module], frameskip: int, device: torch.device, seed: int
+    ) -> None:
+        self.frameskip, self.device = frameskip, device
         self.vqvae = vqvae.to(device).eval()
         self.controllers = {name: module.to(device).eval() for name, module in controllers.items()}
         self._generator = torch.Generator(device).manual_seed(seed)
@@ -77,14 +87,14 @@ class Networks:
         actions: npt.ArrayLike,
         controller: str | None = None,
         keys: npt.ArrayLike | None = None,
-        hits: npt.ArrayLike | None = None,
+        unseen: npt.ArrayLike | None = None,
     ) -> npt.NDArray[np.float32]:
         """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32.
 
-        `keys` (B, n) are the actions that led to the frames, and `hits` (B,) the hits of the paddle up to the newest
-        one, 13 where they are not known, as in `reset`.
+        `keys` (B, n) are the actions that led to the frames, and `unseen` (B, 2) hits and knob in the newest one, as in
+        `reset`: 13 and 255 where they are not known.
         """
-        return self._ask(history, actions, controller or self._controller, keys, hits)[1].cpu().numpy()
+        return self._ask(history, actions, controller or self._controller, keys, unseen)[1].cpu().numpy()
 
     def choose_batch(
         self,
@@ -93,10 +103,10 @@ class Networks:
         controller: str | None = None,
         temperature: float = 0.0,
         keys: npt.ArrayLike | None = None,
-        hits: npt.ArrayLike | None = None,
+        unseen: npt.ArrayLike | None = None,
     ) -> tuple[npt.NDArray[np.float32], Codes]:
         """As `predict_batch`, and the codes (B, 35) that `predict` would choose."""
-        tokens, logits = self._ask(history, actions, controller or self._controller, keys, hits)
+        tokens, logits = self._ask(history, actions, controller or self._controller, keys, unseen)
         return logits.cpu().numpy(), self._settle(tokens, logits, temperature).cpu().numpy()
 
     def encode_batch(self, previous: Frame, following: Frame) -> Codes:
@@ -104,20 +114,25 @@ class Networks:
         before, after = (torch.from_numpy(np.ascontiguousarray(f)).to(self.device) for f in (previous, following))
         return self._encode(before, after).cpu().numpy()
 
-    def decode_batch(self, history: Frame, codes: Codes, hits: npt.ArrayLike | None = None) -> Frame:
-        """Histories (B, n, 210, 160) uint8 classes, as `VQVAE.decode` sees them, codes (B, 35), and hits as in
-        `predict_batch` -> next frames (B, 210, 160) uint8 classes."""
+    def decode_batch(self, history: Frame, codes: Codes, unseen: npt.ArrayLike | None = None) -> Frame:
+        """Histories (B, n, 210, 160) uint8 classes, as `VQVAE.decode` sees them, codes (B, 35), and what is
+        unseen, as in `predict_batch` -> next frames (B, 210, 160) uint8 classes."""
         chosen = torch.from_numpy(np.asarray(codes, np.int64)).to(self.device)
         now = torch.from_numpy(np.ascontiguousarray(history[:, -1:])).to(self.device)
         with torch.inference_mode():
-            seen = with_memory(self._places_of(history), hits=checked_hits(hits, len(history)).to(self.device))
+            known = checked_unseen(unseen, len(history)).to(self.device)
+            seen = with_memory(self._places_of(history), unseen=known)
             return self.vqvae.decode(now, chosen, seen).cpu().numpy()
 
-    def count_hits(self, history: Frame, hits: npt.ArrayLike) -> Codes:
-        """The hits (B,) up to the newest frames of histories (B, n, 210, 160), from those up to the frames before."""
-        before = checked_hits(hits, len(history)).to(self.device)
+    def next_unseen(self, history: Frame, keys: npt.ArrayLike, unseen: npt.ArrayLike) -> Codes:
+        """Hits and knob (B, 2) in the newest frames of histories (B, n, 210, 160), n >= 8, to which `keys` (B,) led,
+        from those in the frames before."""
+        led = torch.from_numpy(checked_keys(keys, (len(history),))).to(self.device)
+        hits, knob = checked_unseen(unseen, len(history)).to(self.device).unbind(1)
         with torch.inference_mode():
-            return counted(before, self._places_of(history)).cpu().numpy()
+            seen = self._places_of(history)
+            later = counted(hits, seen), turned_knobs(knob, led, seen, self.frameskip)
+            return torch.stack(later, 1).cpu().numpy()
 
     @torch.inference_mode()
     def _ask(
@@ -126,7 +141,7 @@ class Networks:
         actions: npt.ArrayLike,
         controller: str,
         led_by: npt.ArrayLike | None,
-        hits: npt.ArrayLike | None,
+        unseen: npt.ArrayLike | None,
     ) -> tuple[Tensor | None, Tensor]:
         """As `_ask_now`, of many histories. ValueError if they and the actions do not fit."""
         history = checked_classes(history, "history", 4)
@@ -140,8 +155,8 @@ class Networks:
             return None, module(F.one_hot(keys, ACTIONS).float()).float()
         now = torch.from_numpy(np.ascontiguousarray(history[:, -1])).to(self.device)
         led = torch.from_numpy(checked_keys(led_by, history.shape[:2])).to(self.device)
-        hit = checked_hits(hits, len(history)).to(self.device)
-        seen = with_memory(self._places_of(history), led, hit)[:, -module.context :]
+        known = checked_unseen(unseen, len(history)).to(self.device)
+        seen = with_memory(self._places_of(history), led, known)[:, -module.context :]
         tokens = module.ask(module.look(now, seen), keys)
         return tokens, module.answer(tokens)
 

@@ -46,7 +46,8 @@ class Quantizer(nn.Module):
         if len(vectors) < CODES - 1:
             raise ValueError(f"starting the codebook takes at least {CODES - 1} vectors, got {len(vectors)}")
         vectors = vectors.float()
-        self.codebook[1:] = vectors[torch.randperm(len(vectors), generator=generator)[: CODES - 1]]
+        drawn = torch.randperm(len(vectors), generator=generator, device=vectors.device)[: CODES - 1]
+        self.codebook[1:] = vectors[drawn]
         for _ in range(rounds):
             codes = self(vectors)
             counts = torch.bincount(codes, minlength=CODES).float()

@@ -69,9 +69,6 @@ BOTTOM_TOP = (GRID_ROWS - 1) * CELL_ROWS
 class Encoder(nn.Module):
     """Pairs of frames -> one vector for each changed cell."""
 
-    MEETING = 0.4
-    """The weight of the ball's step where ball and paddle move in one cell: the paddle's comes first there."""
-
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         rows, columns = BALL_STEP
@@ -108,7 +105,6 @@ class Encoder(nn.Module):
         step = new - old
         dy, dx = step[:, 0].clamp(-rows, rows) + rows, step[:, 1].clamp(-columns, columns) + columns
         ball = self.ball(dy * (2 * columns + 1) + dx)[which] * of_ball[:, None]
-        ball = ball * torch.where(of_paddle, self.MEETING, 1.0)[:, None]
         paddle = self.paddle(step[:, 2].clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP)[which] * of_paddle[:, None]
         return self.norm(ball + paddle + self.rest(bits.to(ball.dtype)))
 
@@ -167,14 +163,15 @@ class Decoder(nn.Module):
         self.cell = nn.Embedding(CELLS, 64)
         self.cell_draw = nn.Sequential(nn.ReLU(), nn.Linear(64, CELL_ROWS * CELL_COLUMNS))
         self.keep = nn.Parameter(torch.tensor(3.0))
-        for embedding in (self.meet_trail, self.ball_row, self.cell):
-            nn.init.normal_(embedding.weight, std=0.1)
+        nn.init.normal_(self.cell.weight, std=0.1)
+        for bag in (self.meet_trail, self.ball_row):  # rows that never occur stay zeros, which pack well
+            nn.init.zeros_(bag.weight)
         for draw in (self.ball_draw, self.paddle_draw, self.cell_draw, self.meet):
             for parameter in draw[-1].parameters():
                 nn.init.zeros_(parameter)
 
     def look(self, now: Tensor, seen: Tensor, which: Tensor, cells: Tensor) -> Looked:
-        """What does not depend on the code, for `paint`: frames (B, 210, 160) uint8 classes, places (B, n, 3 or 5), M
+        """What does not depend on the code, for `paint`: frames (B, 210, 160) uint8 classes, places (B, n, 3 or 6), M
         frame numbers and cells."""
         there = take_cells(now, which, cells) != BACKGROUND
         ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
@@ -260,7 +257,7 @@ class VQVAE(nn.Module):
         """Frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and codes (B, 35) -> the next frames
         (B, 210, 160) uint8 classes. Of the history the last nine frames count; a short one repeats its first.
 
-        `seen` are the places (B, n, 3 or 5) of the history, where they are known already; then the newest frame is
+        `seen` are the places (B, n, 3 or 6) of the history, where they are known already; then the newest frame is
         enough.
         """
         now = history[:, -1]

@@ -33,9 +33,10 @@ from model.context_controller import ContextController
 from model.device import choose_device
 from model.files import FileError, checksum
 from model.futures import draw_each
-from model.gaze import BALL_FRAMES, known_hits, places, push, watch
+from model.gaze import BALL_FRAMES, places
 from model.latent_action_model import ActionToLatentMLP
-from model.networks import Codes, Networks, checked_hits, checked_keys
+from model.memory import Unseen, push, unseen_of, watch
+from model.networks import Codes, Networks, checked_keys, checked_unseen
 from model.vqvae import VQVAE
 from model.weights import CONTROLLERS, SHIPPED, VQVAE_NAME, load_module, load_vqvae
 
@@ -68,8 +69,7 @@ class WorldModel(Networks):
         seed: int = 0,
         meta: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(vqvae, controllers, device or torch.device("cpu"), seed)
-        self.frameskip = frameskip
+        super().__init__(vqvae, controllers, frameskip, device or torch.device("cpu"), seed)
         self.majority = np.zeros(CELLS, np.int64) if majority is None else majority
         self.checksum = checksum
         self.meta = meta or {}
@@ -130,23 +130,28 @@ class WorldModel(Networks):
         return cls(vqvae, controllers, frameskip, controller, checksum=f"untrained-{seed}", seed=seed)
 
     @property
-    def hits(self) -> int | None:
-        """How often the ball has come off the paddle since it was served, 0..12; None if the twin has not seen that.
-        The game counts too: at the 4th, 8th and 12th time the ball leaves at other speeds and angles."""
+    def unseen(self) -> Unseen:
+        """What no frame shows. `hits`, how often the ball has come off the paddle since it was served, 0..12, or 13 if
+        the twin has not seen that: the game counts too, and at the 4th, 8th and 12th time the ball leaves at other
+        speeds and angles. `knob`, how far the keys have turned the paddle controller's knob, 0..232, or 255 if it is
+        not known: the paddle follows it."""
         self._seen()
         assert self._places is not None
-        return known_hits(self._places)
+        return unseen_of(self._places)
 
     # --- one moment, RGB frames ---
 
-    def reset(self, frames: npt.NDArray[np.uint8], keys: npt.ArrayLike | None = None, hits: int | None = None) -> None:
+    def reset(
+        self, frames: npt.NDArray[np.uint8], keys: npt.ArrayLike | None = None, unseen: Unseen | None = None
+    ) -> None:
         """A new history: (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1. A short one repeats its first frame.
 
-        `keys` (n,) are the actions that led to the frames, where they are known: 4 where one is not. `hits` as the
-        property of this name has it for the newest frame; where the ball is not in play, it is 0 in any case.
+        `keys` (n,) are the actions that led to the frames, where they are known: 4 where one is not. `unseen` as the
+        property of this name has it for the newest frame; with no ball in play there are 0 hits in any case, and a knob
+        that is not known shows once the paddle has stood still.
         """
         frames = checked_rgb(frames, "frames", 4)
-        self.reset_classes(classes_from_rgb(frames), keys, hits)
+        self.reset_classes(classes_from_rgb(frames), keys, unseen)
 
     def predict(self, action: int, temperature: float = 0.0) -> Prediction:
         """The next frame if `action` is taken now; changes nothing. Temperature 0 takes the likeliest codes."""
@@ -155,8 +160,8 @@ class WorldModel(Networks):
     def observe(self, frame: npt.NDArray[np.uint8], action: int | None = None) -> None:
         """A real frame (210, 160, 3) uint8 RGB becomes the newest of the history (teacher forcing).
 
-        `action` is the one that led to it. Without it the twin sees no key held where the screen shows no effect: with
-        the paddle at a wall it then has to guess how far beyond the player has turned the knob.
+        `action` is the one that led to it. Without it the twin does not know where the knob is until the paddle has
+        stood still, and with the paddle at a wall not even then.
         """
         self.observe_classes(classes_from_rgb(checked_rgb(frame, "frame", 3)), action)
 
@@ -180,15 +185,15 @@ class WorldModel(Networks):
         """The frames the twin sees: (context, 210, 160) uint8 classes, oldest first, a copy."""
         return self._seen().cpu().numpy().copy()
 
-    def reset_classes(self, frames: Frame, keys: npt.ArrayLike | None = None, hits: int | None = None) -> None:
+    def reset_classes(self, frames: Frame, keys: npt.ArrayLike | None = None, unseen: Unseen | None = None) -> None:
         """`reset` on classes (n, 210, 160) uint8 0..8."""
         frames = checked_classes(frames, "frames", 3)
         led = torch.from_numpy(checked_keys(keys, (len(frames),))).to(self.device)
-        known = None if hits is None else int(checked_hits(hits, 1))
+        known = Unseen(*checked_unseen(None if unseen is None else [unseen], 1)[0].tolist())
         newest = torch.from_numpy(frames[-self.context :].copy()).to(self.device)
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
-        self._places = watch(torch.from_numpy(frames).to(self.device), led, self.context, known)[0]
+        self._places = watch(torch.from_numpy(frames).to(self.device), led, self.context, self.frameskip, known)[0]
         self._codes = self._expected = None
         self._answered.clear()
 
@@ -271,7 +276,8 @@ class WorldModel(Networks):
         self._history = torch.cat((self._seen()[1:], frame[None]))
         assert self._places is not None
         newest = places(self._history[-2:-1], self._history[-1:])
-        self._places = push(self._places[None], newest, torch.tensor([key], device=self.device))[0]
+        led = torch.tensor([key], device=self.device)
+        self._places = push(self._places[None], newest, led, self.frameskip)[0]
         self._codes = self._expected = None
         self._answered.clear()
 

@@ -43,14 +43,15 @@ def train_vqvae(
     """
     with clean_errors():
         from model.device import choose_device
-        from train.loop import LoopSettings, RunOptions
+        from train.loop import LoopSettings, RunOptions, validate_every
         from train.vqvae import train_vqvae as train
 
         minutes = 20.0 if minutes is None and epochs is None else minutes
-        settings = LoopSettings(batch, rate, seed, minutes, epochs)
+        chosen = choose_device(device)
+        settings = LoopSettings(batch, rate, seed, minutes, epochs, validate_every=validate_every(chosen))
         options = RunOptions(out, resume, tensorboard, wandb)
         with progress("train vqvae") as show:
-            figures = train(frames, settings, options, choose_device(device), show)
+            figures = train(frames, settings, options, chosen, show)
         _print_figures(out / "vqvae.json", figures)
 
 
@@ -76,13 +77,14 @@ def train_decoder(
     with clean_errors():
         from model.device import choose_device
         from train.decoder import train_decoder as train
-        from train.loop import LoopSettings, RunOptions
+        from train.loop import LoopSettings, RunOptions, validate_every
 
         minutes = 10.0 if minutes is None and epochs is None else minutes
-        settings = LoopSettings(batch, rate, seed, minutes, epochs)
+        chosen = choose_device(device)
+        settings = LoopSettings(batch, rate, seed, minutes, epochs, validate_every=validate_every(chosen))
         options = RunOptions(out, resume, tensorboard, wandb)
         with progress("train decoder") as show:
-            figures = train(frames, weights, settings, options, choose_device(device), show)
+            figures = train(frames, weights, settings, options, chosen, show)
         _print_figures(out / "vqvae.json", figures)
 
 
@@ -108,13 +110,14 @@ def train_context(
     with clean_errors():
         from model.device import choose_device
         from train.context import train_context as train
-        from train.loop import LoopSettings, RunOptions
+        from train.loop import LoopSettings, RunOptions, validate_every
 
         minutes = 60.0 if minutes is None and epochs is None else minutes
-        settings = LoopSettings(batch, rate, seed, minutes, epochs)
+        chosen = choose_device(device)
+        settings = LoopSettings(batch, rate, seed, minutes, epochs, validate_every=validate_every(chosen))
         options = RunOptions(out, resume, tensorboard, wandb)
         with progress("train context") as show:
-            figures = train(frames, weights, settings, options, choose_device(device), show)
+            figures = train(frames, weights, settings, options, chosen, show)
         _print_figures(out / "context.json", figures)
 
 

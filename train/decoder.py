@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from collect.dataset import TransitionDataset
 from model.breakout import BACKGROUND
 from model.gaze import BALL_FRAMES, places
 from model.pixels import take_cells
@@ -24,6 +22,7 @@ from model.vqvae import VQVAE
 from model.weights import VQVAE_NAME
 from train.dreams import WRONG_PIXELS, Dreams
 from train.loop import LoopSettings, RunOptions, train
+from train.material import Material
 from train.places import all_places
 from train.vqvae import CELLS_A_TRANSITION, PIXELS_PER_CELL, VQVAETask, dataset_meta, drawing_nats, load_both
 
@@ -39,36 +38,31 @@ class DecoderTask(VQVAETask):
     def __init__(
         self,
         vqvae: VQVAE,
-        dataset: TransitionDataset,
-        seen: npt.NDArray[np.int64],
+        material: Material,
         meta: dict[str, Any],
-        device: torch.device,
         seed: int,
         batch: int,
     ) -> None:
-        super().__init__(dataset, seen, meta, device, seed)
-        self.module = vqvae.to(device)
+        super().__init__(material, meta, seed)
+        self.module = vqvae.to(material.device)
         vqvae.encoder.requires_grad_(False)
         vqvae.quantizer.requires_grad_(False)
         self._seed = seed
-        self._dreams = Dreams(round(batch * DREAMS), BALL_FRAMES, dataset, self._sampler, WRONG_PIXELS)
+        self._dreams = Dreams(round(batch * DREAMS), BALL_FRAMES, material, self._sampler, WRONG_PIXELS)
         self.extra |= self._dreams.state
         self.meta = {**self.meta, "model": vqvae.settings, "fixed_codes": True}
 
-    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """What the cells cost to draw with the codes that the encoder gives them in reality."""
         dreams = self._dreams
-        over, start = dreams.to_start(np.random.default_rng([self._seed, step, 1]))
-        if len(over):
-            now, _, seen, _ = self._steps(start)
-            dreams.start(over, start, now.cpu(), seen.cpu())
-        t = self._sampler.draw(step, batch - len(dreams.t), self._priority.values.numpy() ** SHARPER)
-        before, after, seen, pair = self._steps(np.concatenate((t, dreams.t)))
+        dreams.restart(np.random.default_rng([self._seed, step, 1]))
+        t = self._sampler.draw(step, batch - len(dreams.t), self._priority.values**SHARPER)
+        before, after, seen, pair = self._steps(torch.cat((t, dreams.t)))
         codes = self.module.encode(before, after, pair)
-        before[len(t) :] = dreams.state["dream_frame"].to(self._device)
-        seen[len(t) :] = dreams.state["dream_places"].to(self._device)
+        before[len(t) :] = dreams.state["dream_frame"]
+        seen[len(t) :] = dreams.state["dream_places"]
         which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
-        some = torch.randperm(len(cells), generator=generator)[: CELLS_A_TRANSITION * batch].to(self._device)
+        some = torch.randperm(len(cells), generator=generator, device=cells.device)[: CELLS_A_TRANSITION * batch]
         which, cells = which[some], cells[some]
         decoder = self.module.decoder
         there = (take_cells(after, which, cells) != BACKGROUND).float()
@@ -77,10 +71,10 @@ class DecoderTask(VQVAETask):
         nats = drawing_nats(drawn, there)
         self._set_priority(t, which, nats.detach(), batch)
         next_frames = self.module.decode(before[len(t) :, None], codes[len(t) :], seen[len(t) :])
-        age, exact = dreams.go_on(next_frames.cpu(), places(before[len(t) :], next_frames).cpu())
+        age, exact = dreams.go_on(next_frames, places(before[len(t) :], next_frames))
         log = {
-            "drawn": nats.mean().item(),
-            "exact_cells": ((drawn > 0) == (there > 0)).flatten(1).all(1).float().mean().item(),
+            "drawn": nats.detach().mean(),
+            "exact_cells": ((drawn > 0) == (there > 0)).flatten(1).all(1).float().mean(),
             "dream_age": age,
             "dream_exact": exact,
         }
@@ -104,7 +98,7 @@ def train_decoder(
     """
     vqvae, about, dataset = load_both(weights, frames)
     meta = dataset_meta(dataset, frames)
-    seen = all_places(dataset, options.out, meta, show)
-    task = DecoderTask(vqvae, dataset, seen, meta, device, settings.seed, settings.batch)
+    material = Material(dataset, device, all_places(dataset, options.out, meta, show, device))
+    task = DecoderTask(vqvae, material, meta, settings.seed, settings.batch)
     task.meta["before"] = {name: about.get(name) for name in ("training", "step", "elapsed_seconds")}
     return train(task, VQVAE_NAME, settings, options, device, show)

@@ -19,8 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,11 +27,12 @@ from collect.dataset import MANIFEST, TransitionDataset
 from model.breakout import BACKGROUND, CODES
 from model.checkpoint import rounded
 from model.files import FileError, checksum
-from model.gaze import BALL_FRAMES, with_memory
+from model.gaze import BALL_FRAMES
 from model.pixels import changed, take_cells
 from model.vqvae import VQVAE, Looked
 from model.weights import VQVAE_NAME, load_vqvae
 from train.loop import LoopSettings, RunOptions, train
+from train.material import Material
 from train.places import all_places
 from train.sampling import Priority, TransitionSampler, spread
 
@@ -78,24 +77,18 @@ def load_both(weights: Path, frames: Path) -> tuple[VQVAE, dict[str, Any], Trans
 
 
 class VQVAETask:
-    """See `train.loop.Task`. `seen` (2, N, 4) are the places in every frame of the dataset; see `train.places`."""
+    """See `train.loop.Task`."""
 
-    def __init__(
-        self,
-        dataset: TransitionDataset,
-        seen: npt.NDArray[np.int64],
-        meta: dict[str, Any],
-        device: torch.device,
-        seed: int,
-    ) -> None:
+    def __init__(self, material: Material, meta: dict[str, Any], seed: int) -> None:
         torch.manual_seed(seed)
+        dataset, device = material.dataset, material.device
         self.module = VQVAE().to(device)
         self.module.quantizer.codebook.requires_grad_(True)
-        self._device, self._dataset, self._places = device, dataset, seen
+        self._material = material
         training, validation = dataset.split(seed=seed)
-        self._sampler = TransitionSampler(dataset, training, seed)
-        self._held = spread(dataset.transitions(validation), 4096)
-        self._priority = Priority(dataset, self._sampler, WORST)
+        self._sampler = TransitionSampler(material, training, seed)
+        self._held = torch.from_numpy(spread(dataset.transitions(validation), 4096)).to(device)
+        self._priority = Priority(material, self._sampler, WORST)
         self.samples = len(self._sampler)
         self.extra = {"priority": self._priority.values}
         self.meta = {
@@ -105,33 +98,31 @@ class VQVAETask:
             "dataset": meta,
         }
 
-    def _steps(self, t: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """Frames t and t + 1, the places up to t with hits, and those that the encoder looks for."""
-        before, after = torch.from_numpy(self._dataset.frame(np.stack((t, t + 1)))).to(self._device)
-        seen = self._places[0, self._dataset.history(t, BALL_FRAMES)], self._places[1, t], self._places[0, t + 1]
-        history, old, new = (torch.from_numpy(part).to(self._device) for part in seen)
-        return before, after, with_memory(history[..., :3], None, history[:, -1, 3]), (old, new)
+    def _steps(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Frames t and t + 1, the places with memory up to t, and those that the encoder looks for."""
+        material = self._material
+        return material.frame(t), material.frame(t + 1), material.places(t, BALL_FRAMES), material.pair(t)
 
     def _start(self, step: int, generator: torch.Generator) -> None:
         """Start the codebook by k-means."""
         parts = []
         with torch.no_grad():
-            for t in np.array_split(self._sampler.draw(-step - 1 & 0x7FFFFFFF, START_FROM // 2), 16):
+            for t in self._sampler.draw(-step - 1 & 0x7FFFFFFF, START_FROM // 2).tensor_split(16):
                 before, after, _, pair = self._steps(t)
                 which, cells = changed(before, after).nonzero(as_tuple=True)
                 parts.append(self.module.encoder(before, after, which, cells, pair).float())
         self.module.quantizer.start(torch.cat(parts), generator)
 
-    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """What the cells cost to draw with the codes that draw them best, and the encoder's surprise at those codes."""
         if step == 0:
             self._start(step, generator)
-        t = self._sampler.draw(step, batch, self._priority.values.numpy())
+        t = self._sampler.draw(step, batch, self._priority.values)
         before, after, seen, pair = self._steps(t)
         self.module.learn_colours(before, after)
         which, cells = changed(before, after).nonzero(as_tuple=True)
         # Always the same number of cells where there are enough: every new shape costs time and memory anew.
-        some = torch.randperm(len(cells), generator=generator)[: CELLS_A_TRANSITION * batch].to(self._device)
+        some = torch.randperm(len(cells), generator=generator, device=cells.device)[: CELLS_A_TRANSITION * batch]
         which, cells = which[some], cells[some]
         quantizer, decoder = self.module.quantizer, self.module.decoder
         vectors = self.module.encoder(before, after, which, cells, pair).float()
@@ -146,25 +137,24 @@ class VQVAETask:
         self._seen = (vectors.detach(), codes, nats.detach())
         self._set_priority(t, which, nats.detach(), batch)
         log = {
-            "drawn": nats.mean().item(),
-            "encoder": surprise.item(),
-            "agrees": (logits.argmax(1) + 1 == codes).float().mean().item(),
-            "exact_cells": ((drawn > 0) == (there > 0)).flatten(1).all(1).float().mean().item(),
+            "drawn": nats.detach().mean(),
+            "encoder": surprise.detach(),
+            "agrees": (logits.argmax(1) + 1 == codes).float().mean(),
+            "exact_cells": ((drawn > 0) == (there > 0)).flatten(1).all(1).float().mean(),
         }
         return nats.mean() / PIXELS_PER_CELL + ENCODER_WEIGHT * surprise, log
 
-    def _set_priority(self, t: npt.NDArray[np.int64], which: Tensor, nats: Tensor, batch: int) -> None:
+    def _set_priority(self, t: Tensor, which: Tensor, nats: Tensor, batch: int) -> None:
         """A transition counts by its cell that was drawn worst; cells beyond those of `t` are not theirs."""
-        worst = torch.zeros(batch).scatter_reduce(0, which.cpu(), nats.float().cpu(), "amax")
-        drawn = np.unique(which.cpu().numpy())
-        drawn = drawn[drawn < len(t)]
+        worst = torch.full((batch,), -1.0, device=t.device).scatter_reduce(0, which, nats.float(), "amax")[: len(t)]
+        drawn = worst >= 0
         self._priority.set(t[drawn], worst[drawn])
 
     @torch.no_grad()
     def _assign(self, looked: Looked, there: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         """The cheapest code (M,) of those that compete: the picture's nats and the name's."""
         near = logits.topk(NEAREST, 1).indices + 1
-        others = torch.randint(1, CODES, (len(logits), OTHERS), generator=generator).to(self._device)
+        others = torch.randint(1, CODES, (len(logits), OTHERS), generator=generator, device=logits.device)
         candidates = torch.cat((near, others), 1)
         quantizer, decoder = self.module.quantizer, self.module.decoder
         costs = [drawing_nats(decoder.paint(looked, quantizer.embed(codes)), there) for codes in candidates.T]
@@ -185,8 +175,8 @@ class VQVAETask:
     def validate(self) -> tuple[float, dict[str, Any]]:
         """Share of changed pixels right on held-out episodes, with codes of the real pair."""
         exact = right = pixels = 0
-        counts = torch.zeros(CODES, dtype=torch.int64, device=self._device)
-        for t in np.array_split(self._held, max(1, len(self._held) // 256)):
+        counts = torch.zeros(CODES, dtype=torch.int64, device=self._held.device)
+        for t in self._held.tensor_split(max(1, len(self._held) // 256)):
             before, after, seen, pair = self._steps(t)
             codes = self.module.encode(before, after, pair)
             drawn = self.module.decode(before[:, None], codes, seen)
@@ -214,8 +204,8 @@ def train_vqvae(
     """Train on the dataset `frames` into `options.out`/vqvae.*. Returns the last validation's figures."""
     dataset = TransitionDataset.load(frames)
     meta = dataset_meta(dataset, frames)
-    seen = all_places(dataset, options.out, meta, show)
-    return train(VQVAETask(dataset, seen, meta, device, settings.seed), VQVAE_NAME, settings, options, device, show)
+    material = Material(dataset, device, all_places(dataset, options.out, meta, show, device))
+    return train(VQVAETask(material, meta, settings.seed), VQVAE_NAME, settings, options, device, show)
 
 
 def drawing_nats(logits: Tensor, there: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ A loss that is not a number stops training at once (`train.loop`), before it tou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 LEAST_PERPLEXITY = 16.0
@@ -44,7 +45,7 @@ class Watch:
         self._steps, self.data_seconds, self._whole = 0, 0.0, 0.0
         self._perplexities: list[float] = []
 
-    def step(self, log: dict[str, float], data: float, whole: float) -> None:
+    def step(self, log: Mapping[str, Any], data: float, whole: float) -> None:
         """A step took `whole` seconds, `data` of them to make its batch. `log` are its figures; `perplexity`, if it is
         among them, is that of the batch's codes, 0 while nothing is quantised yet."""
         self._steps += 1

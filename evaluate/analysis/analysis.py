@@ -194,5 +194,5 @@ def _draw_steps(wm: WorldModel, sample: Sample, t: list[int]) -> list[WorstStep]
     memory = memory_of(sample.dataset, numbers, wm.context)
     predictor = controllers_of(wm)[0]
     _, codes = predictor.predict(history, sample.dataset.actions[numbers].astype(np.int64), memory, sample.rng)
-    drawn, real = wm.decode_batch(history, codes, memory.hits), sample.dataset.frame(numbers + 1)
+    drawn, real = wm.decode_batch(history, codes, memory.unseen), sample.dataset.frame(numbers + 1)
     return [WorstStep(*frames) for frames in zip(history[:, -1], real, drawn, strict=True)]

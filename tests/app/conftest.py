@@ -21,6 +21,7 @@ from app.loop import Loop
 from app.session import Session
 from collect.emulator import Emulator
 from model.breakout import CELLS, changed_cells, from_cells, to_cells
+from model.memory import Unseen
 
 Script = Generator[None, None, None]
 
@@ -37,14 +38,14 @@ class StandInTwin:
         self.majority = np.zeros(CELLS, np.int64)
         self.checksum = "stand-in"
         self._frames: deque[np.ndarray] = deque(maxlen=context)
-        self.hits: int | None = None
+        self.unseen = Unseen()
 
     @property
     def history(self) -> np.ndarray:
         return np.stack(self._frames)
 
-    def reset_classes(self, frames: np.ndarray, keys: list[int] | None = None, hits: int | None = None) -> None:
-        self.hits = hits
+    def reset_classes(self, frames: np.ndarray, keys: list[int] | None = None, unseen: Unseen | None = None) -> None:
+        self.unseen = unseen or Unseen()
         newest = list(frames[-self.context :])
         self._frames.extend([newest[0]] * (self.context - len(newest)) + newest)
 

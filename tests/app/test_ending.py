@@ -15,6 +15,7 @@ from app.session import Session
 from collect.emulator import Emulator
 from collect.policies import make_policy
 from model.breakout import Action
+from model.memory import Unseen
 
 
 @pytest.mark.parametrize(("policy", "frameskip"), [("random", 2), ("mixed", 1), ("people", 4)])
@@ -51,7 +52,7 @@ class LosingTwin:
             twin._frames.append(frame)
             return SimpleNamespace(classes=frame, codes=np.zeros(35, np.int64))
 
-        def reset_classes(frames: np.ndarray, keys: list[int] | None = None, hits: int | None = None) -> None:
+        def reset_classes(frames: np.ndarray, keys: list[int] | None = None, unseen: Unseen | None = None) -> None:
             emulator.reset()
             twin._frames = deque(frames, maxlen=twin.context)
 

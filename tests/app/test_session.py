@@ -11,9 +11,11 @@ import pytest
 from app.players import Autopilot, Replay
 from app.session import Session
 from app.session_file import load_session, save_session
+from app.start_frames import load_start_frames
 from collect.emulator import Emulator
-from model.breakout import CELLS
+from model.breakout import CELLS, KNOB_CENTRE, KNOB_END
 from model.files import FileError
+from model.world_model import WorldModel
 
 
 def session_of(make_twin: Any, **options: Any) -> Session:
@@ -57,7 +59,7 @@ def test_recent_rates_forget_and_an_empty_tally_has_no_rates(make_twin: Any) -> 
     assert session.tally.rates()["exact_frames"] > 0.5
 
 
-def test_put_back_on_reality_the_twin_is_told_how_often_the_real_ball_has_met_the_paddle(make_twin: Any) -> None:
+def test_put_back_on_reality_the_twin_is_told_what_no_frame_of_it_shows(make_twin: Any) -> None:
     session = session_of(make_twin)
     player = Autopilot("follow", 0)
     session.do("dream")
@@ -66,9 +68,35 @@ def test_put_back_on_reality_the_twin_is_told_how_often_the_real_ball_has_met_th
         session.step(player.act(session) or 0)
         if step % 20 == 19 and session.objects.ball is not None:
             session.do("resync")
-            told.add((session.twin.hits, int(session.emulator.ram()[107]) & 15))
+            told.add((session.twin.unseen.hits, int(session.emulator.ram()[107]) & 15))
+            assert session.twin.unseen.knob == session.emulator.knob
     assert max(told)[0] >= 2
     assert sum(said == counted for said, counted in told) >= len(told) - 1
+
+
+def test_the_twin_knows_the_knob_whatever_is_done() -> None:
+    session = Session(WorldModel.untrained(2), Emulator(2))
+    rng = np.random.default_rng(4)
+    assert session.twin.unseen == (0, KNOB_CENTRE)
+    key, knobs = 0, set()
+    for step in range(240):
+        if step % 10 == 9:
+            session.do(
+                str(rng.choice(["dream", "resync", "fork", "rewind", "rewind", "restart"], p=[0.19] * 5 + [0.05]))
+            )
+        if rng.random() < 0.08:
+            key = int(rng.choice([0, 2, 3]))
+        session.step(key)
+        knobs.add(session.emulator.knob)
+        assert session.twin.unseen.knob == session._real_unseen().knob == session.emulator.knob
+    assert {0, KNOB_END} <= knobs
+
+
+def test_a_dream_without_an_emulator_begins_with_a_serve_and_a_resting_paddle() -> None:
+    for frameskip in (1, 2, 4):
+        twin = WorldModel.untrained(frameskip)
+        Session(twin, None, start=load_start_frames(frameskip))
+        assert twin.unseen == (0, KNOB_CENTRE)
 
 
 def test_one_step_history_is_real_and_a_dream_lives_on_itself(make_twin: Any) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from collect.dataset import MANIFEST, TransitionDataset, read_manifest
 from collect.emulator import Emulator
 from collect.episode import EpisodeWriter, load_episode
-from model.breakout import CELLS, changed_cells, to_cells
+from model.breakout import CELLS, KNOB_CENTRE, NO_KNOB, UNKNOWN_HITS, changed_cells, to_cells
 from model.files import FileError
 
 FUZZ = settings(
@@ -68,6 +68,24 @@ def test_frames_come_back_as_the_emulator_showed_them(tmp_path: Path) -> None:
     assert episode.actions.tolist() == actions
     assert episode.rewards.tolist() == rewards
     assert episode.over
+
+
+def test_what_no_frame_shows_comes_back_for_every_scene(tmp_path: Path) -> None:
+    emulator = Emulator(2)
+    writer = EpisodeWriter(emulator.screen, 5, 3, emulator.knob)
+    for action in (2, 2, 3):
+        writer.add(action, emulator.screen, emulator.advance(action), 5)
+    writer.cut(emulator.screen, 5, knob=emulator.knob)
+    writer.add(0, emulator.screen, 1, 5)
+    writer.cut(emulator.screen, 5)
+    writer.save(tmp_path / "e.npz", over=False)
+    episode = load_episode(tmp_path / "e.npz")
+    assert episode.unseen.dtype == np.uint8
+    assert episode.unseen.tolist() == [[3, KNOB_CENTRE], [UNKNOWN_HITS, emulator.knob], [UNKNOWN_HITS, NO_KNOB]]
+    dataset = TransitionDataset([episode, episode], {"frameskip": 2})
+    assert np.array_equal(dataset.unseen, np.concatenate((episode.unseen, episode.unseen)))
+    assert dataset.rewards.tolist() == 2 * [0, 0, 0, 0, 1, 0, 0]
+    assert dataset.first.tolist() == [0, 4, 6, 7, 11, 13, 14]
 
 
 def test_changed_cells_agree_with_a_plain_comparison() -> None:
@@ -180,6 +198,14 @@ def arrays(frames_dir: Path) -> dict[str, np.ndarray]:
         ("cells", np.full((500, 480), 0x9A, np.uint8)),
         ("index", np.full((151, CELLS), 60000, np.uint16)),
         ("index", np.zeros((0, CELLS), np.uint16)),
+        ("unseen", np.array([13, 116], np.uint8)),
+        ("unseen", np.array([[13, 116, 0]], np.uint8)),
+        ("unseen", np.array([[13, 116]], np.int64)),
+        ("unseen", np.zeros((0, 2), np.uint8)),
+        ("unseen", np.array([[13, 116], [13, 116]], np.uint8)),
+        ("unseen", np.array([[14, 116]], np.uint8)),
+        ("unseen", np.array([[13, 233]], np.uint8)),
+        ("unseen", np.array([[13, 254]], np.uint8)),
         ("over", np.array([True])),
         ("over", np.array({"pickled": 1}, dtype=object)),
         ("other", np.zeros(1)),
@@ -187,8 +213,9 @@ def arrays(frames_dir: Path) -> dict[str, np.ndarray]:
 )
 def test_foreign_episodes(frames_dir: Path, tmp_path: Path, name: str, value: np.ndarray) -> None:
     np.savez_compressed(tmp_path / "e.npz", **{**arrays(frames_dir), name: value})  # type: ignore[arg-type]
-    with pytest.raises(FileError, match="episode"):
+    with pytest.raises(FileError, match="episode") as error:
         load_episode(tmp_path / "e.npz")
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_that_claims_more_than_it_holds_takes_no_memory(frames_dir: Path, tmp_path: Path) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from collect.dataset import TransitionDataset
 from collect.episode import CUT, load_episode
 from collect.frames import CollectSettings, collect_frames, play_episode
-from model.gaze import MOST_HITS, UNKNOWN_HITS
+from model.breakout import KNOB_END, MOST_HITS, turned
+from train.material import Material
 from train.places import all_places
 from train.sampling import FIRST_STEPS, TransitionSampler
 
+CPU = torch.device("cpu")
 SETTINGS = CollectSettings(900, "drill", 2, 3, episode_seconds=10.0)
 
 
@@ -40,18 +45,37 @@ def test_no_pair_and_no_history_spans_two_scenes(tmp_path: Path) -> None:
     assert (scene[dataset.history(t, 8)] == scene[t][:, None]).all()
 
 
-def test_a_scene_knows_how_often_the_ball_had_come_off_the_paddle(tmp_path: Path) -> None:
+def test_a_scene_knows_what_no_frame_of_it_shows(tmp_path: Path) -> None:
     manifest = collect_frames(SETTINGS, tmp_path / "data", workers=1)
     dataset = TransitionDataset.load(tmp_path / "data")
     raw = [load_episode(tmp_path / "data" / entry["file"]) for entry in manifest["episodes"]]
     begins = np.concatenate([[True, *(episode.actions == CUT)] for episode in raw])
     first_of_file = np.cumsum([0, *((episode.actions == CUT).sum() + 1 for episode in raw)])[:-1]
     assert begins.sum() == dataset.episodes
-    assert (dataset.hits[first_of_file] == UNKNOWN_HITS).all()
-    later = np.delete(dataset.hits, first_of_file)
-    assert later.max() <= MOST_HITS
-    assert len(set(later)) > 1
-    assert not dataset.rewards[dataset.first[1:] - 1].any()  # the count takes a reward's place in the file only
+    assert np.array_equal(dataset.unseen, np.concatenate([episode.unseen for episode in raw]))
+    hits, knob = np.delete(dataset.unseen, first_of_file, 0).T
+    assert hits.max() <= MOST_HITS
+    assert len(set(hits)) > 1
+    assert knob.max() <= KNOB_END
+    assert len(set(knob)) > 5
+    assert not dataset.rewards[dataset.first[1:] - 1].any()
+
+
+def test_the_knob_of_a_scene_is_the_one_that_its_paddle_follows() -> None:
+    """At frame skip 1 the knob and the paddle's column settle the next column: no scene says otherwise than a game."""
+    fast = replace(SETTINGS, frameskip=1)
+    dataset = TransitionDataset(
+        [play_episode(fast, number)[0].to_episode(False) for number in range(3)], {"frameskip": 1}
+    )
+    assert dataset.episodes > 10
+    column = all_places(dataset)[0, :, 2]
+    next_columns: dict[tuple[int, int], Counter[int]] = {}
+    for first, end, (_, knob) in zip(dataset.first[:-1], dataset.first[1:], dataset.unseen.tolist(), strict=True):
+        for t in range(first, end - 1):
+            next_columns.setdefault((knob, column[t]), Counter())[column[t + 1]] += 1
+            knob = turned(knob, int(dataset.actions[t]), 1)
+    others = sum(found.total() - found.most_common(1)[0][1] for found in next_columns.values())
+    assert others / len(dataset) < 0.005  # the gaze may take a ball for an end of the paddle
 
 
 def test_what_one_file_holds_is_never_parted(tmp_path: Path) -> None:
@@ -73,7 +97,7 @@ def test_drills_are_about_bounces(tmp_path: Path) -> None:
         out = tmp_path / policy
         collect_frames(CollectSettings(3600, policy, 2, 5, episode_seconds=20.0), out, workers=1)
         dataset = TransitionDataset.load(out)
-        t = TransitionSampler(dataset, np.arange(dataset.episodes), 0).transitions
+        t = TransitionSampler(Material(dataset, CPU), np.arange(dataset.episodes), 0).transitions.numpy()
         row = all_places(dataset)[0, :, 0]
         first = dataset.first[np.searchsorted(dataset.first, t, side="right") - 1]
         t = t[t - first >= FIRST_STEPS]

@@ -7,7 +7,7 @@ import pytest
 
 from collect.emulator import WALL_BYTES, Emulator
 from collect.policies import PADDLE_WIDTH, make_policy, start_episode
-from model.breakout import BALL_CLASS, Action
+from model.breakout import BALL_CLASS, KNOB_CENTRE, KNOB_END, KNOB_STEP, Action
 
 
 def play(emulator: Emulator, actions: list[int]) -> list[bytes]:
@@ -67,6 +67,46 @@ def test_snapshot_and_restore_repeat_the_game() -> None:
     emulator.restore(snapshot)
     assert np.array_equal(emulator.frame, frame)
     assert play(emulator, actions[60:]) == first
+
+
+def test_the_knob_and_the_paddles_column_settle_the_next_column() -> None:
+    """At frame skip 1, whatever the key: so nothing else about the paddle need be remembered."""
+    emulator, found = Emulator(1), {}
+    for game in range(4):
+        emulator.reset()
+        assert emulator.knob == KNOB_CENTRE
+        rng = np.random.default_rng(game)
+        for _ in range(50):
+            action = int(rng.choice([Action.NOOP, Action.FIRE, Action.RIGHT, Action.LEFT], p=[0.2, 0.1, 0.35, 0.35]))
+            for _ in range(int(rng.integers(1, 45))):
+                if emulator.over:
+                    break
+                now = emulator.knob, emulator.objects().paddle
+                emulator.step(action)
+                assert found.setdefault(now, emulator.objects().paddle) == emulator.objects().paddle
+    columns = {column for _, column in found}
+    assert (min(columns), max(columns)) == (8, 144), "both walls were met"
+    assert {0, KNOB_END} <= {knob for knob, _ in found}
+    assert len({knob for knob, column in found if column == 144}) > 10, "the knob turns on beyond the right wall"
+    assert len(found) > 300
+
+
+def test_restoring_brings_the_knob_back() -> None:
+    emulator = Emulator(2)
+    for _ in range(5):
+        emulator.step(Action.LEFT)
+    snapshot, knob = emulator.snapshot(), emulator.knob
+    assert knob == KNOB_CENTRE - 10 * KNOB_STEP
+    for _ in range(30):
+        emulator.step(Action.RIGHT)
+    assert emulator.knob == KNOB_END
+    emulator.restore(snapshot)
+    assert emulator.knob == knob
+    emulator.reset()
+    assert emulator.knob == KNOB_CENTRE
+    emulator.step(Action.LEFT)
+    emulator.reset(seed=1)
+    assert emulator.knob == KNOB_CENTRE
 
 
 def test_edits_show_from_the_next_frame_on() -> None:

@@ -42,10 +42,10 @@ class Dictionary:
         assert len(self.cells) <= CODES
         return codes
 
-    def count_hits(self, history, hits):
-        return hits
+    def next_unseen(self, history, keys, unseen):
+        return unseen
 
-    def decode_batch(self, history, codes, hits=None):
+    def decode_batch(self, history, codes, unseen=None):
         cells = to_cells(history[:, -1]).copy()
         for b, c in np.argwhere((codes > 0) & (codes < len(self.cells))):
             cells[b, c] = np.frombuffer(self.cells[codes[b, c]], np.uint8).reshape(cells.shape[2:])

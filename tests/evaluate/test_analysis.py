@@ -14,6 +14,7 @@ from evaluate.analysis.analysis import ActionPairs, analyse, compare_distributio
 from evaluate.analysis.futures import four_futures
 from evaluate.analysis.sample import AnalysisSettings, Sample, take_sample
 from evaluate.analysis.statistics import count_codes, distances, jensen_shannon, top_changes, top_codes
+from evaluate.heldout import memory_of
 from evaluate.predictors import action_to_code, action_to_shares, probabilities
 from model import WorldModel
 from model.breakout import ACTIONS, CELLS, CODES
@@ -57,7 +58,7 @@ def raw(wm, sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for t in sample.truth.t[sample.even]:
         numbers = dataset.history(np.array([t]), wm.context)
         actions.append(int(dataset.actions[t]))
-        asked = dataset.frame(numbers), [actions[-1]], "context", dataset.led_by(numbers)
+        asked = dataset.frame(numbers), [actions[-1]], "context", *memory_of(dataset, np.array([t]), wm.context)
         logits.append(wm.predict_batch(*asked)[0])
         codes.append(wm.encode_classes(dataset.frame(t), dataset.frame(t + 1)))
     return np.array(actions), np.array(codes), np.array(logits)

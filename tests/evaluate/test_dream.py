@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from evaluate.dream import dream, summarise_dreams
-from evaluate.heldout import Starts, dream_starts
-from evaluate.predictors import controllers_of, copy_last
+from evaluate.heldout import Starts, dream_starts, memory_of
+from evaluate.predictors import Predictor, controllers_of, copy_last
 from model import WorldModel
+from model.breakout import CELLS, CODES
+from model.memory import Unseen
 
 MARKS = [1]
 
@@ -74,10 +77,29 @@ def test_no_run_at_all_gives_empty_numbers(twin, games) -> None:
 
 def test_dreams_side_by_side_are_those_of_the_twin_alone(games, starts) -> None:
     wm = WorldModel.untrained()
+    with torch.no_grad():  # what is remembered says something, which it hardly does untrained
+        wm.controllers["context"].paddle.weight.normal_(std=3, generator=torch.Generator().manual_seed(0))
     one = Starts(starts.t[:1], np.array([3]))
     dreams = dream(wm, controllers_of(wm)[0], games, one, np.random.default_rng(0), [])
-    wm.reset_classes(games.frame(games.history(one.t, wm.context))[0])
+    keys, unseen = memory_of(games, one.t, wm.context)
+    wm.reset_classes(games.frame(games.history(one.t, wm.context))[0], keys[0], Unseen(*unseen[0].tolist()))
     for step in range(3):
         t = one.t[0] + step
         drawn = wm.step_classes(int(games.actions[t])).classes
         assert dreams.wrong_pixels[0, step] == (drawn != games.frame(np.array([t + 1]))[0]).sum()
+
+
+def test_a_dream_knows_the_knob_that_the_true_keys_turn(games, starts) -> None:
+    wm, told = WorldModel.untrained(), []
+
+    def choose(history, actions, memory, temperature):
+        told.append(memory)
+        return np.zeros((len(history), CELLS, CODES), np.float32), np.zeros((len(history), CELLS), np.int64)
+
+    dream(wm, Predictor("nobody", lambda *asked: None, choose=choose), games, starts, np.random.default_rng(0), MARKS)
+    assert len(told) == 30
+    for step, memory in enumerate(told):
+        real = memory_of(games, starts.t + step, wm.context)
+        assert np.array_equal(memory.keys, real.keys)
+        assert np.array_equal(memory.unseen[:, 1], real.unseen[:, 1])
+    assert len({int(memory.unseen[0, 1]) for memory in told}) > 3

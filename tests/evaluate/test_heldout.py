@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from collect.frames import CollectSettings, play_episode
-from evaluate.heldout import SEED_OFFSET, dream_starts, play_held_out, rallies, sample_transitions
+from evaluate.heldout import SEED_OFFSET, dream_starts, memory_of, play_held_out, rallies, sample_transitions
 from evaluate.objects import find_balls
+from model import WorldModel
+from model.breakout import NO_KNOB, turned
+from model.memory import Unseen
 
 
 def test_the_same_seed_gives_the_same_games_and_another_seed_others(games) -> None:
@@ -48,6 +51,25 @@ def test_transitions_are_drawn_once_and_never_across_episodes(games) -> None:
     assert len(np.unique(t)) == 200
     assert not np.isin(t + 1, games.first).any()
     assert len(sample_transitions(games, 10**6, np.random.default_rng(0))) == len(games)
+
+
+def test_what_no_frame_shows_is_known_by_watching_from_the_beginning(games) -> None:
+    """The knob is that of the same keys in the emulator, and the twin that watches knows the same."""
+    wm, first = WorldModel.untrained(), int(games.first[1])
+    t = np.arange(first, first + 120)
+    keys, unseen = memory_of(games, t, wm.context)
+    assert unseen.shape == (120, 2)
+    wm.reset_classes(games.frame(t[:1]), unseen=Unseen(*games.unseen[1].tolist()))
+    knob = int(games.unseen[1, 1])
+    assert knob != NO_KNOB
+    for number, at in enumerate(t):
+        assert wm.unseen == tuple(unseen[number])
+        assert unseen[number, 1] == knob
+        action = int(games.actions[at])
+        assert number == 0 or keys[number, -1] == games.actions[at - 1]
+        wm.observe_classes(games.frame(at + 1), action)
+        knob = turned(knob, action, games.frameskip)
+    assert len(np.unique(unseen[:, 1])) > 5
 
 
 @pytest.mark.parametrize("arguments", [("mixed", 2, 0, 0), ("mixed", 2, -1, 1), ("nobody", 2, 0, 1)])

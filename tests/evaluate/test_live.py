@@ -14,7 +14,7 @@ from evaluate.heldout import SEED_OFFSET
 from evaluate.live import STREAM, live, longest_run
 from evaluate.predictors import action_to_code
 from model import WorldModel
-from model.breakout import CELLS, Action
+from model.breakout import CELLS, KNOB_CENTRE, Action
 
 STEPS = 40
 
@@ -81,6 +81,26 @@ def test_several_games_and_the_same_numbers_twice(wm, monkeypatch) -> None:
     assert one["games"] == 3
     assert [step["game"] for step in one["steps_taken"]] == [0] * 5 + [1] * 5 + [2] * 2
     assert live(wm, 12, "mixed") == one
+
+
+def test_the_twin_is_told_where_the_knob_is_when_a_game_begins(wm, monkeypatch) -> None:
+    known = []
+
+    class Watched(Emulator):
+        def step(self, action: int) -> Step:
+            known.append((wm.unseen.knob, self.knob))
+            return super().step(action)
+
+    def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> None:
+        for _ in range(3):
+            emulator.advance(Action.LEFT)
+
+    monkeypatch.setattr("evaluate.live.Emulator", Watched)
+    monkeypatch.setattr("evaluate.live.start_episode", start_episode)
+    live(wm, 20, "people", 3)
+    assert known[0][1] < KNOB_CENTRE
+    assert len(known) == 20
+    assert all(twin == real for twin, real in known)
 
 
 def test_longest_run() -> None:

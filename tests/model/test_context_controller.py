@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.context_controller import OPEN, ContextController
-from model.gaze import with_memory
+from model.memory import with_memory
 
 LEFT, RIGHT, CODE = 3, 10, 7
 
@@ -78,6 +78,8 @@ def test_settled_codes_reach_the_other_cells() -> None:
 def test_a_bounce_is_the_same_in_every_column() -> None:
     torch.manual_seed(0)
     controller = ContextController(context=8, width=16, paddle_width=16, token=32).eval()
+    for bag in (controller.ball, controller.ball_column, controller.paddle_column):
+        torch.nn.init.normal_(bag.weight)
     looks = []
     for shift in (0, 24):
         now = torch.zeros(1, 210, 160, dtype=torch.uint8)

@@ -8,9 +8,10 @@ import torch
 
 from collect.emulator import Emulator
 from model import WorldModel
-from model.breakout import rgb_from_classes
+from model.breakout import NO_ACTION, rgb_from_classes
 from model.checkpoint import save_tensors
 from model.files import FileError
+from model.memory import Unseen
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,11 @@ def wm(frames: np.ndarray) -> WorldModel:
     twin = WorldModel.untrained()
     twin.reset(frames[:5])
     return twin
+
+
+def seeded() -> torch.Generator:
+    """For weights that say something, as those that start from zero do not."""
+    return torch.Generator().manual_seed(0)
 
 
 def test_predict_changes_nothing_and_is_deterministic(wm: WorldModel) -> None:
@@ -63,7 +69,7 @@ def test_observing_one_by_one_is_resetting_to_all(wm: WorldModel, frames: np.nda
 def test_the_keys_that_led_here_are_remembered(wm: WorldModel, frames: np.ndarray) -> None:
     """Beyond the wall a held key turns the paddle's knob and nothing on the screen tells."""
     with torch.no_grad():
-        wm.controllers["context"].paddle.weight.mul_(30)
+        wm.controllers["context"].paddle.weight.normal_(std=3, generator=seeded())
     assert wm.context == 8
     wm.reset(frames[:6])
     unknown = wm.logits(0)
@@ -75,8 +81,25 @@ def test_the_keys_that_led_here_are_remembered(wm: WorldModel, frames: np.ndarra
         wm.observe(frame, 2)
     assert np.array_equal(wm.logits(0), held)
     assert np.allclose(
-        wm.predict_batch(wm.history[None], [0], keys=[[4, 4, 4, 2, 2, 2, 2, 2]], hits=[wm.hits])[0], held, atol=1e-4
+        wm.predict_batch(wm.history[None], [0], keys=[[4, 4, 4, 2, 2, 2, 2, 2]], unseen=[wm.unseen])[0], held, atol=1e-4
     )
+
+
+def test_what_no_frame_shows_may_be_told_and_reaches_the_controller(wm: WorldModel, frames: np.ndarray) -> None:
+    with torch.no_grad():
+        wm.controllers["context"].paddle.weight.normal_(std=3, generator=seeded())
+        wm.controllers["context"].ball.weight.normal_(std=3, generator=seeded())
+    logits = []
+    for told in (None, Unseen(knob=40), Unseen(knob=200)):
+        wm.reset(frames[1:], unseen=told)
+        assert wm.unseen.knob == (told or Unseen()).knob
+        logits.append(wm.logits(0))
+        asked = {"keys": [[NO_ACTION] * wm.context], "unseen": [wm.unseen]}
+        assert np.allclose(wm.predict_batch(wm.history[None], [0], **asked)[0], logits[-1], atol=1e-3)
+    assert not np.allclose(logits[0], logits[1])
+    assert not np.allclose(logits[1], logits[2])
+    wm.reset(frames[:1], unseen=Unseen(hits=5))
+    assert wm.unseen.hits == 0, "no ball is in play"
 
 
 def test_short_history_repeats_its_first_frame(wm: WorldModel, frames: np.ndarray) -> None:
@@ -98,11 +121,11 @@ def test_unchanged_cells_are_code_zero_and_copied(wm: WorldModel, frames: np.nda
 
 def test_batches_agree_with_single_moments(wm: WorldModel) -> None:
     history = wm.history
-    logits = wm.predict_batch(np.stack((history, history)), [1, 3], hits=[wm.hits, wm.hits])
+    logits = wm.predict_batch(np.stack((history, history)), [1, 3], unseen=[wm.unseen, wm.unseen])
     assert np.allclose(logits[0], wm.logits(1), atol=1e-4)
     assert np.allclose(logits[1], wm.logits(3), atol=1e-4)
     codes = wm.predict(3).codes
-    assert np.array_equal(wm.decode_batch(history[None], codes[None], [wm.hits])[0], wm.decode_classes(codes))
+    assert np.array_equal(wm.decode_batch(history[None], codes[None], [wm.unseen])[0], wm.decode_classes(codes))
 
 
 @pytest.mark.parametrize("controller", ["context", "action"])
@@ -110,8 +133,8 @@ def test_batches_agree_with_single_moments(wm: WorldModel) -> None:
 def test_all_four_keys_at_once_are_what_each_is_alone(wm: WorldModel, controller: str, held: int) -> None:
     wm.controller = controller
     with torch.no_grad():  # a key and a code that say something, which untrained ones hardly do
-        wm.controllers["context"].action.weight.mul_(300)
-        wm.controllers["context"].paddle_action.weight.mul_(300)
+        wm.controllers["context"].action.weight.mul_(100)
+        wm.controllers["context"].paddle_action.weight.mul_(100)
         wm.vqvae.decoder.keep.zero_()
         for parameter in wm.vqvae.decoder.parameters():
             parameter.add_(torch.randn_like(parameter))
@@ -180,6 +203,16 @@ def test_controllers_can_be_switched(wm: WorldModel) -> None:
         (lambda wm, f: wm.reset(f[:3], [0, 1]), "keys must be integers"),
         (lambda wm, f: wm.reset(f[:3], [0, 1, 5]), "keys must be integers"),
         (lambda wm, f: wm.observe(f[0], 7), "action must be 0..3"),
+        (lambda wm, f: wm.reset(f[:3], unseen=3), "unseen must be 1 pairs"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(3, None)), "unseen must be 1 pairs"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(3.0, 116.0)), "unseen must be 1 pairs"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(14, 116)), r"hits 0\.\.13, got 14"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(-1, 116)), r"hits 0\.\.13, got -1"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(0, 233)), r"knob 0\.\.232 or 255, got 233"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(0, 256)), r"knob 0\.\.232 or 255, got 256"),
+        (lambda wm, f: wm.predict_batch(wm.history[None], [0], unseen=[3]), "unseen must be 1 pairs"),
+        (lambda wm, f: wm.decode_batch(wm.history[None], np.zeros((1, 35)), [[3, -1]]), "knob 0"),
+        (lambda wm, f: wm.next_unseen(wm.history[None], [5], [[3, 116]]), "keys must be integers"),
         (lambda wm, f: wm.decode(np.zeros(34, int)), "codes must be 35 integers"),
         (lambda wm, f: wm.decode(np.full(35, 256)), r"codes must be 0\.\.255"),
         (lambda wm, f: wm.decode(np.zeros(35)), "codes must be 35 integers"),

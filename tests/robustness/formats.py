@@ -132,11 +132,13 @@ def _checkpoints(out: Path) -> list[Target]:
 
 def _episode(steps: int) -> bytes:
     screen = np.zeros((210, 160), np.uint8)
-    writer = EpisodeWriter(screen, 5)
+    writer = EpisodeWriter(screen, 5, knob=116)
     for step in range(steps):
         screen = screen.copy()
         screen[40 * step : 40 * step + 4, 10:14] = 6
         writer.add(step % 4, screen, step % 2, 5)
+    if steps > 3:
+        writer.cut(screen, 5, 3, 232)
     return writer.to_bytes(over=True)
 
 

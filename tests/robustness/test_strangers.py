@@ -236,6 +236,7 @@ def test_zip_bombs(tmp_path: Path) -> None:
         ("cells", np.zeros((120_000, 480), np.uint8)),  # 57 MB in 60 kB: more than any file of ours
         ("cells", np.zeros((60_000, 480), np.uint8)),  # more cells than two frames can show
         ("rewards", np.zeros(30_000_000, np.uint8)),
+        ("unseen", np.zeros((15_000_000, 2), np.uint8)),
     ):
         repacked(path, **{name: array})
         assert path.stat().st_size < 100_000

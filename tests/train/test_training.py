@@ -15,12 +15,15 @@ import train.context
 from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, collect_frames
 from model import WorldModel
+from model.breakout import KNOB_CENTRE, NO_ACTION
 from model.files import FileError
-from model.gaze import UNKNOWN_HITS, HitCounter, places
+from model.gaze import places
+from model.memory import Unseen, Watcher
 from model.weights import load_vqvae
 from train.context import encode_dataset, majority_codes, train_context
 from train.decoder import train_decoder
 from train.loop import Loop, LoopSettings, RunOptions, TrainingError
+from train.material import Material
 from train.places import all_places
 from train.sampling import Priority, TransitionSampler
 from train.trackers import Tracker
@@ -77,7 +80,7 @@ def test_weights_load_and_belong_together(weights: Path) -> None:
 def test_dataset_codes_are_those_of_the_pairs(frames: Path, weights: Path) -> None:
     vqvae, _ = load_vqvae(weights)
     dataset = TransitionDataset.load(frames)
-    codes = encode_dataset(vqvae, dataset, all_places(dataset), CPU)
+    codes = encode_dataset(vqvae, Material(dataset, CPU, all_places(dataset)))
     wm = WorldModel.load(weights, device="cpu")
     t = dataset.transitions()[::97]
     assert np.array_equal(codes[t], wm.encode_batch(dataset.frame(t), dataset.frame(t + 1)))
@@ -85,9 +88,9 @@ def test_dataset_codes_are_those_of_the_pairs(frames: Path, weights: Path) -> No
 
 
 def test_majority_is_counted_per_position() -> None:
-    codes = np.zeros((5, 35), np.uint8)
+    codes = torch.zeros(5, 35, dtype=torch.uint8)
     codes[:3, 4] = 9
-    assert majority_codes(codes).tolist() == [9 if cell == 4 else 0 for cell in range(35)]
+    assert majority_codes(codes) == [9 if cell == 4 else 0 for cell in range(35)]
 
 
 def run_until(monkeypatch: pytest.MonkeyPatch, step: int, run: Any) -> None:
@@ -150,40 +153,41 @@ def test_places_are_found_again_and_belong_to_their_dataset(frames: Path, tmp_pa
     assert np.array_equal(found[1, t, :3], places(pairs[1], pairs[0]).numpy())
 
 
-def test_hits_are_counted_as_by_watching(frames: Path) -> None:
+def test_what_no_frame_shows_is_remembered_as_by_watching(frames: Path) -> None:
     dataset = TransitionDataset.load(frames)
-    counted = all_places(dataset)[0, :, 3]
-    assert counted.max() > 0
+    counted = all_places(dataset)[0, :, 3:]
+    assert counted[:, 0].max() > 0
+    assert len(np.unique(counted[:, 1])) > 20
     for first, end in zip(dataset.first[:-1], dataset.first[1:], strict=True):
         shown = dataset.frame(np.arange(first, end))
-        counter = HitCounter(shown[:1])
-        watched = [counter.hits]
-        for before, now in itertools.pairwise(shown):
-            counter.see(before, now)
-            watched.append(counter.hits)
-        known = [UNKNOWN_HITS if hits is None else hits for hits in watched]
-        assert counted[first:end].tolist() == known
+        watcher = Watcher(shown[:1], [NO_ACTION], dataset.frameskip, Unseen(knob=KNOB_CENTRE))
+        watched = [watcher.unseen]
+        for (before, now), key in zip(itertools.pairwise(shown), dataset.actions[first:].tolist(), strict=False):
+            watcher.see(before, now, key)
+            watched.append(watcher.unseen)
+        assert counted[first:end].tolist() == [list(unseen) for unseen in watched]
 
 
-def test_it_learns_in_bfloat16_as_on_a_gpu(frames: Path, weights: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(train.loop, "mixed_precision", lambda device: True)
-    train_vqvae(frames, SETTINGS, RunOptions(tmp_path), CPU)
-    train_context(frames, weights, SETTINGS, RunOptions(tmp_path), CPU, model=TINY)
-    for name in ("vqvae", "context"):
-        log = list(losses(tmp_path, name).values())
-        assert np.mean(log[-10:]) < np.mean(log[:10])
+def test_material_gives_what_the_dataset_holds(frames: Path) -> None:
+    dataset = TransitionDataset.load(frames)
+    material = Material(dataset, CPU, all_places(dataset))
+    t = np.arange(len(dataset.index))
+    numbers = torch.from_numpy(t)
+    assert np.array_equal(material.frame(numbers[::7]).numpy(), dataset.frame(t[::7]))
+    assert np.array_equal(material.history(numbers, 9).numpy(), dataset.history(t, 9))
+    assert np.array_equal(material.led_by(numbers).numpy(), dataset.led_by(t))
 
 
 def test_the_decoder_goes_on_alone_and_resumes(
     frames: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_decoder(frames, weights, SETTINGS, RunOptions(tmp_path / "whole"), CPU)
+    figures = train_decoder(frames, weights, SETTINGS, RunOptions(tmp_path / "whole"), CPU)
     cut = RunOptions(tmp_path / "cut")
     run_until(monkeypatch, 10, lambda: train_decoder(frames, weights, SETTINGS, cut, CPU))
     train_decoder(frames, weights, SETTINGS, replace(cut, resume=True), CPU)
-    log = losses(tmp_path / "whole", "vqvae")
-    assert losses(tmp_path / "cut", "vqvae") == log
-    assert np.mean(list(log.values())[-10:]) < np.mean(list(log.values())[:10])
+    assert losses(tmp_path / "cut", "vqvae") == losses(tmp_path / "whole", "vqvae")
+    young = json.loads((weights / "vqvae.json").read_text())["validation"]
+    assert figures["changed_pixels"] > young["changed_pixels"]
     before, after = load_vqvae(weights)[0], load_vqvae(tmp_path / "whole")[0]
     assert before.codes_sha256() == after.codes_sha256()
     assert not torch.equal(before.decoder.ball_seen.weight, after.decoder.ball_seen.weight)
@@ -254,12 +258,13 @@ def test_extras_that_are_not_installed_say_so(tmp_path: Path, monkeypatch: pytes
 
 def test_what_was_not_seen_yet_is_drawn_by_how_rare_its_changes_are(frames: Path) -> None:
     dataset = TransitionDataset.load(frames)
-    sampler = TransitionSampler(dataset, dataset.split()[0], 0)
-    values = Priority(dataset, sampler).values.numpy()
-    t = sampler.transitions
+    material = Material(dataset, CPU)
+    sampler = TransitionSampler(material, dataset.split()[0], 0)
+    priority = Priority(material, sampler).values
+    t, values = sampler.transitions.numpy(), priority.numpy()
     changes = dataset.index[t] != dataset.index[t + 1]
     paddle_alone = changes[:, 6::7].any(1) & ~np.delete(changes, np.s_[6::7], 1).any(1)
     assert paddle_alone.any()
     assert values[dataset.rewards[t] > 0].min() > values[paddle_alone].mean()
-    drawn = sampler.draw(0, 2000, values)
+    drawn = sampler.draw(0, 2000, priority).numpy()
     assert (dataset.rewards[drawn] > 0).mean() > 1.5 * (dataset.rewards[t] > 0).mean()
