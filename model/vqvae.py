@@ -9,9 +9,10 @@ play that is 2 or 3 cells of 35.
   says what is there and what is not. The colour follows: what stays keeps its own, and what appears has that of its
   scanline, as the Atari draws it.
 
-Where ball and paddle meet, in the bottom row of cells, 256 codes cannot say everything that both may do at once. There
-the decoder also sees how they have moved so far. Elsewhere it does not, so that all motion is in the codes: a wrong
-code is a wrong picture.
+Where ball and paddle meet, in the bottom row of cells, 256 codes cannot say everything that both may do at once, nor
+what ball and bricks may do; and where the Atari leaves the ball out of a frame, as it does at walls, two frames do not
+tell how it has moved. There the decoder also sees how ball and paddle have moved so far. Elsewhere it does not, so that
+all motion is in the codes: a wrong code is a wrong picture.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ SAMPLE_ROWS, SAMPLE_COLUMNS = 2, 4
 """Every digit is made of blocks of this size: one pixel of each says it all."""
 SAMPLES = CELL_ROWS // SAMPLE_ROWS * (CELL_COLUMNS // SAMPLE_COLUMNS)
 STRIP = STRIP_WEST + STRIP_EAST
+AT_BRICKS = 100
+"""Above this row the ball may meet bricks."""
 BOTTOM_TOP = (GRID_ROWS - 1) * CELL_ROWS
 """The first scanline of the bottom row of cells."""
 
@@ -128,14 +131,19 @@ def sampled(there: Tensor) -> Tensor:
 
 
 class Looked(NamedTuple):
-    """What a decoder has seen of M cells; see `Decoder.look`. `ball_at` and `paddle_at` are where the cell's first row
-    and column fall in the drawings around the ball and along the paddle."""
+    """What a decoder has seen of M cells; see `Decoder.look`.
+
+    `meets` and `bottom` are the numbers of the cells in which the ball may meet something, and of those in the bottom
+    row; `ball_at` and `paddle_at` are where a cell's first row and column fall in the drawings around the ball and
+    along the paddle.
+    """
 
     there: Tensor
     ball: Tensor
     ball_at: tuple[Tensor, Tensor]
-    bottom: Tensor
+    meets: Tensor
     meet: Tensor
+    bottom: Tensor
     paddle: Tensor
     paddle_at: Tensor
     cell: Tensor
@@ -175,18 +183,21 @@ class Decoder(nn.Module):
         frame numbers and cells."""
         there = take_cells(now, which, cells) != BACKGROUND
         ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
+        may_meet = (ball[:, 0] < AT_BRICKS) | (seen[:, -1, 0] < 0)
         dtype = self.ball_seen.weight.dtype
         around = self.ball_seen(ball_window(now, ball).flatten(1).to(dtype)) + self.ball_row(ball[:, 0] + 1)
         strip = paddle_strip(now, paddle).to(dtype)
         along, meet = self.paddle_seen(strip), self.meet_trail(ball_trail(seen)) + self.meet_paddle(strip)
         bottom = cells % GRID_ROWS == GRID_ROWS - 1
+        meets = bottom | may_meet[which]
         row, column = CELL_ROWS * (cells % GRID_ROWS), CELL_COLUMNS * (cells // GRID_ROWS)
         return Looked(
             there=there,
             ball=around[which],
             ball_at=(row - ball[which, 0] + UP, column - ball[which, 1] + WEST),
+            meets=meets.nonzero().flatten(),
+            meet=meet[which[meets]],
             bottom=bottom.nonzero().flatten(),
-            meet=meet[which[bottom]],
             paddle=along[which[bottom]],
             paddle_at=column[bottom] - paddle[which[bottom]] + STRIP_WEST,
             cell=self.cell_seen(sampled(there).to(dtype)) + self.cell(cells),
@@ -196,9 +207,9 @@ class Decoder(nn.Module):
         """Code vectors (M, 128) -> (M, 30, 32) logits that something is there."""
         logits = self.keep * (2 * looked.there.float() - 1)
         cell = self.cell_draw(looked.cell + self.cell_code(vectors)).float()
-        meet = self.meet(looked.meet + self.meet_code(vectors[looked.bottom]))
+        meet = self.meet(looked.meet + self.meet_code(vectors[looked.meets]))
         ball = looked.ball + self.ball_code(vectors)
-        ball = ball.index_add(0, looked.bottom, meet.to(ball.dtype))
+        ball = ball.index_add(0, looked.meets, meet)
         ball = self.ball_draw(ball).float()
         logits = logits + cell.unflatten(1, (CELL_ROWS, CELL_COLUMNS))
         logits = logits + _place(ball.unflatten(1, BALL_WINDOW), *looked.ball_at, CELL_ROWS)

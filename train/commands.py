@@ -92,6 +92,7 @@ def train_decoder(
 def train_context(
     frames: FramesOption = Path("data/frames"),
     weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE.")] = Path("checkpoints/world"),
+    start: Annotated[Path | None, typer.Option(help="Directory with a controller to go on from.")] = None,
     out: Annotated[Path, typer.Option(help="Where the weights go, as context.*.")] = Path("checkpoints/world"),
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
@@ -117,7 +118,7 @@ def train_context(
         settings = LoopSettings(batch, rate, seed, minutes, epochs, validate_every=validate_every(chosen))
         options = RunOptions(out, resume, tensorboard, wandb)
         with progress("train context") as show:
-            figures = train(frames, weights, settings, options, chosen, show)
+            figures = train(frames, weights, settings, options, chosen, show, start=start)
         _print_figures(out / "context.json", figures)
 
 

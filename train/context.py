@@ -37,7 +37,7 @@ from model.memory import push
 from model.pixels import changed
 from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
-from model.weights import CONTEXT_NAME
+from model.weights import CONTEXT_NAME, load_module
 from train.dreams import WRONG_PIXELS, Dreams
 from train.loop import LoopSettings, RunOptions, train
 from train.material import Material
@@ -275,10 +275,12 @@ def train_context(
     device: torch.device,
     show: Callable[[float, str], None] = lambda progress, text: None,
     model: dict[str, int] | None = None,
+    start: Path | None = None,
 ) -> dict[str, Any]:
-    """Train on the dataset `frames` for the codes of the VQ-VAE in `weights`, into `options.out`/context.*.
+    """Train on the dataset `frames` for the codes of the VQ-VAE in `weights`, into `options.out`/context.*, from the
+    controller in `start` on if there is one.
 
-    FileError if the dataset is of another frame skip. Returns the last validation's figures.
+    FileError if the dataset is of another frame skip, or `start` of other codes. Returns the last validation's figures.
     """
     vqvae, _, dataset = load_both(weights, frames)
     vqvae = vqvae.to(device)
@@ -289,4 +291,10 @@ def train_context(
     material = Material(dataset, device, all_places(dataset, options.out, meta["dataset"], show, device))
     codes = stored_codes(options.out, vqvae, material, meta, show)
     task = ContextTask(vqvae, material, codes, meta, settings.seed, settings.batch, model)
+    if start is not None:
+        module, about = load_module(start, CONTEXT_NAME)
+        if about.get("codes_sha256") != meta["codes_sha256"] or about["model"] != task.module.settings:
+            raise FileError(f"the controller in {start} is of another size, or for the codes of another VQ-VAE")
+        task.module.load_state_dict(module.state_dict())
+        task.meta["before"] = {name: about.get(name) for name in ("dataset", "training", "step", "elapsed_seconds")}
     return train(task, CONTEXT_NAME, settings, options, device, show)

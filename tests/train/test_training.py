@@ -193,6 +193,15 @@ def test_the_decoder_goes_on_alone_and_resumes(
     assert not torch.equal(before.decoder.ball_seen.weight, after.decoder.ball_seen.weight)
 
 
+def test_a_controller_goes_on_from_another_one_of_its_size(frames: Path, weights: Path, tmp_path: Path) -> None:
+    train_context(frames, weights, SETTINGS, RunOptions(tmp_path / "on"), CPU, model=TINY, start=weights)
+    fresh, on = losses(weights, "context"), losses(tmp_path / "on", "context")
+    assert np.mean(list(on.values())[:3]) < 0.9 * np.mean(list(fresh.values())[:3])
+    assert json.loads((tmp_path / "on" / "context.json").read_text())["before"]["step"] > 0
+    with pytest.raises(FileError, match="of another size"):
+        train_context(frames, weights, SETTINGS, RunOptions(tmp_path / "no"), CPU, start=weights)
+
+
 def test_nothing_is_overwritten_unasked(frames: Path, weights: Path) -> None:
     before = (weights / "vqvae.safetensors").read_bytes()
     with pytest.raises(FileError, match="--resume"):
