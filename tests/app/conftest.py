@@ -174,10 +174,10 @@ def stage(display: str, make_twin: Any, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     windows = []
 
-    def make(**options: Any) -> Stage:
+    def make(fullscreen: bool = False, **options: Any) -> Stage:
         keys = load_keys()
         session = Session(make_twin(**options), Emulator(2))
-        window = Window(keys)
+        window = Window(keys, fullscreen)
         windows.append(window)
         stage = Stage(Loop(session, window, Clock(session.steps_per_second), keys, captures=tmp_path), display)
         for _ in range(200):  # the window manager gives the focus when it has mapped the window

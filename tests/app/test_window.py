@@ -238,10 +238,25 @@ def test_every_key_of_the_key_map_does_what_it_says(stage: Any, tmp_path: Path) 
     assert {name for name, _, _ in effects} | {"escape", "q"} == set(loop.keys.commands)
 
 
+def test_it_can_begin_in_full_screen_and_leave_it(stage: Any) -> None:
+    s = stage(fullscreen=True)
+
+    def script() -> Script:
+        yield from s.until(lambda: s.pixels().shape == (1440, 900, 3))
+        yield from s.steps(2)
+        s.key("key", "F11")
+        yield from s.until(lambda: s.pixels().shape[0] < 1440)
+        s.key("key", "q")
+        yield
+
+    s.play(script())
+
+
 def test_resizing_full_screen_screenshot_and_recording(stage: Any, tmp_path: Path) -> None:
     from PIL import Image
 
     s = stage()
+    shown: list[np.ndarray] = []
 
     def script() -> Script:
         s.key("windowsize", s.window_id, "260", "200")
@@ -249,8 +264,13 @@ def test_resizing_full_screen_screenshot_and_recording(stage: Any, tmp_path: Pat
         yield from s.steps(2)
         s.key("key", "F11")
         yield from s.until(lambda: s.pixels().shape == (1440, 900, 3))
+        s.key("key", "p")  # what stands still can be compared with its picture
+        yield from s.until(lambda: s.loop.choices.paused)
+        yield
+        shown.append(s.pixels())
         s.key("key", "F12")
         yield from s.until(lambda: list(tmp_path.glob("*.png")))
+        s.key("key", "p")
         s.key("key", "F11")
         yield from s.until(lambda: s.pixels().shape[0] < 1440)
         s.key("key", "F9")
@@ -268,7 +288,7 @@ def test_resizing_full_screen_screenshot_and_recording(stage: Any, tmp_path: Pat
 
     s.play(script())
     with Image.open(next(tmp_path.glob("*.png"))) as image:
-        assert image.size == (1440, 900)
+        assert np.array_equal(np.asarray(image.convert("RGB")), shown[0].transpose(1, 0, 2))
     with Image.open(next(tmp_path.glob("*.gif"))) as image:
         assert image.n_frames > 1
 
