@@ -4,7 +4,8 @@ Only cells that change are encoded and drawn; an unchanged cell is code 0 by def
 play that is 2 or 3 cells of 35.
 
 - The encoder says of a changed cell how what it shows has moved, wherever in the cell it is: the ball's step if the
-  ball's pixels changed there, the paddle's if the paddle's did, and which other pixels came or went.
+  ball's pixels changed there, the paddle's if the paddle's did, and which other pixels came or went. Of a ball that is
+  in one of the two frames only it says just that; but of a serve, where it is.
 - The decoder redraws the cell as the code says: around the ball, along the paddle, and in the cell as a whole. It only
   says what is there and what is not. The colour follows: what stays keeps its own, and what appears has that of its
   scanline, as the Atari draws it.
@@ -41,6 +42,8 @@ from model.gaze import (
     BALL_TRAIL,
     BALL_WIDTH,
     BALL_WINDOW,
+    FIELD_LEFT,
+    FIELD_RIGHT,
     PADDLE_BOTTOM,
     PADDLE_TOP,
     STRIP_EAST,
@@ -65,6 +68,8 @@ SAMPLES = CELL_ROWS // SAMPLE_ROWS * (CELL_COLUMNS // SAMPLE_COLUMNS)
 STRIP = STRIP_WEST + STRIP_EAST
 AT_BRICKS = 100
 """Above this row the ball may meet bricks."""
+AT_WALL = 6
+"""So near to side walls or paddle, in pixels, the ball may meet them."""
 BOTTOM_TOP = (GRID_ROWS - 1) * CELL_ROWS
 """The first scanline of the bottom row of cells."""
 
@@ -77,6 +82,7 @@ class Encoder(nn.Module):
         rows, columns = BALL_STEP
         self.ball = nn.Embedding((2 * rows + 1) * (2 * columns + 1), CODE_DIM)
         self.paddle = nn.Embedding(2 * PADDLE_STEP + 1, CODE_DIM)
+        self.alone = nn.Embedding(2, CODE_DIM)
         self.rest = nn.Sequential(nn.Linear(2 * SAMPLES, width), nn.ReLU(), nn.Linear(width, CODE_DIM, bias=False))
         self.norm = nn.LayerNorm(CODE_DIM, bias=False)
 
@@ -92,8 +98,11 @@ class Encoder(nn.Module):
         left = take_cells(before, which, cells) != BACKGROUND
         came = take_cells(after, which, cells) != BACKGROUND
         differs = left != came
-        found = ((old[:, 0] >= 0) & (new[:, 0] >= 0))[which, None, None]
-        at_ball = (_ball_in(old, which, cells) | _ball_in(new, which, cells)) & found
+        went, here = old[:, 0] >= 0, new[:, 0] >= 0
+        vanishes, appears = went & ~here, here & ~went & _meets(new)
+        of_old, of_new = (went & here) | vanishes, (went & here) | appears
+        at_ball = _ball_in(old, which, cells) & of_old[which, None, None]
+        at_ball |= _ball_in(new, which, cells) & of_new[which, None, None]
         at_paddle = torch.zeros_like(differs)
         strip = slice(PADDLE_TOP - BOTTOM_TOP, PADDLE_BOTTOM - BOTTOM_TOP)
         moved = left[:, strip].all(1) != came[:, strip].all(1)
@@ -107,9 +116,17 @@ class Encoder(nn.Module):
         rows, columns = BALL_STEP
         step = new - old
         dy, dx = step[:, 0].clamp(-rows, rows) + rows, step[:, 1].clamp(-columns, columns) + columns
-        ball = self.ball(dy * (2 * columns + 1) + dx)[which] * of_ball[:, None]
+        ball = self.ball(dy * (2 * columns + 1) + dx)
+        ball = torch.where((vanishes | appears)[:, None], self.alone(appears.long()), ball)[which] * of_ball[:, None]
         paddle = self.paddle(step[:, 2].clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP)[which] * of_paddle[:, None]
         return self.norm(ball + paddle + self.rest(bits.to(ball.dtype)))
+
+
+def _meets(ball: Tensor) -> Tensor:
+    """Whether balls (B, 2 or 3) are at walls, bricks or paddle, where the Atari leaves them out of a frame at times."""
+    row, column = ball[:, 0], ball[:, 1]
+    high_or_low = (row < AT_BRICKS) | (row + BALL_HEIGHT > PADDLE_TOP - AT_WALL)
+    return high_or_low | (column < FIELD_LEFT + AT_WALL) | (column + BALL_WIDTH > FIELD_RIGHT - AT_WALL)
 
 
 def _ball_in(seen: Tensor, which: Tensor, cells: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ BALL_AWAY = 2
 LOST = 7
 """Wrong pixels beyond which a dream has lost reality, those of a ball that is not too far away not counted."""
 MEND = 6
-"""Steps in which a dream may mend what is wrong outside the open field: a ball that has turned at a brick tells that
-the brick is to go, and the keys where the paddle is to be."""
+"""Steps in which a dream may mend what is wrong outside the open field, or a ball that is missing: a ball that has
+turned at a brick tells that the brick is to go, and how it flew tells where it is to be."""
 BELOW_BRICKS = 93
 """The first scanline below the wall."""
 FREE = 6
@@ -97,11 +97,13 @@ class Dreams:
         wrong, field = differs.flatten(1).sum(1), differs[:, BELOW_BRICKS:PADDLE_TOP].flatten(1).sum(1)
         real, mine = material.place(t)[:, :2], place[:, :2]
         away = (real - mine).abs().amax(1).masked_fill((real[:, 0] < BELOW_BRICKS) | (mine[:, 0] < 0), 0)
-        # A ball that is a little off is wrong where it is and where it is not.
-        lost = self._lost + 2 * BALL_HEIGHT * BALL_WIDTH * ((away > 0) & (away <= BALL_AWAY))
+        # A ball that is a little off is wrong where it is and where it is not; one that is missing may be found again.
+        ball = BALL_HEIGHT * BALL_WIDTH
+        lost = self._lost + 2 * ball * ((away > 0) & (away <= BALL_AWAY))
+        missing = ball * ((real[:, 0] >= 0) & (mine[:, 0] < 0))
         state["dream_off"].add_(1).mul_(wrong > lost)
         over = ~self._goes_on[t] | (material.lives[t] != material.lives[t - 1])
-        over |= (field > lost) | (away > BALL_AWAY) | (state["dream_off"] > MEND)
+        over |= (field > lost + missing) | (away > BALL_AWAY) | (state["dream_off"] > MEND)
         state["dream_frame"].copy_(drawn)
         frameskip = material.dataset.frameskip
         state["dream_places"].copy_(push(state["dream_places"], place, material.led_by(t), frameskip))

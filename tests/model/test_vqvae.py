@@ -80,6 +80,39 @@ def test_a_motion_has_the_same_vector_wherever_it_happens(vqvae: VQVAE) -> None:
     assert torch.equal(vectors[0], vectors[2])
 
 
+def test_a_ball_that_is_left_out_of_a_frame_says_just_that_but_a_serve_says_where_it_is(vqvae: VQVAE) -> None:
+    def vector(row: int, column: int, appears: bool) -> torch.Tensor:
+        empty = torch.zeros(1, 210, 160, dtype=torch.uint8)
+        empty[:, 189:193, 99:115] = 5
+        ball = empty.clone()
+        ball[:, row : row + 4, column : column + 2] = 5
+        pair = (empty, ball) if appears else (ball, empty)
+        cell = torch.tensor([column // 32 * 7 + row // 30])
+        return vqvae.encoder(*pair, torch.tensor([0]), cell)
+
+    for appears in (True, False):
+        at_wall = [vector(*spot, appears) for spot in ((130, 8), (141, 9), (125, 150), (70, 80), (154, 149))]
+        assert all(torch.equal(one, at_wall[0]) for one in at_wall), appears
+    assert not torch.equal(vector(130, 8, True), vector(130, 8, False))
+    assert not torch.equal(vector(122, 16, True), vector(122, 78, True))
+
+
+def test_a_ball_at_bricks_or_not_seen_is_drawn_by_its_past(vqvae: VQVAE, frames: torch.Tensor) -> None:
+    vqvae.decoder.meet_trail.weight.data.mul_(10)
+    vqvae.colours[:, 1] = 1
+    for row, seen_now, by_past in ((70, True, True), (150, False, True), (150, True, False)):
+        seen = places_of(frames[None])
+        seen[..., :2] = torch.tensor((row, 45))
+        moved = seen.clone()
+        moved[:, 0, :2] -= 2  # the ball came from elsewhere
+        if not seen_now:
+            seen[:, -1, :2] = moved[:, -1, :2] = -1
+        codes = torch.zeros(1, 35, dtype=torch.int64)
+        codes[0, 7 + row // 30] = 5
+        drawn = [vqvae.decode(frames[None, 2:], codes, places) for places in (seen, moved)]
+        assert torch.equal(*drawn) != by_past, (row, seen_now)
+
+
 def test_what_appears_takes_the_colour_of_its_scanline(vqvae: VQVAE) -> None:
     before = torch.zeros(1, 210, 160, dtype=torch.uint8)
     after = before.clone()

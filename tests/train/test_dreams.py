@@ -1,6 +1,5 @@
 """Training dreams: what they are asked for, and when they are over."""
 
-
 import numpy as np
 import pytest
 import torch
