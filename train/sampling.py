@@ -60,7 +60,7 @@ class Priority:
     `values` (T,) float32, on the material's device.
     """
 
-    FLOOR, CEILING = 0.15, 3.0
+    FLOOR, CEILING = 0.02, 3.0
 
     def __init__(self, material: Material, sampler: TransitionSampler, ceiling: float = CEILING) -> None:
         self._ceiling = ceiling
