@@ -26,7 +26,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, CELLS, CODES, NO_ACTION, Frame, classes_from_rgb, rgb_from_classes
+from model.breakout import (
+    ACTIONS,
+    CELL_ROWS,
+    CELLS,
+    CODES,
+    GRID_ROWS,
+    NO_ACTION,
+    Frame,
+    classes_from_rgb,
+    rgb_from_classes,
+)
 from model.checkpoint import meta_path, tensor_path
 from model.checks import checked_action, checked_classes, checked_rgb
 from model.context_controller import ContextController
@@ -37,6 +47,7 @@ from model.gaze import BALL_FRAMES, places
 from model.latent_action_model import ActionToLatentMLP
 from model.memory import Unseen, push, unseen_of, watch
 from model.networks import Codes, Networks, checked_keys, checked_unseen
+from model.quantizer import UNCHANGED
 from model.vqvae import VQVAE
 from model.weights import CONTROLLERS, SHIPPED, VQVAE_NAME, load_module, load_vqvae
 
@@ -75,6 +86,7 @@ class WorldModel(Networks):
         self.meta = meta or {}
         self._history: Tensor | None = None
         self._places: Tensor | None = None  # where ball and paddle are in its frames
+        self._life_due = False  # a ball was in play, and the lives have not gone down since
         self._codes: Codes | None = None  # of the newest step, once they were asked for
         self._answered: dict[str, tuple[Tensor | None, Tensor]] = {}  # by each controller, for every key
         self._expected: tuple[tuple[str, int], Prediction] | None = None  # what `predict_each` found for the held key
@@ -194,6 +206,7 @@ class WorldModel(Networks):
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
         self._places = watch(torch.from_numpy(frames).to(self.device), led, self.context, self.frameskip, known)[0]
+        self._life_due = bool((self._places[:, 0] >= 0).any())
         self._codes = self._expected = None
         self._answered.clear()
 
@@ -205,7 +218,7 @@ class WorldModel(Networks):
             return Prediction(known.classes.copy(), known.codes.copy())
         tokens, logits = self._answers()
         mine = slice(action, action + 1)
-        codes = self._settle(None if tokens is None else tokens[mine], logits[mine], temperature)
+        codes = self._quiet(self._settle(None if tokens is None else tokens[mine], logits[mine], temperature))
         return Prediction(self._decode_now(codes)[0].cpu().numpy(), codes[0].cpu().numpy())
 
     def predict_each(self, held: int = 0) -> list[Prediction]:
@@ -218,7 +231,8 @@ class WorldModel(Networks):
         chosen = self.predict_classes(held)
         self._expected = (self.controller, held), chosen
         others = [action for action in range(ACTIONS) if action != held]
-        codes = np.concatenate((chosen.codes[None], self._answers()[1][others].argmax(-1).cpu().numpy()))
+        likeliest = self._quiet(self._answers()[1][others].argmax(-1))
+        codes = np.concatenate((chosen.codes[None], likeliest.cpu().numpy()))
 
         def decode(asked: Codes) -> Frame:
             return self._decode_now(torch.from_numpy(asked).to(self.device)).cpu().numpy()
@@ -278,6 +292,10 @@ class WorldModel(Networks):
         newest = places(self._history[-2:-1], self._history[-1:])
         led = torch.tensor([key], device=self.device)
         self._places = push(self._places[None], newest, led, self.frameskip)[0]
+        if bool(newest[0, 0] >= 0):
+            self._life_due = True
+        elif not torch.equal(self._history[-1, :CELL_ROWS], self._history[-2, :CELL_ROWS]):
+            self._life_due = False
         self._codes = self._expected = None
         self._answered.clear()
 
@@ -302,6 +320,16 @@ class WorldModel(Networks):
             else:
                 self._answered[self._controller] = None, module(F.one_hot(keys, ACTIONS).float()).float()
         return self._answered[self._controller]
+
+    def _quiet(self, codes: Tensor) -> Tensor:
+        """Codes (B, 35) without a change in the top row while the game waits for a serve. The lives go down once, up to
+        half a second after the ball was lost, and no frame shows whether they have already."""
+        assert self._places is not None
+        if self._life_due or bool((self._places[-BALL_FRAMES:, 0] >= 0).any()):
+            return codes
+        codes = codes.clone()
+        codes[:, ::GRID_ROWS] = UNCHANGED
+        return codes
 
     @torch.inference_mode()
     def _decode_now(self, codes: Tensor) -> Tensor:

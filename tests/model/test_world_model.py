@@ -133,12 +133,13 @@ def test_batches_agree_with_single_moments(wm: WorldModel) -> None:
 def test_all_four_keys_at_once_are_what_each_is_alone(wm: WorldModel, controller: str, held: int) -> None:
     wm.controller = controller
     with torch.no_grad():  # a key and a code that say something, which untrained ones hardly do
-        wm.controllers["context"].action.weight.mul_(100)
-        wm.controllers["context"].paddle_action.weight.mul_(100)
+        for parameter in wm.controllers["context"].parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=seeded()))
         wm.vqvae.decoder.keep.zero_()
         for parameter in wm.vqvae.decoder.parameters():
             parameter.add_(torch.randn_like(parameter))
         wm.vqvae.colours[:, 1] = 1
+    wm._life_due = True  # else all top rows are quiet: there is no ball yet
     alone = [wm.predict_classes(action) for action in range(4)]
     before = wm.history
     each = wm.predict_each(held)
@@ -294,3 +295,23 @@ class TestLoad:
             pytest.skip("this machine has a CUDA GPU")
         with pytest.raises(ValueError, match="CUDA"):
             WorldModel.load(weights, device="cuda")
+
+
+def test_the_lives_go_down_once_for_a_ball_that_was_lost() -> None:
+    """A twin that would change the lives in every step, beside a game in which the first ball is not met."""
+    wm = WorldModel.untrained(frameskip=2)
+    game = Emulator(2)
+    with torch.no_grad():  # it draws noise in every cell
+        for parameter in wm.controllers["context"].parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=seeded()))
+    wm.reset(game.rgb[None])
+    changes, lives = [], []
+    for step in range(260):
+        action = 1 if step == 3 else 3  # serve once, and go to the wall
+        changes.append(bool(wm.predict_classes(action).codes[::7].any()))
+        lives.append(game.step(action).lives)
+        wm.observe_classes(game.frame, action)
+    lost = lives.index(4)
+    assert not any(changes[:4]), "before the first serve nothing has been lost"
+    assert sum(changes[lost - 15 : lost]) > 5
+    assert not any(changes[lost + 3 :]), "the life is taken, and no ball in play"
