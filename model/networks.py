@@ -111,7 +111,8 @@ class Networks:
 
     def encode_batch(self, previous: Frame, following: Frame) -> Codes:
         """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
-        before, after = (torch.from_numpy(np.ascontiguousarray(f)).to(self.device) for f in (previous, following))
+        pair = (np.require(frames, requirements=("C", "W")) for frames in (previous, following))
+        before, after = (torch.from_numpy(frames).to(self.device) for frames in pair)
         return self._encode(before, after).cpu().numpy()
 
     def decode_batch(self, history: Frame, codes: Codes, unseen: npt.ArrayLike | None = None) -> Frame:

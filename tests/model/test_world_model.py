@@ -315,3 +315,11 @@ def test_the_lives_go_down_once_for_a_ball_that_was_lost() -> None:
     assert not any(changes[:4]), "before the first serve nothing has been lost"
     assert sum(changes[lost - 15 : lost]) > 5
     assert not any(changes[lost + 3 :]), "the life is taken, and no ball in play"
+
+
+def test_frames_that_may_not_be_written_to_are_taken(wm: WorldModel) -> None:
+    """PyTorch warns of such memory, and warnings are errors here."""
+    history = wm.history
+    fixed = history.copy()
+    fixed.setflags(write=False)
+    assert np.array_equal(wm.encode_batch(fixed[:1], fixed[1:2]), wm.encode_batch(history[:1], history[1:2]))
