@@ -129,8 +129,8 @@ def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[in
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start_worker) as pool:
         numbers = count()
-        with _interrupts_ignored():
-            waiting = deque([pool.submit(_collect_one, settings, next(numbers), out)])
+        with _interrupts_ignored():  # as many as there are workers: each of these starts one
+            waiting = deque([pool.submit(_collect_one, settings, next(numbers), out) for _ in range(workers)])
         try:
             while True:
                 while len(waiting) < 2 * workers:
