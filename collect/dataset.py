@@ -63,7 +63,8 @@ class TransitionDataset:
     def load(cls, directory: Path) -> TransitionDataset:
         """Read a dataset that `collect frames` finished. FileError says what is missing or damaged."""
         manifest = read_manifest(directory)
-        episodes = list(read_episodes(directory, manifest))
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:  # unpacking leaves Python to others
+            episodes = list(pool.map(lambda entry: _read_episode(directory, entry), manifest["episodes"]))
         try:
             return cls(episodes, manifest)
         except FileError as error:
@@ -148,14 +149,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 def read_episodes(directory: Path, manifest: dict[str, Any]) -> Iterator[Episode]:
     """The episodes that a manifest lists, one after the other. FileError for one that is missing or damaged."""
+    for entry in manifest["episodes"]:
+        yield _read_episode(directory, entry)
 
-    def read(entry: dict[str, str]) -> Episode:
-        path = directory / entry["file"]
-        if not path.exists():
-            raise FileError(f"dataset {directory} lacks {entry['file']}")
-        if checksum(path) != entry["sha256"]:
-            raise FileError(f"dataset {directory}: {entry['file']} is damaged (its checksum differs)")
-        return load_episode(path)
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:  # unpacking leaves Python to others
-        yield from pool.map(read, manifest["episodes"])
+def _read_episode(directory: Path, entry: dict[str, str]) -> Episode:
+    path = directory / entry["file"]
+    if not path.exists():
+        raise FileError(f"dataset {directory} lacks {entry['file']}")
+    if checksum(path) != entry["sha256"]:
+        raise FileError(f"dataset {directory}: {entry['file']} is damaged (its checksum differs)")
+    return load_episode(path)

@@ -37,9 +37,9 @@ STRIP_WEST, STRIP_EAST = 28, 44
 _STEP, _PADDLE_STEP, _BESIDE, _PULL = 9, 24, 40, 60
 """The longest steps of ball and paddle, the distance between them, and that from the paddle to where the knob pulls it,
 that are told apart, in pixels."""
-_WALL, _PADDLE = 100, 166
-"""Between these rows nothing depends on the ball's row: there is neither wall nor paddle."""
-_HEIGHTS = _WALL + 2 + (ROWS - _PADDLE)
+AT_BRICKS, _PADDLE = 100, 166
+"""Between these rows nothing depends on the ball's row: there are neither bricks nor paddle."""
+_HEIGHTS = AT_BRICKS + 2 + (ROWS - _PADDLE)
 """Rows that are told apart, with one for all between, and one for no ball."""
 _LATE = 3
 """Steps of the paddle that matter to the ball."""
@@ -193,7 +193,7 @@ def ball_trail(places: Tensor) -> Tensor:
         ((ball.diff(dim=1).clamp(-_STEP, _STEP) + _STEP).flatten(1), 2 * _STEP + 1),
         (seen.long(), 2),
         ((paddle[:, -1:] - ball[:, -1, 1:]).clamp(-_BESIDE, _BESIDE) + _BESIDE, 2 * _BESIDE + 1),
-        (torch.where(row < _PADDLE, row.clamp(max=_WALL), row - _PADDLE + _WALL + 1) + 1, _HEIGHTS),
+        (torch.where(row < _PADDLE, row.clamp(max=AT_BRICKS), row - _PADDLE + AT_BRICKS + 1) + 1, _HEIGHTS),
         (paddle.diff(dim=1).clamp(-_PADDLE_STEP, _PADDLE_STEP) + _PADDLE_STEP, 2 * _PADDLE_STEP + 1),
         (hits, UNKNOWN_HITS + 1),
     )

@@ -111,15 +111,13 @@ class Networks:
 
     def encode_batch(self, previous: Frame, following: Frame) -> Codes:
         """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
-        pair = (np.require(frames, requirements=("C", "W")) for frames in (previous, following))
-        before, after = (torch.from_numpy(frames).to(self.device) for frames in pair)
-        return self._encode(before, after).cpu().numpy()
+        return self._encode(self._tensor(previous), self._tensor(following)).cpu().numpy()
 
     def decode_batch(self, history: Frame, codes: Codes, unseen: npt.ArrayLike | None = None) -> Frame:
         """Histories (B, n, 210, 160) uint8 classes, as `VQVAE.decode` sees them, codes (B, 35), and what is
         unseen, as in `predict_batch` -> next frames (B, 210, 160) uint8 classes."""
         chosen = torch.from_numpy(np.asarray(codes, np.int64)).to(self.device)
-        now = torch.from_numpy(np.ascontiguousarray(history[:, -1:])).to(self.device)
+        now = self._tensor(history[:, -1:])
         with torch.inference_mode():
             known = checked_unseen(unseen, len(history)).to(self.device)
             seen = with_memory(self._places_of(history), unseen=known)
@@ -154,7 +152,7 @@ class Networks:
         keys, module = torch.from_numpy(chosen).to(self.device), self._module(controller)
         if not isinstance(module, ContextController):
             return None, module(F.one_hot(keys, ACTIONS).float()).float()
-        now = torch.from_numpy(np.ascontiguousarray(history[:, -1])).to(self.device)
+        now = self._tensor(history[:, -1])
         led = torch.from_numpy(checked_keys(led_by, history.shape[:2])).to(self.device)
         known = checked_unseen(unseen, len(history)).to(self.device)
         seen = with_memory(self._places_of(history), led, known)[:, -module.context :]
@@ -173,6 +171,10 @@ class Networks:
     def _encode(self, previous: Tensor, following: Tensor, seen: tuple[Tensor, Tensor] | None = None) -> Tensor:
         return self.vqvae.encode(previous, following, seen)
 
+    def _tensor(self, frames: Frame) -> Tensor:
+        """Frames of any shape on the device; read-only memory, of which PyTorch warns, is copied."""
+        return torch.from_numpy(np.require(frames, requirements=("C", "W"))).to(self.device)
+
     def _module(self, controller: str) -> nn.Module:
         if controller not in self.controllers:
             raise ValueError(f"these weights hold no {controller!r} controller")
@@ -185,7 +187,7 @@ class Networks:
         known, seen = self._batch or (history[:0], torch.zeros(0))
         if np.array_equal(known, history):
             return seen
-        frames = torch.from_numpy(np.ascontiguousarray(history)).to(self.device)
+        frames = self._tensor(history)
         if known.shape == history.shape and history.shape[1] > 1 and np.array_equal(known[:, 1:], history[:, :-1]):
             seen = torch.cat((seen[:, 1:], places(frames[:, -2], frames[:, -1])[:, None]), 1)
         else:

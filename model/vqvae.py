@@ -37,6 +37,7 @@ from model.breakout import (
 )
 from model.checkpoint import SCALE, pack
 from model.gaze import (
+    AT_BRICKS,
     BALL_FRAMES,
     BALL_HEIGHT,
     BALL_TRAIL,
@@ -66,8 +67,6 @@ SAMPLE_ROWS, SAMPLE_COLUMNS = 2, 4
 """Every digit is made of blocks of this size: one pixel of each says it all."""
 SAMPLES = CELL_ROWS // SAMPLE_ROWS * (CELL_COLUMNS // SAMPLE_COLUMNS)
 STRIP = STRIP_WEST + STRIP_EAST
-AT_BRICKS = 100
-"""Above this row the ball may meet bricks."""
 AT_WALL = 6
 """So near to side walls or paddle, in pixels, the ball may meet them."""
 BOTTOM_TOP = (GRID_ROWS - 1) * CELL_ROWS
