@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-THREADS = 2
-"""PyTorch threads while playing: the networks are too small for more."""
+THREADS = 1
+"""PyTorch threads while playing: the networks are too small for more, and a core is left to the recorder's encoder."""
 TURN = 0.0005
 """Seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it."""
 SLOWEST, FASTEST = 0.25, 4.0

@@ -123,29 +123,28 @@ class Painter:
     def _grid(self, rect: pygame.Rect, view: View) -> None:
         assert view.codes is not None
         predicted, actual = view.codes
-        lines = pygame.Surface(rect.size, pygame.SRCALPHA)
+        surface, brighten, darken = self._surface, pygame.BLEND_RGB_ADD, pygame.BLEND_RGB_MULT
         across, down = rect.width / GRID_COLUMNS, rect.height / GRID_ROWS
         for column in range(1, GRID_COLUMNS):
-            pygame.draw.line(lines, (255, 255, 255, 46), (column * across, 0), (column * across, rect.height))
+            surface.fill((46, 46, 46), (rect.left + int(column * across), rect.top, 1, rect.height), brighten)
         for row in range(1, GRID_ROWS):
-            pygame.draw.line(lines, (255, 255, 255, 46), (0, row * down), (rect.width, row * down))
+            surface.fill((46, 46, 46), (rect.left, rect.top + int(row * down), rect.width, 1), brighten)
         u = self._u
         size = 13 if across >= u(90) else 10
         numbers = view.grid > 1 and across >= u(52) and down >= u(24)  # elsewhere they would hide the game
         for cell in range(CELLS):
             column, row = divmod(cell, GRID_ROWS)
-            box = pygame.Rect(round(column * across), round(row * down), round(across), round(down))
+            box = pygame.Rect(round(column * across), round(row * down), round(across), round(down)).move(rect.topleft)
             right = predicted[cell] == actual[cell]
             if not right:
-                pygame.draw.rect(lines, (*EXTRA, 60), box)
-                pygame.draw.rect(lines, (*EXTRA, 255), box, 2)
+                surface.fill([part // 4 for part in EXTRA], box, brighten)
+                pygame.draw.rect(surface, EXTRA, box, 2)
             if numbers and not (right and actual[cell] == 0):
                 words = str(actual[cell]) if right else f"{predicted[cell]}\N{RIGHTWARDS ARROW}{actual[cell]}"
                 picture = self._text(words, size, TEXT if right else WARN)
                 back = pygame.Rect(box.left + u(3), box.top + u(3), picture.get_width() + 4, picture.get_height())
-                pygame.draw.rect(lines, (0, 0, 0, 190), back)
-                lines.blit(picture, (back.left + 2, back.top))
-        self._surface.blit(lines, rect)
+                surface.fill((65, 65, 65), back, darken)
+                surface.blit(picture, (back.left + 2, back.top))
 
     # --- below the panels ---
 
@@ -225,18 +224,21 @@ class Painter:
         self._write("wrong pixels", x, area.top - u(1), 13, TWIN)
         seconds = "last 30 s"
         self._write(seconds, area.right, area.top - u(1), 13, QUIET, True)
-        count = len(timeline.codes)
+        # Where several steps share a column of pixels, the worst of them shows.
         step = plot.width / timeline.span
-        xs = plot.right - (count - np.arange(count)) * step
+        xs, first = np.unique(plot.right - np.arange(len(timeline.codes), 0, -1) * step // 1, return_index=True)
+        count = len(xs)
+        codes = np.minimum.reduceat(timeline.codes, first) if count else timeline.codes
+        wrong = np.maximum.reduceat(timeline.wrong, first) if count else timeline.wrong
         half = plot.height / 2
         # Wrong pixels by their logarithm: one stray pixel shows, and a lost ball does not hide everything else.
-        heights = np.log2(1 + timeline.wrong) / math.log2(1 + ROWS * COLUMNS) * (plot.height - 2)
+        heights = np.log2(1 + wrong) / math.log2(1 + ROWS * COLUMNS) * (plot.height - 2)
         if count > 1:
             low = plot.bottom - 1
             outline = [(xs[0], low), *zip(xs, low - heights, strict=True), (xs[-1], low)]
             pygame.draw.polygon(self._surface, (112, 76, 36), outline)
             pygame.draw.aalines(self._surface, TWIN, False, outline[1:-1])
-            ys = plot.top + 3 + (1 - timeline.codes / CELLS) * 2 * half
+            ys = plot.top + 3 + (1 - codes / CELLS) * 2 * half
             points = np.stack((xs, np.minimum(ys, low)), 1)
             pygame.draw.aalines(self._surface, REAL, False, points.tolist())
         marks = [(plot.right - round(ago * step), what) for ago, what in reversed(timeline.marks)]

@@ -7,6 +7,7 @@ Wall-clock times: leave the machine alone meanwhile.
 from __future__ import annotations
 
 import ctypes
+import gc
 import math
 import os
 import sys
@@ -90,6 +91,19 @@ def keep_memory() -> None:
 
 
 @contextmanager
+def warm(session: Session) -> Iterator[Session]:
+    """The session warmed up, and Python's garbage collector told that all that is there stays: to look through it, as
+    it would from time to time, takes as long as ten steps."""
+    session.warm_up()
+    gc.collect()
+    gc.freeze()
+    try:
+        yield session
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
 def no_display() -> Iterator[None]:
     """SDL without a display, so that no window opens, and threads as `play` has them."""
     import torch
@@ -119,9 +133,11 @@ def step_times(
     from app.window import Window
 
     found: list[float] = []
-    with no_display(), tempfile.TemporaryDirectory() as folder:
-        session = Session(wm, Emulator(wm.frameskip))
-        session.warm_up()
+    with (
+        no_display(),
+        tempfile.TemporaryDirectory() as folder,
+        warm(Session(wm, Emulator(wm.frameskip))) as session,
+    ):
         window, keys, player = Window(load_keys()), load_keys(), Autopilot("follow", seed)
         loop = Loop(session, window, Unpaced(session.steps_per_second), keys, player)
         try:
@@ -163,9 +179,7 @@ def soak(
         raise ValueError(f"hours must be above 0, got {hours:g}")
     samples: list[Sample] = []
     keep_memory()
-    with no_display():
-        session = Session(wm, Emulator(wm.frameskip))
-        session.warm_up()
+    with no_display(), warm(Session(wm, Emulator(wm.frameskip))) as session:
         window, keys, player = Window(load_keys()), load_keys(), Autopilot("follow", seed)
         clock = Unpaced(session.steps_per_second)
         loop = Loop(session, NoWindow(keys), clock, keys, player)

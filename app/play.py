@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from app.clock import FASTEST, SLOWEST, THREADS, TURN, Clock, Unpaced
 from app.keys import KeyMap, load_keys
 from app.loop import Loop
-from app.pace import keep_memory
+from app.pace import keep_memory, warm
 from app.players import Autopilot, Player, Replay, Scripted, read_actions
 from app.recording import SUFFIXES
 from app.session import Session
@@ -51,9 +51,6 @@ class PlayOptions:
 
 def play(options: PlayOptions) -> None:
     """Run `play`. Raises ValueError, FileError or OSError with one clear line for whatever a user can cause."""
-    # Before PyTorch is loaded: a thread that waits may spin for a moment only, or two of them on busy cores lose
-    # everything. (GNU's OpenMP reads it; not to spin at all costs more than the second thread gains.)
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     keep_memory()
     import torch
 
@@ -74,8 +71,7 @@ def play(options: PlayOptions) -> None:
     emulator = None if options.dream_only else Emulator(twin.frameskip, options.seed)
     start = load_start_frames(twin.frameskip) if options.dream_only else None
     session = Session(twin, emulator, options.dream, start)
-    session.warm_up()
-    with _open_screen(options, keys) as screen:
+    with warm(session), _open_screen(options, keys) as screen:
         clock = (Unpaced if options.headless else Clock)(session.steps_per_second, options.speed)
         stay = not options.headless and options.frames is None
         loop = Loop(session, screen, clock, keys, player, options.frames, stay, seed=options.seed)

@@ -81,7 +81,10 @@ class Tally:
     def last(self, steps: int) -> npt.NDArray[np.int64]:
         """The newest `steps` rows or fewer, oldest first; columns in the order of `StepScore`, then exact, still."""
         count = min(steps, self.steps, len(self._ring))
-        return self._ring[np.arange(self.steps - count, self.steps) % len(self._ring)]
+        end = self.steps % len(self._ring)
+        if count <= end:
+            return self._ring[end - count : end].copy()
+        return np.concatenate((self._ring[end - count :], self._ring[:end]))
 
     def series(self, steps: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Codes right and wrong pixels of the newest steps, oldest first."""

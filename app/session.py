@@ -146,7 +146,7 @@ class Session:
             self._watcher.see(before, real, action)
         else:
             self.twin.observe_classes(real, action)
-        actual = self.twin.encode_classes(before, real)
+        actual = self.twin.encode_classes(before, real, self._watcher.pair if self.dreaming else None)
         score = score_step(before, real, twin, predicted, actual, self.twin.majority)
         self.tally.add(score)
         self.exact_now = self.exact_now + 1 if score.exact else 0

@@ -16,7 +16,7 @@ from collect.episode import load_episode
 from collect.frames import CollectSettings, play_episode
 from evaluate.objects import find_balls
 from evaluate.predictors import Memory
-from model.breakout import EMULATOR_HZ
+from model.breakout import EMULATOR_HZ, GRID_ROWS
 from train.places import all_places
 
 SEED_OFFSET = 1 << 40
@@ -65,11 +65,22 @@ _UNSEEN: WeakKeyDictionary[TransitionDataset, npt.NDArray[np.int64]] = WeakKeyDi
 
 
 def memory_of(dataset: TransitionDataset, t: npt.NDArray[np.int64], context: int) -> Memory:
-    """What the `context` frames up to frames t (B,) do not show: the keys that led to them, and hits and knob,
-    known by watching the games from their beginnings, as a twin does in play."""
+    """What the `context` frames up to frames t (B,) do not show: the keys that led to them, and hits, knob and whether
+    a life is due, known by watching the games from their beginnings, as a twin does in play."""
     if dataset not in _UNSEEN:
-        _UNSEEN[dataset] = all_places(dataset)[0, :, 3:].astype(np.int64)
+        seen = all_places(dataset)[0].astype(np.int64)
+        _UNSEEN[dataset] = np.concatenate((seen[:, 3:], _lives_due(dataset, seen[:, 0] >= 0)[:, None]), 1)
     return Memory(dataset.led_by(dataset.history(t, context)), _UNSEEN[dataset][t])
+
+
+def _lives_due(dataset: TransitionDataset, seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """`model.memory.life_due` of every frame, from where the ball is `seen` (N,): (N,) of 0 and 1."""
+    taken = np.zeros_like(seen)
+    taken[1:] = (np.diff(dataset.index[:, ::GRID_ROWS].astype(np.int64), axis=0) != 0).any(1)
+    taken[dataset.first[:-1]] = True  # no life is due when a game begins
+    numbers = np.arange(len(seen))
+    last = np.maximum.accumulate(np.where(seen | taken, numbers, -1))
+    return seen[last].astype(np.int64)
 
 
 def episode_of(dataset: TransitionDataset, t: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -20,7 +20,7 @@ Logits = npt.NDArray[np.float32]
 
 class Memory(NamedTuple):
     """What histories do not show, as in `WorldModel.predict_batch`: the keys (B, n) that led to their frames, and
-    hits and knob (B, 2) in the newest one."""
+    hits, knob and whether a life is due (B, 3) in the newest one."""
 
     keys: Actions
     unseen: Actions

@@ -21,9 +21,8 @@ from model.gaze import (
     BALL_FRAMES,
     BALL_TRAIL,
     BALL_WINDOW,
-    ball_trail,
-    ball_window,
-    balls,
+    Glance,
+    glance,
     paddle_trail,
     paddle_trail_size,
 )
@@ -91,19 +90,19 @@ class ContextController(nn.Module):
         """
         return self.answer(self.ask(self.look(now, seen), action), settled)
 
-    def look(self, now: Tensor, seen: Tensor) -> Looked:
-        """What does not depend on the key, for `ask`."""
+    def look(self, now: Tensor, seen: Tensor, shown: Glance | None = None) -> Looked:
+        """What does not depend on the key, for `ask`. `shown` is the `glance` at the same moments, if it is known."""
         dtype = self.around.weight.dtype
-        ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
+        ball, _, paddle, window, _, trail = shown or glance(now, seen)
         score = (now[:, SCORE_ROWS, SCORE_COLUMNS] != BACKGROUND).flatten(1)
-        around = self.around(ball_window(now, ball).flatten(1).to(dtype))
+        around = self.around(window.flatten(1).to(dtype))
         cells = torch.arange(CELLS, device=now.device)
         top, left = CELL_ROWS * (cells % GRID_ROWS) - NEAR_ROWS, CELL_COLUMNS * (cells // GRID_ROWS) - NEAR_COLUMNS
         tokens = self.cell.weight + self.ball_row((ball[:, :1] - top).clamp(0, FROM_ABOVE - 1))
         tokens = tokens + self.ball_column((ball[:, 1:] - left).clamp(0, FROM_LEFT - 1))
         tokens = tokens + self.paddle_column((paddle[:, None] - left).clamp(0, FROM_LEFT - 1))
         tokens = tokens + self.score(score.to(dtype))[:, None]
-        return Looked(around + self.ball(ball_trail(seen)), self.paddle(paddle_trail(seen)), tokens)
+        return Looked(around + self.ball(trail), self.paddle(paddle_trail(seen)), tokens)
 
     def ask(self, looked: Looked, action: Tensor) -> Tensor:
         """What does not depend on settled codes: one token a cell (B, 35, token), for `answer`."""

@@ -12,6 +12,8 @@ seen) and the column of the paddle's left end. Three more columns, where there a
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -85,10 +87,18 @@ def places(before: Tensor, now: Tensor) -> Tensor:
     best, spot = score.max(1)
     width = inner.shape[2]
     row, left = spot // width, spot % width
-    row = torch.where(_at_paddle(row), _behind_paddle(there, hidden, row, left), row)
+    low = _at_paddle(row)
+    if low.is_cuda or bool(low.any()):  # to ask costs a GPU more than to do it
+        row = torch.where(low, _behind_paddle(there, hidden, row, left), row)
     ball = torch.stack((row + FIELD_TOP, left + FIELD_LEFT), 1)
     ball = torch.where((best >= LEAST_BALL)[:, None], ball, -1)
     return torch.cat((ball, column[:, None]), 1)
+
+
+def both_ways(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+    """The places (B, 3) in frames `before`, looked at backwards in time, and in `after`: (B, 210, 160) uint8 twice."""
+    old, new = places(torch.cat((after, before)), torch.cat((before, after))).tensor_split(2)
+    return old, new
 
 
 def _run(strip: Tensor, start: Tensor) -> Tensor:
@@ -170,6 +180,25 @@ def balls(places: Tensor) -> tuple[Tensor, Tensor]:
     last = torch.where(seen, numbers, -1).cummax(1).values
     first = torch.where(seen, numbers, BALL_FRAMES - 1).amin(1, keepdim=True)  # before it was seen at all
     return ball.gather(1, torch.where(last < 0, first, last)[..., None].expand(-1, -1, 2)), seen
+
+
+class Glance(NamedTuple):
+    """What B moments show, seen from ball and paddle: the ball's row and column (B, 2) and whether it is in the newest
+    frame (B,), the paddle's column (B,), and what `ball_window`, `paddle_strip` and `ball_trail` give."""
+
+    ball: Tensor
+    seen: Tensor
+    paddle: Tensor
+    window: Tensor
+    strip: Tensor
+    trail: Tensor
+
+
+def glance(now: Tensor, seen: Tensor) -> Glance:
+    """Look at frames (B, 210, 160) uint8 classes, given the places (B, n, 3 or 6) up to them."""
+    ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
+    window, strip = ball_window(now, ball), paddle_strip(now, paddle)
+    return Glance(ball, seen[:, -1, 0] >= 0, paddle, window, strip, ball_trail(seen))
 
 
 def pulls_to(knob: Tensor) -> Tensor:

@@ -6,6 +6,9 @@ Places with memory (B, n, 6) int64 have three more columns:
   counts it too, and at the 4th, 8th and 12th time the ball leaves at other speeds and angles;
 - where the keys have turned the paddle controller's knob (`NO_KNOB` if it is not known): the paddle follows it a frame
   later, and at the right wall the knob turns on when the paddle has long stopped.
+
+And beside them, whether a life is due: after a ball is lost the lives go down once, up to half a second later, when no
+frame shows the ball any more (`life_due`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ import torch
 from torch import Tensor
 
 from model.breakout import (
+    CELL_ROWS,
+    GRID_ROWS,
     KNOB_CENTRE,
     KNOB_END,
     KNOB_STEP,
@@ -27,7 +32,8 @@ from model.breakout import (
     UNKNOWN_HITS,
     Action,
 )
-from model.gaze import BALL_FRAMES, REST_CENTRE, REST_SLOPE, balls, places
+from model.gaze import BALL_FRAMES, REST_CENTRE, REST_SLOPE, balls, both_ways, places
+from model.quantizer import UNCHANGED
 
 SERVED = 40
 """A ball that is so many rows higher than in the frame before is another one."""
@@ -83,12 +89,37 @@ def push(places: Tensor, newest: Tensor, keys: Tensor, frameskip: int) -> Tensor
     return later
 
 
+def life_due(due: Tensor, seen: Tensor, before: Tensor, now: Tensor) -> Tensor:
+    """Whether a life is due (B,) bool after a step, from whether one was before it, whether the ball is seen now (B,)
+    bool, and the frames (B, 210, 160). With a ball in play one is: it will be lost some time. Without one, whatever
+    happens in the score's row of cells is that it was taken."""
+    return seen | (due & ~(before[:, :CELL_ROWS] != now[:, :CELL_ROWS]).flatten(1).any(1))
+
+
+def in_play(places: Tensor) -> Tensor:
+    """Whether the ball is seen in the newest of places (B, n, 3 or more): (B,) bool."""
+    return (places[:, -BALL_FRAMES:, 0] >= 0).any(1)
+
+
+def quiet(codes: Tensor, due: Tensor, places: Tensor) -> Tensor:
+    """Codes (B, 35), without a change in the score's row of cells where the game waits for a serve and no life is due:
+    `due` (B,) and `places` (B, n, 3 or more), each also (1, ...) for all."""
+    waits = (~due & ~in_play(places)).expand(len(codes))
+    if not bool(waits.any()):
+        return codes
+    codes = codes.clone()
+    codes[waits, ::GRID_ROWS] = UNCHANGED
+    return codes
+
+
 class Unseen(NamedTuple):
-    """What no frame shows: how often the ball has come off the paddle since it was served, 0..12, and where the keys
-    have turned the knob, 0..232. As they stand here they are not known."""
+    """What no frame shows: how often the ball has come off the paddle since it was served, 0..12, where the keys have
+    turned the knob, 0..232, and 1 if a life is due, whatever the frames show. As they stand here the first two are not
+    known, and only a ball that is seen makes a life due."""
 
     hits: int = UNKNOWN_HITS
     knob: int = NO_KNOB
+    due: int = 0
 
 
 def watch(frames: Tensor, keys: Tensor, length: int, frameskip: int, unseen: Unseen | None = None) -> Tensor:
@@ -102,7 +133,7 @@ def watch(frames: Tensor, keys: Tensor, length: int, frameskip: int, unseen: Uns
     seen[:, -1, 4] = counted(seen[:, -1, 4], seen)
     for place, key in zip(found[1:, None], keys[1:, None], strict=True):
         seen = push(seen, place, key, frameskip)
-    hits, knob = unseen or Unseen()
+    hits, knob, _ = unseen or Unseen()
     if hits != UNKNOWN_HITS and bool((seen[:, -1, 4] > 0).all()):
         seen[:, -1, 4] = hits
     if knob != NO_KNOB:
@@ -110,9 +141,9 @@ def watch(frames: Tensor, keys: Tensor, length: int, frameskip: int, unseen: Uns
     return seen
 
 
-def unseen_of(places: Tensor) -> Unseen:
-    """What no frame shows, in the newest of places with memory (n, 6)."""
-    return Unseen(int(places[-1, 4]), int(places[-1, 5]))
+def unseen_of(places: Tensor, due: Tensor) -> Unseen:
+    """What no frame shows, from places with memory (1, n, 6) and whether a life is due (1,)."""
+    return Unseen(int(places[0, -1, 4]), int(places[0, -1, 5]), int(due))
 
 
 class Watcher:
@@ -124,23 +155,30 @@ class Watcher:
     ) -> None:
         self._frameskip = frameskip
         self._places = watch(torch.from_numpy(frames), torch.tensor(keys), BALL_FRAMES, frameskip, unseen)
+        self._due = in_play(self._places) | bool(unseen and unseen.due)
 
     @property
     def unseen(self) -> Unseen:
         """As `WorldModel.unseen`."""
-        return unseen_of(self._places[0])
+        return unseen_of(self._places, self._due)
 
+    pair: tuple[Tensor, Tensor] | None = None
+    """`both_ways` of the newest step."""
+
+    @torch.inference_mode()
     def see(self, before: npt.NDArray[np.uint8], now: npt.NDArray[np.uint8], key: int) -> None:
         """The game went on by a step under `key`: from one frame (210, 160) uint8 classes to the next."""
-        newest = places(torch.from_numpy(before)[None], torch.from_numpy(now)[None])
-        self._places = push(self._places, newest, torch.tensor([key]), self._frameskip)
+        frames = torch.from_numpy(before)[None], torch.from_numpy(now)[None]
+        self.pair = both_ways(*frames)
+        self._places = push(self._places, self.pair[1], torch.tensor([key]), self._frameskip)
+        self._due = life_due(self._due, self.pair[1][:, 0] >= 0, *frames)
 
 
 def with_memory(places: Tensor, keys: Tensor | None = None, unseen: Tensor | None = None) -> Tensor:
-    """Places (B, n, 3), the keys (B, n) that led to their frames, and hits and knob in the newest one (B, 2), as far as
-    these are known -> (B, n, 6)."""
+    """Places (B, n, 3), the keys (B, n) that led to their frames, and hits and knob in the newest one (B, 2 or 3), as
+    far as these are known -> (B, n, 6)."""
     if keys is None:
         keys = torch.full_like(places[..., 0], NO_ACTION)
     if unseen is None:
         unseen = torch.tensor(Unseen(), device=places.device).expand(len(places), -1)
-    return torch.cat((places, keys[..., None], unseen[:, None].expand(-1, places.shape[1], -1)), -1)
+    return torch.cat((places, keys[..., None], unseen[:, None, :2].expand(-1, places.shape[1], -1)), -1)

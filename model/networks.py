@@ -1,8 +1,8 @@
 """The trained networks together, for many moments at once. `WorldModel` is what plays with them, one moment at a time.
 
 Histories are (B, n, 210, 160) uint8 classes, oldest first. What they do not show comes beside them, where it is known:
-`keys` (B, n), the actions that led to the frames, and `unseen` (B, 2), the hits of the paddle and the knob's place in
-the newest frame (`model.memory`).
+`keys` (B, n), the actions that led to the frames, and `unseen` (B, 3), the hits of the paddle, the knob's place and
+whether a life is due in the newest frame (`model.memory`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from model.context_controller import ContextController
 from model.files import FileError
 from model.gaze import BALL_FRAMES, places, places_of
 from model.latent_action_model import sample_codes
-from model.memory import Unseen, counted, turned_knobs, with_memory
+from model.memory import Unseen, counted, life_due, quiet, turned_knobs, with_memory
 from model.vqvae import VQVAE
 from model.weights import CONTROLLERS
 
@@ -27,11 +27,14 @@ Codes = npt.NDArray[np.int64]
 
 
 def checked_unseen(unseen: npt.ArrayLike | None, count: int) -> Tensor:
-    """Hits of the paddle and the knob's place (count, 2); unknown without any. ValueError if they are not that."""
+    """Hits of the paddle, the knob's place and whether a life is due (count, 3); unknown without any. ValueError if
+    they are not that."""
     found = np.tile(Unseen(), (count, 1)) if unseen is None else np.asarray(unseen)
-    if found.shape != (count, 2) or found.dtype.kind not in "iu":
-        raise ValueError(f"unseen must be {count} pairs of integers, got shape {found.shape}, dtype {found.dtype}")
-    hits, knob = found.T
+    if found.shape != (count, 3) or found.dtype.kind not in "iu":
+        raise ValueError(f"unseen must be {count} times 3 integers, got shape {found.shape}, dtype {found.dtype}")
+    hits, knob, due = found.T
+    if ((due != 0) & (due != 1)).any():
+        raise ValueError(f"unseen must say 1 if a life is due and 0 if not, got {due.min()}..{due.max()}")
     if (hits < 0).any() or (hits > UNKNOWN_HITS).any():
         raise ValueError(f"unseen must hold hits 0..{UNKNOWN_HITS}, got {hits.min()}..{hits.max()}")
     if ((knob < 0) | (knob > KNOB_END) & (knob != NO_KNOB)).any():
@@ -91,8 +94,8 @@ class Networks:
     ) -> npt.NDArray[np.float32]:
         """Histories (B, n, 210, 160) uint8 classes, n >= context, and actions (B,) -> logits (B, 35, 256) float32.
 
-        `keys` (B, n) are the actions that led to the frames, and `unseen` (B, 2) hits and knob in the newest one, as in
-        `reset`: 13 and 255 where they are not known.
+        `keys` (B, n) are the actions that led to the frames, and `unseen` (B, 3) hits, knob and whether a life is due
+        in the newest one, as in `reset`: 13, 255 and 0 where they are not known.
         """
         return self._ask(history, actions, controller or self._controller, keys, unseen)[1].cpu().numpy()
 
@@ -107,7 +110,9 @@ class Networks:
     ) -> tuple[npt.NDArray[np.float32], Codes]:
         """As `predict_batch`, and the codes (B, 35) that `predict` would choose."""
         tokens, logits = self._ask(history, actions, controller or self._controller, keys, unseen)
-        return logits.cpu().numpy(), self._settle(tokens, logits, temperature).cpu().numpy()
+        codes = self._settle(tokens, logits, temperature)
+        due = checked_unseen(unseen, len(history))[:, 2].to(self.device) > 0
+        return logits.cpu().numpy(), quiet(codes, due, self._places_of(history)).cpu().numpy()
 
     def encode_batch(self, previous: Frame, following: Frame) -> Codes:
         """Pairs (B, 210, 160) uint8 classes -> codes (B, 35) int64."""
@@ -124,14 +129,16 @@ class Networks:
             return self.vqvae.decode(now, chosen, seen).cpu().numpy()
 
     def next_unseen(self, history: Frame, keys: npt.ArrayLike, unseen: npt.ArrayLike) -> Codes:
-        """Hits and knob (B, 2) in the newest frames of histories (B, n, 210, 160), n >= 8, to which `keys` (B,) led,
-        from those in the frames before."""
+        """Hits, knob and whether a life is due (B, 3) in the newest frames of histories (B, n, 210, 160), n >= 8, to
+        which `keys` (B,) led, from those in the frames before."""
         led = torch.from_numpy(checked_keys(keys, (len(history),))).to(self.device)
-        hits, knob = checked_unseen(unseen, len(history)).to(self.device).unbind(1)
+        hits, knob, due = checked_unseen(unseen, len(history)).to(self.device).unbind(1)
+        before, now = self._tensor(history[:, -2]), self._tensor(history[:, -1])
         with torch.inference_mode():
             seen = self._places_of(history)
             later = counted(hits, seen), turned_knobs(knob, led, seen, self.frameskip)
-            return torch.stack(later, 1).cpu().numpy()
+            due = life_due(due > 0, seen[:, -1, 0] >= 0, before, now)
+            return torch.stack((*later, due.long()), 1).cpu().numpy()
 
     @torch.inference_mode()
     def _ask(

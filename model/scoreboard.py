@@ -9,10 +9,11 @@ a real game never shows 0 lives, and what has learned from real games will hardl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from model.breakout import GREY_CLASS, Frame
+from model.breakout import COLUMNS, GREY_CLASS, Frame
 
 TOP, DIGIT_ROWS, DIGIT_COLUMNS = 5, 10, 12
 SCORE_COLUMNS, LIVES_COLUMN, PLAYER_COLUMN = (36, 52, 68), 100, 132
@@ -48,7 +49,13 @@ class Scoreboard:
 
 def read_scoreboard(frame: Frame) -> Scoreboard:
     """Read a screen of classes (210, 160) uint8, real or drawn by the twin."""
-    found = frame[TOP : TOP + DIGIT_ROWS][:, _COLUMNS].transpose(1, 0, 2) == GREY_CLASS
+    return _read(frame[TOP : TOP + DIGIT_ROWS].tobytes())
+
+
+@lru_cache(maxsize=4)  # it seldom changes from one frame to the next
+def _read(rows: bytes) -> Scoreboard:
+    shown = np.frombuffer(rows, np.uint8).reshape(DIGIT_ROWS, COLUMNS)
+    found = shown[:, _COLUMNS].transpose(1, 0, 2) == GREY_CLASS
     wrong = (found[:, None] != DIGITS).sum((2, 3))
     best = wrong.argmin(1)
     digits = [int(digit) if row[digit] <= WRONG_PIXELS else None for digit, row in zip(best, wrong, strict=True)]

@@ -51,11 +51,9 @@ from model.gaze import (
     STRIP_WEST,
     UP,
     WEST,
-    ball_trail,
-    ball_window,
-    balls,
-    paddle_strip,
-    places,
+    Glance,
+    both_ways,
+    glance,
     places_of,
 )
 from model.pixels import changed, put_cells, take_cells
@@ -93,7 +91,7 @@ class Encoder(nn.Module):
         `seen` are the `places` in frame t, looked at backwards in time, where the ball is what vanishes, and in frame
         t + 1, each (B, 3), if they are known already.
         """
-        old, new = seen or (places(after, before), places(before, after))
+        old, new = seen or both_ways(before, after)
         left = take_cells(before, which, cells) != BACKGROUND
         came = take_cells(after, which, cells) != BACKGROUND
         differs = left != came
@@ -146,6 +144,21 @@ def sampled(there: Tensor) -> Tensor:
     return there[:, ::SAMPLE_ROWS, ::SAMPLE_COLUMNS].flatten(1)
 
 
+class Sight(NamedTuple):
+    """What a decoder has seen of B moments, whatever the cell; see `Decoder.see`.
+
+    Where ball (B, 2) and paddle (B,) are, whether the ball may meet something outside the bottom row (B,), and what is
+    around the ball (B, width), along the paddle (B, 64), and of how the ball has moved (B, meeting).
+    """
+
+    ball: Tensor
+    paddle: Tensor
+    may_meet: Tensor
+    around: Tensor
+    along: Tensor
+    meet: Tensor
+
+
 class Looked(NamedTuple):
     """What a decoder has seen of M cells; see `Decoder.look`.
 
@@ -194,29 +207,39 @@ class Decoder(nn.Module):
             for parameter in draw[-1].parameters():
                 nn.init.zeros_(parameter)
 
-    def look(self, now: Tensor, seen: Tensor, which: Tensor, cells: Tensor) -> Looked:
-        """What does not depend on the code, for `paint`: frames (B, 210, 160) uint8 classes, places (B, n, 3 or 6), M
+    def see(self, now: Tensor, seen: Tensor, shown: Glance | None = None) -> Sight:
+        """What depends neither on the cell nor on the code, for `look`: frames (B, 210, 160) uint8 classes and places
+        (B, n, 3 or 6). `shown` is the `glance` at them, if it is known."""
+        ball, in_newest, paddle, window, strip, trail = shown or glance(now, seen)
+        dtype = self.ball_seen.weight.dtype
+        strip = strip.to(dtype)
+        return Sight(
+            ball,
+            paddle,
+            may_meet=(ball[:, 0] < AT_BRICKS) | ~in_newest,
+            around=self.ball_seen(window.flatten(1).to(dtype)) + self.ball_row(ball[:, 0] + 1),
+            along=self.paddle_seen(strip),
+            meet=self.meet_trail(trail) + self.meet_paddle(strip),
+        )
+
+    def look(self, now: Tensor, sight: Sight, which: Tensor, cells: Tensor) -> Looked:
+        """What does not depend on the code, for `paint`: frames (B, 210, 160) uint8 classes, what was seen of them, M
         frame numbers and cells."""
         there = take_cells(now, which, cells) != BACKGROUND
-        ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
-        may_meet = (ball[:, 0] < AT_BRICKS) | (seen[:, -1, 0] < 0)
-        dtype = self.ball_seen.weight.dtype
-        around = self.ball_seen(ball_window(now, ball).flatten(1).to(dtype)) + self.ball_row(ball[:, 0] + 1)
-        strip = paddle_strip(now, paddle).to(dtype)
-        along, meet = self.paddle_seen(strip), self.meet_trail(ball_trail(seen)) + self.meet_paddle(strip)
         bottom = cells % GRID_ROWS == GRID_ROWS - 1
-        meets = bottom | may_meet[which]
+        meets = bottom | sight.may_meet[which]
         row, column = CELL_ROWS * (cells % GRID_ROWS), CELL_COLUMNS * (cells // GRID_ROWS)
+        ball, of_bottom = sight.ball[which], which[bottom]
         return Looked(
             there=there,
-            ball=around[which],
-            ball_at=(row - ball[which, 0] + UP, column - ball[which, 1] + WEST),
+            ball=sight.around[which],
+            ball_at=(row - ball[:, 0] + UP, column - ball[:, 1] + WEST),
             meets=meets.nonzero().flatten(),
-            meet=meet[which[meets]],
+            meet=sight.meet[which[meets]],
             bottom=bottom.nonzero().flatten(),
-            paddle=along[which[bottom]],
-            paddle_at=column[bottom] - paddle[which[bottom]] + STRIP_WEST,
-            cell=self.cell_seen(sampled(there).to(dtype)) + self.cell(cells),
+            paddle=sight.along[of_bottom],
+            paddle_at=column[bottom] - sight.paddle[of_bottom] + STRIP_WEST,
+            cell=self.cell_seen(sampled(there).to(self.cell_seen.weight.dtype)) + self.cell(cells),
         )
 
     def paint(self, looked: Looked, vectors: Tensor) -> Tensor:
@@ -287,16 +310,21 @@ class VQVAE(nn.Module):
         `seen` are the places (B, n, 3 or 6) of the history, where they are known already; then the newest frame is
         enough.
         """
-        now = history[:, -1]
-        which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
-        if not len(which):
-            return now.clone()
         if seen is None:
             seen = places_of(history[:, -BALL_FRAMES - 1 :])
+        return self.draw(history[:, -1], codes, self.decoder.see(history[:, -1], seen))
+
+    @torch.no_grad()
+    def draw(self, now: Tensor, codes: Tensor, sight: Sight) -> Tensor:
+        """`decode` of what was seen already; of a single moment (1, 210, 160) any number of codes (B, 35)."""
+        drawn = now.expand(len(codes), -1, -1).clone(memory_format=torch.contiguous_format)
+        which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
+        if not len(which):
+            return drawn
         vectors = self.quantizer.embed(codes[which, cells])
-        there = self.decoder.paint(self.decoder.look(now, seen, which, cells), vectors) > 0
-        drawn = now.clone(memory_format=torch.contiguous_format)
-        put_cells(drawn, which, cells, self.coloured(take_cells(now, which, cells), there, cells))
+        of = which if len(now) == len(codes) else torch.zeros_like(which)
+        there = self.decoder.paint(self.decoder.look(now, sight, of, cells), vectors) > 0
+        put_cells(drawn, which, cells, self.coloured(take_cells(now, of, cells), there, cells))
         return drawn
 
     def coloured(self, cell: Tensor, there: Tensor, cells: Tensor) -> Tensor:

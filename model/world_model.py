@@ -28,10 +28,8 @@ from torch.nn import functional as F
 
 from model.breakout import (
     ACTIONS,
-    CELL_ROWS,
     CELLS,
     CODES,
-    GRID_ROWS,
     NO_ACTION,
     Frame,
     classes_from_rgb,
@@ -43,12 +41,11 @@ from model.context_controller import ContextController
 from model.device import choose_device
 from model.files import FileError, checksum
 from model.futures import draw_each
-from model.gaze import BALL_FRAMES, places
+from model.gaze import BALL_FRAMES, Glance, both_ways, glance, places
 from model.latent_action_model import ActionToLatentMLP
-from model.memory import Unseen, push, unseen_of, watch
+from model.memory import Unseen, in_play, life_due, push, quiet, unseen_of, watch
 from model.networks import Codes, Networks, checked_keys, checked_unseen
-from model.quantizer import UNCHANGED
-from model.vqvae import VQVAE
+from model.vqvae import VQVAE, Sight
 from model.weights import CONTROLLERS, SHIPPED, VQVAE_NAME, load_module, load_vqvae
 
 
@@ -86,8 +83,11 @@ class WorldModel(Networks):
         self.meta = meta or {}
         self._history: Tensor | None = None
         self._places: Tensor | None = None  # where ball and paddle are in its frames
-        self._life_due = False  # a ball was in play, and the lives have not gone down since
+        self._due = torch.zeros(1, dtype=torch.bool)  # whether a life is
+        self._backwards: Tensor | None = None  # the places of the newest step, looked at backwards in time
         self._codes: Codes | None = None  # of the newest step, once they were asked for
+        self._glance: Glance | None = None  # at the newest frame, once it was looked at
+        self._sight: Sight | None = None  # what the decoder has seen there
         self._answered: dict[str, tuple[Tensor | None, Tensor]] = {}  # by each controller, for every key
         self._expected: tuple[tuple[str, int], Prediction] | None = None  # what `predict_each` found for the held key
         self.controller = controller
@@ -146,10 +146,10 @@ class WorldModel(Networks):
         """What no frame shows. `hits`, how often the ball has come off the paddle since it was served, 0..12, or 13 if
         the twin has not seen that: the game counts too, and at the 4th, 8th and 12th time the ball leaves at other
         speeds and angles. `knob`, how far the keys have turned the paddle controller's knob, 0..232, or 255 if it is
-        not known: the paddle follows it."""
+        not known: the paddle follows it. `due`, 1 if a life is: the ball is in play, or was lost just now."""
         self._seen()
         assert self._places is not None
-        return unseen_of(self._places)
+        return unseen_of(self._places[None], self._due)
 
     # --- one moment, RGB frames ---
 
@@ -159,8 +159,8 @@ class WorldModel(Networks):
         """A new history: (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1. A short one repeats its first frame.
 
         `keys` (n,) are the actions that led to the frames, where they are known: 4 where one is not. `unseen` as the
-        property of this name has it for the newest frame; with no ball in play there are 0 hits in any case, and a knob
-        that is not known shows once the paddle has stood still.
+        property of this name has it for the newest frame; with no ball in play there are 0 hits in any case, a knob
+        that is not known shows once the paddle has stood still, and with a ball in the frames a life is due.
         """
         frames = checked_rgb(frames, "frames", 4)
         self.reset_classes(classes_from_rgb(frames), keys, unseen)
@@ -206,9 +206,9 @@ class WorldModel(Networks):
         missing = self.context - len(newest)
         self._history = torch.cat((newest[:1].expand(missing, -1, -1), newest))
         self._places = watch(torch.from_numpy(frames).to(self.device), led, self.context, self.frameskip, known)[0]
-        self._life_due = bool((self._places[:, 0] >= 0).any())
-        self._codes = self._expected = None
-        self._answered.clear()
+        self._due = in_play(self._places[None]) | (known.due > 0)
+        self._backwards = None
+        self._forget()
 
     def predict_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`predict`; its `classes` need no conversion."""
@@ -218,7 +218,9 @@ class WorldModel(Networks):
             return Prediction(known.classes.copy(), known.codes.copy())
         tokens, logits = self._answers()
         mine = slice(action, action + 1)
-        codes = self._quiet(self._settle(None if tokens is None else tokens[mine], logits[mine], temperature))
+        assert self._places is not None
+        codes = self._settle(None if tokens is None else tokens[mine], logits[mine], temperature)
+        codes = quiet(codes, self._due, self._places[None])
         return Prediction(self._decode_now(codes)[0].cpu().numpy(), codes[0].cpu().numpy())
 
     def predict_each(self, held: int = 0) -> list[Prediction]:
@@ -231,7 +233,8 @@ class WorldModel(Networks):
         chosen = self.predict_classes(held)
         self._expected = (self.controller, held), chosen
         others = [action for action in range(ACTIONS) if action != held]
-        likeliest = self._quiet(self._answers()[1][others].argmax(-1))
+        assert self._places is not None
+        likeliest = quiet(self._answers()[1][others].argmax(-1), self._due, self._places[None])
         codes = np.concatenate((chosen.codes[None], likeliest.cpu().numpy()))
 
         def decode(asked: Codes) -> Frame:
@@ -248,7 +251,7 @@ class WorldModel(Networks):
     def observe_classes(self, frame: Frame, action: int | None = None) -> None:
         """`observe` on classes (210, 160) uint8 0..8."""
         key = NO_ACTION if action is None else checked_action(action)
-        self._push(torch.from_numpy(checked_classes(frame, "frame", 2)).to(self.device), key)
+        self._push(torch.from_numpy(checked_classes(frame, "frame", 2)).to(self.device), key, asked=True)
 
     def step_classes(self, action: int, temperature: float = 0.0) -> Prediction:
         """`step`; its `classes` need no conversion."""
@@ -256,17 +259,19 @@ class WorldModel(Networks):
         self._push(torch.from_numpy(prediction.classes).to(self.device), action)
         return prediction
 
-    def encode_classes(self, previous: Frame, following: Frame) -> Codes:
-        """`encode` on classes (210, 160) uint8 0..8."""
+    def encode_classes(self, previous: Frame, following: Frame, pair: tuple[Tensor, Tensor] | None = None) -> Codes:
+        """`encode` on classes (210, 160) uint8 0..8. `pair` is what `gaze.both_ways` gives for them, if it is known."""
         previous, following = checked_classes(previous, "previous", 2), checked_classes(following, "following", 2)
         if not self._is_newest(previous, following):
-            return self.encode_batch(previous[None], following[None])[0]
+            frames = self._tensor(previous[None]), self._tensor(following[None])
+            known = None if pair is None else (pair[0].to(self.device), pair[1].to(self.device))
+            return self._encode(*frames, known).cpu().numpy()[0]
         if self._codes is None:
             assert self._history is not None
             assert self._places is not None
             before, after = self._history[-2:-1], self._history[-1:]
-            seen = places(after, before), self._places[-1:, :3]
-            self._codes = self._encode(before, after, seen).cpu().numpy()[0]
+            old = places(after, before) if self._backwards is None else self._backwards
+            self._codes = self._encode(before, after, (old, self._places[-1:, :3])).cpu().numpy()[0]
         return self._codes.copy()
 
     def decode_classes(self, codes: npt.ArrayLike) -> Frame:
@@ -286,17 +291,21 @@ class WorldModel(Networks):
             raise ValueError("the twin has no history yet: call reset(frames) first")
         return self._history
 
-    def _push(self, frame: Tensor, key: int) -> None:
+    @torch.inference_mode()
+    def _push(self, frame: Tensor, key: int, asked: bool = False) -> None:
+        """`frame` becomes the newest. `asked`: its codes will be asked for, so look backwards at once, too."""
         self._history = torch.cat((self._seen()[1:], frame[None]))
         assert self._places is not None
-        newest = places(self._history[-2:-1], self._history[-1:])
+        before, now = self._history[-2:-1], self._history[-1:]
+        self._backwards, newest = both_ways(before, now) if asked else (None, places(before, now))
         led = torch.tensor([key], device=self.device)
         self._places = push(self._places[None], newest, led, self.frameskip)[0]
-        if bool(newest[0, 0] >= 0):
-            self._life_due = True
-        elif not torch.equal(self._history[-1, :CELL_ROWS], self._history[-2, :CELL_ROWS]):
-            self._life_due = False
-        self._codes = self._expected = None
+        self._due = life_due(self._due, newest[:, 0] >= 0, before, now)
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was found for the newest frame; it is another one now."""
+        self._codes = self._expected = self._glance = self._sight = None
         self._answered.clear()
 
     def _is_newest(self, previous: Frame, following: Frame) -> bool:
@@ -315,25 +324,24 @@ class WorldModel(Networks):
             keys = torch.arange(ACTIONS, device=self.device)
             if isinstance(module, ContextController):
                 assert self._places is not None
-                tokens = module.ask(module.look(history[-1:], self._places[None]), keys)
+                tokens = module.ask(module.look(history[-1:], self._places[None], self._looked()), keys)
                 self._answered[self._controller] = tokens, module.answer(tokens)
             else:
                 self._answered[self._controller] = None, module(F.one_hot(keys, ACTIONS).float()).float()
         return self._answered[self._controller]
 
-    def _quiet(self, codes: Tensor) -> Tensor:
-        """Codes (B, 35) without a change in the top row while the game waits for a serve. The lives go down once, up to
-        half a second after the ball was lost, and no frame shows whether they have already."""
-        assert self._places is not None
-        if self._life_due or bool((self._places[-BALL_FRAMES:, 0] >= 0).any()):
-            return codes
-        codes = codes.clone()
-        codes[:, ::GRID_ROWS] = UNCHANGED
-        return codes
+    def _looked(self) -> Glance:
+        """The glance at the newest frame, which controller and decoder share."""
+        if self._glance is None:
+            assert self._places is not None
+            self._glance = glance(self._seen()[-1:], self._places[None])
+        return self._glance
 
     @torch.inference_mode()
     def _decode_now(self, codes: Tensor) -> Tensor:
         """Several grids of codes (B, 35) in the present history."""
-        now = self._seen()[None, -1:].expand(len(codes), -1, -1, -1)
-        assert self._places is not None
-        return self.vqvae.decode(now, codes, self._places[None].expand(len(codes), -1, -1))
+        now = self._seen()[-1:]
+        if self._sight is None:
+            assert self._places is not None
+            self._sight = self.vqvae.decoder.see(now, self._places[None], self._looked())
+        return self.vqvae.draw(now, codes, self._sight)

@@ -67,7 +67,7 @@ class DecoderTask(VQVAETask):
         decoder = self.module.decoder
         there = (take_cells(after, which, cells) != BACKGROUND).float()
         vectors = self.module.quantizer.embed(codes[which, cells])
-        drawn = decoder.paint(decoder.look(before, seen, which, cells), vectors)
+        drawn = decoder.paint(decoder.look(before, decoder.see(before, seen), which, cells), vectors)
         nats = drawing_nats(drawn, there)
         self._set_priority(t, which, nats.detach(), batch)
         next_frames = self.module.decode(before[len(t) :, None], codes[len(t) :], seen[len(t) :])

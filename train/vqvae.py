@@ -129,7 +129,7 @@ class VQVAETask:
         book = quantizer.codebook[1:]
         logits = SHARPNESS * (2 * vectors @ book.T - book.square().sum(1))  # less squared distances, but for |v|^2
         there = (take_cells(after, which, cells) != BACKGROUND).float()
-        looked = decoder.look(before, seen, which, cells)
+        looked = decoder.look(before, decoder.see(before, seen), which, cells)
         codes = self._assign(looked, there, logits.detach(), generator)
         drawn = decoder.paint(looked, quantizer.embed(codes))
         nats = drawing_nats(drawn, there)

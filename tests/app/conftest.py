@@ -63,7 +63,7 @@ class StandInTwin:
     def observe_classes(self, frame: np.ndarray, action: int | None = None) -> None:
         self._frames.append(frame)
 
-    def encode_classes(self, previous: np.ndarray, following: np.ndarray) -> np.ndarray:
+    def encode_classes(self, previous: np.ndarray, following: np.ndarray, pair: Any = None) -> np.ndarray:
         changed = changed_cells(np.ascontiguousarray(previous), np.ascontiguousarray(following))
         codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
         return np.where(changed, codes, 0).astype(np.int64)

@@ -77,7 +77,7 @@ def test_put_back_on_reality_the_twin_is_told_what_no_frame_of_it_shows(make_twi
 def test_the_twin_knows_the_knob_whatever_is_done() -> None:
     session = Session(WorldModel.untrained(2), Emulator(2))
     rng = np.random.default_rng(4)
-    assert session.twin.unseen == (0, KNOB_CENTRE)
+    assert session.twin.unseen == (0, KNOB_CENTRE, 0)
     key, knobs = 0, set()
     for step in range(240):
         if step % 10 == 9:
@@ -96,7 +96,7 @@ def test_a_dream_without_an_emulator_begins_with_a_serve_and_a_resting_paddle() 
     for frameskip in (1, 2, 4):
         twin = WorldModel.untrained(frameskip)
         Session(twin, None, start=load_start_frames(frameskip))
-        assert twin.unseen == (0, KNOB_CENTRE)
+        assert twin.unseen == (0, KNOB_CENTRE, 1)
 
 
 def test_one_step_history_is_real_and_a_dream_lives_on_itself(make_twin: Any) -> None:

@@ -58,7 +58,7 @@ def test_what_no_frame_shows_is_known_by_watching_from_the_beginning(games) -> N
     wm, first = WorldModel.untrained(), int(games.first[1])
     t = np.arange(first, first + 120)
     keys, unseen = memory_of(games, t, wm.context)
-    assert unseen.shape == (120, 2)
+    assert unseen.shape == (120, 3)
     wm.reset_classes(games.frame(t[:1]), unseen=Unseen(*games.unseen[1].tolist()))
     knob = int(games.unseen[1, 1])
     assert knob != NO_KNOB

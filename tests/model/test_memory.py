@@ -149,8 +149,37 @@ def test_many_moments_at_once_go_on_as_one_does() -> None:
         wm.observe_classes(emulator.step(keys[-1]).frame, keys[-1])
         after.append(wm.unseen)
         histories.append(wm.history)
-    assert max(hits for hits, _ in after if hits != UNKNOWN_HITS) >= 1
+    assert max(hits for hits, _, _ in after if hits != UNKNOWN_HITS) >= 1
     late = slice(wm.context, None)  # the first histories repeat a frame
     found = wm.next_unseen(np.stack(histories[late]), keys[late], before[late])
     assert np.array_equal(found, np.array(after[late]))
     assert len(np.unique(found[:, 1])) > 20
+
+
+def test_a_life_is_due_from_the_serve_until_it_is_taken() -> None:
+    """Told by watching, and by the batch, against the emulator's lives: once a ball, long after it was last seen."""
+    emulator, rng, wm = Emulator(1), np.random.default_rng(5), WorldModel.untrained(1)
+    emulator.reset()
+    wm.reset_classes(emulator.frame[None], unseen=Unseen(knob=emulator.knob))
+    watcher = Watcher(emulator.frame[None], [NO_ACTION], 1)
+    assert wm.unseen.due == watcher.unseen.due == 0, "a new game waits for its first serve"
+    lost, waits = 0, 0
+    for _ in range(1500):
+        lives, before = emulator.objects().lives, emulator.frame
+        known = wm.unseen
+        key = int(rng.choice([1, 2, 3]))
+        step = emulator.step(key)
+        wm.observe_classes(step.frame, key)
+        watcher.see(before, step.frame, key)
+        assert watcher.unseen.due == wm.unseen.due
+        assert wm.next_unseen(wm.history[None], [key], [known])[0, 2] == wm.unseen.due
+        unseen = ~(wm._places[:, 0] >= 0).any()
+        waits += int(known.due and unseen)
+        if emulator.objects().lives < lives:
+            lost += 1
+            assert known.due, "the ball was in play"
+        if unseen and not known.due:
+            assert wm.unseen.due == 0
+            assert not wm.predict_classes(key).codes[::7].any(), "no second life is taken"
+    assert lost >= 2
+    assert waits >= 5 * lost

@@ -139,7 +139,7 @@ def test_all_four_keys_at_once_are_what_each_is_alone(wm: WorldModel, controller
         for parameter in wm.vqvae.decoder.parameters():
             parameter.add_(torch.randn_like(parameter))
         wm.vqvae.colours[:, 1] = 1
-    wm._life_due = True  # else all top rows are quiet: there is no ball yet
+    wm._due[:] = True  # else all top rows are quiet: there is no ball yet
     alone = [wm.predict_classes(action) for action in range(4)]
     before = wm.history
     each = wm.predict_each(held)
@@ -204,16 +204,17 @@ def test_controllers_can_be_switched(wm: WorldModel) -> None:
         (lambda wm, f: wm.reset(f[:3], [0, 1]), "keys must be integers"),
         (lambda wm, f: wm.reset(f[:3], [0, 1, 5]), "keys must be integers"),
         (lambda wm, f: wm.observe(f[0], 7), "action must be 0..3"),
-        (lambda wm, f: wm.reset(f[:3], unseen=3), "unseen must be 1 pairs"),
-        (lambda wm, f: wm.reset(f[:3], unseen=(3, None)), "unseen must be 1 pairs"),
-        (lambda wm, f: wm.reset(f[:3], unseen=(3.0, 116.0)), "unseen must be 1 pairs"),
-        (lambda wm, f: wm.reset(f[:3], unseen=(14, 116)), r"hits 0\.\.13, got 14"),
-        (lambda wm, f: wm.reset(f[:3], unseen=(-1, 116)), r"hits 0\.\.13, got -1"),
-        (lambda wm, f: wm.reset(f[:3], unseen=(0, 233)), r"knob 0\.\.232 or 255, got 233"),
-        (lambda wm, f: wm.reset(f[:3], unseen=(0, 256)), r"knob 0\.\.232 or 255, got 256"),
-        (lambda wm, f: wm.predict_batch(wm.history[None], [0], unseen=[3]), "unseen must be 1 pairs"),
-        (lambda wm, f: wm.decode_batch(wm.history[None], np.zeros((1, 35)), [[3, -1]]), "knob 0"),
-        (lambda wm, f: wm.next_unseen(wm.history[None], [5], [[3, 116]]), "keys must be integers"),
+        (lambda wm, f: wm.reset(f[:3], unseen=3), "unseen must be 1 times 3"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(3, None, 0)), "unseen must be 1 times 3"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(3.0, 116.0, 0.0)), "unseen must be 1 times 3"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(14, 116, 0)), r"hits 0\.\.13, got 14"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(-1, 116, 0)), r"hits 0\.\.13, got -1"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(0, 233, 0)), r"knob 0\.\.232 or 255, got 233"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(0, 116, 2)), "1 if a life is due and 0 if not, got 2"),
+        (lambda wm, f: wm.reset(f[:3], unseen=(0, 256, 0)), r"knob 0\.\.232 or 255, got 256"),
+        (lambda wm, f: wm.predict_batch(wm.history[None], [0], unseen=[3]), "unseen must be 1 times 3"),
+        (lambda wm, f: wm.decode_batch(wm.history[None], np.zeros((1, 35)), [[3, -1, 0]]), "knob 0"),
+        (lambda wm, f: wm.next_unseen(wm.history[None], [5], [[3, 116, 0]]), "keys must be integers"),
         (lambda wm, f: wm.decode(np.zeros(34, int)), "codes must be 35 integers"),
         (lambda wm, f: wm.decode(np.full(35, 256)), r"codes must be 0\.\.255"),
         (lambda wm, f: wm.decode(np.zeros(35)), "codes must be 35 integers"),
