@@ -122,11 +122,12 @@ class Networks:
         """Histories (B, n, 210, 160) uint8 classes, as `VQVAE.decode` sees them, codes (B, 35), and what is
         unseen, as in `predict_batch` -> next frames (B, 210, 160) uint8 classes."""
         chosen = torch.from_numpy(np.asarray(codes, np.int64)).to(self.device)
-        now = self._tensor(history[:, -1:])
+        now = self._tensor(history[:, -1])
         with torch.inference_mode():
             known = checked_unseen(unseen, len(history)).to(self.device)
             seen = with_memory(self._places_of(history), unseen=known)
-            return self.vqvae.decode(now, chosen, seen).cpu().numpy()
+            sight = self.vqvae.decoder.see(now, seen)
+            return self.vqvae.draw(now, chosen, sight, surely=True).cpu().numpy()
 
     def next_unseen(self, history: Frame, keys: npt.ArrayLike, unseen: npt.ArrayLike) -> Codes:
         """Hits, knob and whether a life is due (B, 3) in the newest frames of histories (B, n, 210, 160), n >= 8, to

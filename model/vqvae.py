@@ -67,6 +67,8 @@ SAMPLES = CELL_ROWS // SAMPLE_ROWS * (CELL_COLUMNS // SAMPLE_COLUMNS)
 STRIP = STRIP_WEST + STRIP_EAST
 AT_WALL = 6
 """So near to side walls or paddle, in pixels, the ball may meet them."""
+LINES = (-0.5, 0.5, -1.0, 1.0, -2.0, 2.0, -4.0)
+"""Where else to draw the line between what is there and what is not, in logits: see `VQVAE.draw`."""
 BOTTOM_TOP = (GRID_ROWS - 1) * CELL_ROWS
 """The first scanline of the bottom row of cells."""
 
@@ -315,16 +317,45 @@ class VQVAE(nn.Module):
         return self.draw(history[:, -1], codes, self.decoder.see(history[:, -1], seen))
 
     @torch.no_grad()
-    def draw(self, now: Tensor, codes: Tensor, sight: Sight) -> Tensor:
-        """`decode` of what was seen already; of a single moment (1, 210, 160) any number of codes (B, 35)."""
-        drawn = now.expand(len(codes), -1, -1).clone(memory_format=torch.contiguous_format)
+    def draw(self, now: Tensor, codes: Tensor, sight: Sight, surely: bool = False) -> Tensor:
+        """`decode` of what was seen already; of a single moment (1, 210, 160) any number of codes (B, 35).
+
+        `surely`: where the ball may meet something, or was left out of the frame, look whether what was drawn has the
+        codes that it was drawn from. Where it has not (most often a ball may be here or there, and no pixel of it is
+        likelier to be there than not), draw the line between the two elsewhere, and take the first picture that has.
+        """
         which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
+        now = now.expand(len(codes), -1, -1)
         if not len(which):
+            return now.clone(memory_format=torch.contiguous_format)
+        of = which if len(sight.ball) == len(codes) else torch.zeros_like(which)
+        looked = self.decoder.look(now, sight, of, cells)
+        logits = self.decoder.paint(looked, self.quantizer.embed(codes[which, cells]))
+        old = take_cells(now, which, cells)
+
+        def fill(there: Tensor) -> Tensor:
+            drawn = now.clone(memory_format=torch.contiguous_format)
+            put_cells(drawn, which, cells, self.coloured(old, there, cells))
             return drawn
-        vectors = self.quantizer.embed(codes[which, cells])
-        of = which if len(now) == len(codes) else torch.zeros_like(which)
-        there = self.decoder.paint(self.decoder.look(now, sight, of, cells), vectors) > 0
-        put_cells(drawn, which, cells, self.coloured(take_cells(now, of, cells), there, cells))
+
+        drawn = fill(logits > 0)
+        if not surely:
+            return drawn
+        may_meet = (sight.ball[:, 0] >= 0) & (sight.may_meet | _meets(sight.ball))
+        doubtful = may_meet.expand(len(codes)).nonzero().flatten()
+        if not len(doubtful):
+            return drawn
+        wrong = torch.zeros_like(codes, dtype=torch.bool)
+        wrong[doubtful] = self.encode(now[doubtful], drawn[doubtful]) != codes[doubtful]
+        bad = wrong.any(1).nonzero().flatten()
+        if not len(bad):
+            return drawn
+        again = wrong[which, cells][:, None, None]
+        tries = torch.stack([fill(logits > line * again)[bad] for line in LINES])
+        said = self.encode(now[bad].repeat(len(LINES), 1, 1), tries.flatten(0, 1)).unflatten(0, tries.shape[:2])
+        fits = (said == codes[bad]).all(2)
+        best = tries[fits.to(torch.uint8).argmax(0), torch.arange(len(bad), device=bad.device)]
+        drawn[bad] = torch.where(fits.any(0)[:, None, None], best, drawn[bad])
         return drawn
 
     def coloured(self, cell: Tensor, there: Tensor, cells: Tensor) -> Tensor:

@@ -227,8 +227,8 @@ class WorldModel(Networks):
         """`predict_classes` for every action at temperature 0, in the order of `Action`; changes nothing.
 
         The work that all share is done once. That for `held` is what `predict` gives, to the bit, and `predict` and
-        `step` take it from here; the other three are drawn as one batch, where sums may round differently, and each
-        cell is chosen for itself (`settle` would take as long again).
+        `step` take it from here; the other three are drawn as one batch, where sums may round differently, each cell is
+        chosen for itself (`settle` would take as long again), and what was drawn is not looked at again.
         """
         chosen = self.predict_classes(held)
         self._expected = (self.controller, held), chosen
@@ -238,7 +238,7 @@ class WorldModel(Networks):
         codes = np.concatenate((chosen.codes[None], likeliest.cpu().numpy()))
 
         def decode(asked: Codes) -> Frame:
-            return self._decode_now(torch.from_numpy(asked).to(self.device)).cpu().numpy()
+            return self._decode_now(torch.from_numpy(asked).to(self.device), surely=False).cpu().numpy()
 
         frames = draw_each(decode, chosen.classes, codes)
         order = np.argsort([held, *others])
@@ -338,10 +338,10 @@ class WorldModel(Networks):
         return self._glance
 
     @torch.inference_mode()
-    def _decode_now(self, codes: Tensor) -> Tensor:
-        """Several grids of codes (B, 35) in the present history."""
+    def _decode_now(self, codes: Tensor, surely: bool = True) -> Tensor:
+        """Several grids of codes (B, 35) in the present history; `surely` as in `VQVAE.draw`."""
         now = self._seen()[-1:]
         if self._sight is None:
             assert self._places is not None
             self._sight = self.vqvae.decoder.see(now, self._places[None], self._looked())
-        return self.vqvae.draw(now, codes, self._sight)
+        return self.vqvae.draw(now, codes, self._sight, surely)

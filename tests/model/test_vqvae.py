@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from collect.emulator import Emulator
+from collect.policies import make_policy
 from model.checkpoint import rounded
 from model.gaze import places_of
 from model.vqvae import VQVAE
+from model.weights import SHIPPED, load_vqvae
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,42 @@ def test_a_ball_at_bricks_or_not_seen_is_drawn_by_its_past(vqvae: VQVAE, frames:
         codes[0, 7 + row // 30] = 5
         drawn = [vqvae.decode(frames[None, 2:], codes, places) for places in (seen, moved)]
         assert torch.equal(*drawn) != by_past, (row, seen_now)
+
+
+def test_a_picture_that_does_not_have_its_codes_is_drawn_again() -> None:
+    """With the shipped weights, made to doubt every ball: only such a picture changes, and then it has its codes."""
+    vqvae = load_vqvae(SHIPPED)[0].eval()
+    vqvae.decoder.ball_draw[-1].bias.data.sub_(8)
+    emulator, player = Emulator(1), make_policy("mixed", np.random.default_rng(2), 1)
+    shown = []
+    for _ in range(700):
+        if emulator.over:
+            emulator.reset()
+        shown.append(emulator.step(player.act(emulator.objects())).frame)
+    frames = torch.from_numpy(np.stack(shown))
+    t = torch.arange(8, 699)
+    seen = torch.cat([places_of(frames[None, n - 8 : n + 1])[:, 1:] for n in t.tolist()])
+    codes = vqvae.encode(frames[t], frames[t + 1])
+    sight = vqvae.decoder.see(frames[t], seen)
+    plainly, surely = vqvae.draw(frames[t], codes, sight), vqvae.draw(frames[t], codes, sight, surely=True)
+
+    def fits(drawn: torch.Tensor) -> torch.Tensor:
+        return (vqvae.encode(frames[t], drawn) == codes).all(1)
+
+    again = (plainly != surely).flatten(1).any(1)
+    assert again.sum() >= 5
+    assert not fits(plainly)[again].any()
+    assert fits(surely)[again].all()
+
+
+def test_one_moment_is_drawn_with_many_codes(vqvae: VQVAE, frames: torch.Tensor) -> None:
+    codes = torch.zeros(3, 35, dtype=torch.int64)
+    codes[1, 13], codes[2, [0, 20]] = 5, 7
+    sight = vqvae.decoder.see(frames[2:], places_of(frames[None]))
+    drawn = vqvae.draw(frames[2:], codes, sight)
+    for one, grid in zip(drawn, codes, strict=True):
+        assert torch.equal(one, vqvae.draw(frames[2:], grid[None], sight)[0])
+    assert torch.equal(drawn[0], frames[2])
 
 
 def test_what_appears_takes_the_colour_of_its_scanline(vqvae: VQVAE) -> None:
