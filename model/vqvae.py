@@ -67,7 +67,7 @@ SAMPLES = CELL_ROWS // SAMPLE_ROWS * (CELL_COLUMNS // SAMPLE_COLUMNS)
 STRIP = STRIP_WEST + STRIP_EAST
 AT_WALL = 6
 """So near to side walls or paddle, in pixels, the ball may meet them."""
-LINES = (-0.5, 0.5, -1.0, 1.0, -2.0, 2.0, -4.0)
+LINES = (-1.0, 1.0, -2.5)
 """Where else to draw the line between what is there and what is not, in logits: see `VQVAE.draw`."""
 BOTTOM_TOP = (GRID_ROWS - 1) * CELL_ROWS
 """The first scanline of the bottom row of cells."""
