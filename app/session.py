@@ -23,6 +23,7 @@ from collect.emulator import Emulator, Objects
 from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, NO_ACTION, Action, Frame
 from model.memory import Unseen, Watcher
 from model.scoreboard import Scoreboard, read_scoreboard
+from model.vqvae import LINES
 
 if TYPE_CHECKING:
     from model.world_model import WorldModel
@@ -105,8 +106,11 @@ class Session:
             self.twin.predict_each()
         self.twin.controller = now
         self.twin.encode_classes(frame, np.roll(frame, 1, 0))
-        # More cells at once than play ever changes, so that memory for them is not first asked for in some later hour.
+        # More cells at once than play ever changes, and pictures looked at again, as many as are drawn in doubt: so that
+        # memory for them is not first asked for in some later hour.
         self.twin.decode_classes(np.ones(CELLS, np.int64))
+        several = np.repeat(frame[None], len(LINES), 0)
+        self.twin.encode_batch(several, np.roll(several, 1, 1))
         self._saved.clear()
 
     # --- steps ---

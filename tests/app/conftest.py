@@ -68,6 +68,9 @@ class StandInTwin:
         codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
         return np.where(changed, codes, 0).astype(np.int64)
 
+    def encode_batch(self, previous: np.ndarray, following: np.ndarray) -> np.ndarray:
+        return np.stack([self.encode_classes(*pair) for pair in zip(previous, following, strict=True)])
+
     def decode_classes(self, codes: np.ndarray) -> np.ndarray:
         cells = to_cells(self._frames[-1]).copy()
         cells[codes != 0] = 2
