@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 WARM_UP = 3
 _LARGEST_BLOCK, _SPARE = 1 << 25, 1 << 26
 """Bytes: blocks up to this size are cut from memory that the process keeps; so much of it may lie free at its end."""
+_RESERVE = 1 << 24
+"""Bytes: what a window takes, and twice what memory that is cut up otherwise has been seen to take more."""
 DREAM_STEPS = 60
 """With everything on, dreams of so many steps take turns with as many steps on reality."""
 
@@ -95,6 +97,7 @@ def warm(session: Session) -> Iterator[Session]:
     """The session warmed up, and Python's garbage collector told that all that is there stays: to look through it, as
     it would from time to time, takes as long as ten steps."""
     session.warm_up()
+    np.ones(_RESERVE, np.uint8)  # once touched, it is kept: hours of play cut their memory up otherwise than its start
     gc.collect()
     gc.freeze()
     try:

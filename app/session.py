@@ -106,8 +106,8 @@ class Session:
             self.twin.predict_each()
         self.twin.controller = now
         self.twin.encode_classes(frame, np.roll(frame, 1, 0))
-        # More cells at once than play ever changes, and as many pictures as are drawn in doubt: so that memory for them is
-        # not first asked for in some later hour.
+        # More cells at once than play ever changes, and as many pictures as are drawn in doubt, so that memory for them
+        # is not first asked for in some later hour.
         self.twin.decode_classes(np.ones(CELLS, np.int64))
         several = np.repeat(frame[None], len(LINES), 0)
         self.twin.encode_batch(several, np.roll(several, 1, 1))
