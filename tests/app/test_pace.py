@@ -18,12 +18,21 @@ from typer.testing import CliRunner
 from app.clock import Unpaced
 from app.keys import load_keys
 from app.loop import Loop
-from app.pace import Sample, everything, memory, no_display, peak_memory, soak, steadiness, step_times
+from app.pace import Sample, everything, memory, no_display, peak_memory, soak, steadiness, step_times, warm
 from app.players import Autopilot
 from app.session import Session
 from app.view import make_view
 from collect.emulator import Emulator
 from main import app
+
+
+def test_the_collector_leaves_alone_what_was_there_before_play_and_only_then(make_twin: Any) -> None:
+    session = Session(make_twin(), Emulator(2))
+    assert gc.get_freeze_count() == 0
+    with warm(session) as same:
+        assert same is session
+        assert gc.get_freeze_count() > 1000
+    assert gc.get_freeze_count() == 0
 
 
 def test_everything_that_play_keeps_is_bounded(make_twin: Any, tmp_path: Path) -> None:

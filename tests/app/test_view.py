@@ -16,7 +16,7 @@ from app.keys import load_keys
 from app.overlay import Painter
 from app.pace import everything
 from app.session import Session
-from app.view import PART, Choices, View, help_lines, make_view
+from app.view import PART, Choices, Timeline, View, help_lines, make_view
 from collect.emulator import Emulator
 
 
@@ -167,6 +167,19 @@ def test_the_timeline_marks_what_happened(make_twin: Any) -> None:
     assert timeline is not None
     names = ["life", "resync", "controller", "cut", "tied", "rewind", "restart"]
     assert timeline.marks == [(7 - number, what) for number, what in enumerate(names)]
+
+
+def test_a_single_bad_step_shows_on_the_timeline(session: Session, painter: Painter) -> None:
+    """Three steps and more share a column of pixels."""
+    view = make_view(session, Clock(60), Choices())
+    good = Timeline(1800, np.full(1800, 35), np.zeros(1800, np.int64), [])
+    before = drawn(painter, replace(view, timeline=good))
+    for at in (0, 7, 100, 101, 102, 1799):
+        codes, wrong = good.codes.copy(), good.wrong.copy()
+        codes[at], wrong[at] = 30, 34
+        differs = (drawn(painter, replace(view, timeline=Timeline(1800, codes, wrong, []))) != before).any(-1)
+        assert 1 <= differs.any(1).sum() <= 3, "columns"
+        assert differs.any(0).sum() > 20, "rows"
 
 
 def test_words_grow_with_the_window(session: Session, painter: Painter) -> None:
