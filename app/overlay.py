@@ -227,18 +227,15 @@ class Painter:
         # Where several steps share a column of pixels, the worst of them shows.
         step = plot.width / timeline.span
         xs, first = np.unique(plot.right - np.arange(len(timeline.codes), 0, -1) * step // 1, return_index=True)
-        count = len(xs)
-        codes = np.minimum.reduceat(timeline.codes, first) if count else timeline.codes
-        wrong = np.maximum.reduceat(timeline.wrong, first) if count else timeline.wrong
-        half = plot.height / 2
-        # Wrong pixels by their logarithm: one stray pixel shows, and a lost ball does not hide everything else.
-        heights = np.log2(1 + wrong) / math.log2(1 + ROWS * COLUMNS) * (plot.height - 2)
-        if count > 1:
+        if len(xs) > 1:
+            codes, wrong = np.minimum.reduceat(timeline.codes, first), np.maximum.reduceat(timeline.wrong, first)
+            # Wrong pixels by their logarithm: one stray pixel shows, and a lost ball does not hide everything else.
+            heights = np.log2(1 + wrong) / math.log2(1 + ROWS * COLUMNS) * (plot.height - 2)
             low = plot.bottom - 1
             outline = [(xs[0], low), *zip(xs, low - heights, strict=True), (xs[-1], low)]
             pygame.draw.polygon(self._surface, (112, 76, 36), outline)
             pygame.draw.aalines(self._surface, TWIN, False, outline[1:-1])
-            ys = plot.top + 3 + (1 - codes / CELLS) * 2 * half
+            ys = plot.top + 3 + (1 - codes / CELLS) * plot.height
             points = np.stack((xs, np.minimum(ys, low)), 1)
             pygame.draw.aalines(self._surface, REAL, False, points.tolist())
         marks = [(plot.right - round(ago * step), what) for ago, what in reversed(timeline.marks)]

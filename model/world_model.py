@@ -26,15 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import (
-    ACTIONS,
-    CELLS,
-    CODES,
-    NO_ACTION,
-    Frame,
-    classes_from_rgb,
-    rgb_from_classes,
-)
+from model.breakout import ACTIONS, CELLS, CODES, NO_ACTION, Frame, classes_from_rgb, rgb_from_classes
 from model.checkpoint import meta_path, tensor_path
 from model.checks import checked_action, checked_classes, checked_rgb
 from model.context_controller import ContextController
