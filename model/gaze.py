@@ -196,9 +196,10 @@ class Glance(NamedTuple):
 
 def glance(now: Tensor, seen: Tensor) -> Glance:
     """Look at frames (B, 210, 160) uint8 classes, given the places (B, n, 3 or 6) up to them."""
-    ball, paddle = balls(seen)[0][:, -1], seen[:, -1, 2]
+    flown = balls(seen)
+    ball, paddle = flown[0][:, -1], seen[:, -1, 2]
     window, strip = ball_window(now, ball), paddle_strip(now, paddle)
-    return Glance(ball, seen[:, -1, 0] >= 0, paddle, window, strip, ball_trail(seen))
+    return Glance(ball, seen[:, -1, 0] >= 0, paddle, window, strip, ball_trail(seen, flown))
 
 
 def pulls_to(knob: Tensor) -> Tensor:
@@ -206,14 +207,14 @@ def pulls_to(knob: Tensor) -> Tensor:
     return REST_CENTRE + (knob - KNOB_CENTRE) * REST_SLOPE[0] // REST_SLOPE[1]
 
 
-def ball_trail(places: Tensor) -> Tensor:
+def ball_trail(places: Tensor, flown: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """What places (B, n, 3 or 6) tell of the ball, as numbers for an embedding: (B, 28) int64, all below `BALL_TRAIL`.
 
     Its steps, whether it was seen, its row, where the paddle is from there, the paddle's last steps, and how often the
     ball has come off it. Not its column: what is near is in its window, and without the column a bounce is learned once
-    for all columns.
+    for all columns. `flown` is what `balls` gives for the places, if it is known.
     """
-    ball, seen = balls(places)
+    ball, seen = flown or balls(places)
     paddle = places[:, -_LATE - 1 :, 2]
     paddle = torch.cat((paddle[:, :1].expand(-1, _LATE + 1 - paddle.shape[1]), paddle), 1)
     row = ball[:, -1, :1]

@@ -127,7 +127,7 @@ class Networks:
             known = checked_unseen(unseen, len(history)).to(self.device)
             seen = with_memory(self._places_of(history), unseen=known)
             sight = self.vqvae.decoder.see(now, seen)
-            return self.vqvae.draw(now, chosen, sight, surely=True).cpu().numpy()
+            return self.vqvae.draw(now, chosen, sight, surely=True).frames.cpu().numpy()
 
     def next_unseen(self, history: Frame, keys: npt.ArrayLike, unseen: npt.ArrayLike) -> Codes:
         """Hits, knob and whether a life is due (B, 3) in the newest frames of histories (B, n, 210, 160), n >= 8, to

@@ -180,6 +180,16 @@ class Looked(NamedTuple):
     cell: Tensor
 
 
+class Drawn(NamedTuple):
+    """What `VQVAE.draw` gives: frames (B, 210, 160) uint8 classes; and of those that it looked at again, n of them, the
+    places around them, two of (n, 3), as `both_ways` has them, and whether they have the codes that they were drawn
+    from at once (n,). None where it looked at none."""
+
+    frames: Tensor
+    seen: tuple[Tensor, Tensor] | None = None
+    fits: Tensor | None = None
+
+
 class Decoder(nn.Module):
     """What is there in a cell one step later, from the last frame and a code vector.
 
@@ -314,10 +324,10 @@ class VQVAE(nn.Module):
         """
         if seen is None:
             seen = places_of(history[:, -BALL_FRAMES - 1 :])
-        return self.draw(history[:, -1], codes, self.decoder.see(history[:, -1], seen))
+        return self.draw(history[:, -1], codes, self.decoder.see(history[:, -1], seen)).frames
 
     @torch.no_grad()
-    def draw(self, now: Tensor, codes: Tensor, sight: Sight, surely: bool = False) -> Tensor:
+    def draw(self, now: Tensor, codes: Tensor, sight: Sight, surely: bool = False) -> Drawn:
         """`decode` of what was seen already; of a single moment (1, 210, 160) any number of codes (B, 35).
 
         `surely`: where the ball may meet something, or was left out of the frame, look whether what was drawn has the
@@ -327,7 +337,7 @@ class VQVAE(nn.Module):
         which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
         now = now.expand(len(codes), -1, -1)
         if not len(which):
-            return now.clone(memory_format=torch.contiguous_format)
+            return Drawn(now.clone(memory_format=torch.contiguous_format))
         of = which if len(sight.ball) == len(codes) else torch.zeros_like(which)
         looked = self.decoder.look(now, sight, of, cells)
         logits = self.decoder.paint(looked, self.quantizer.embed(codes[which, cells]))
@@ -339,24 +349,23 @@ class VQVAE(nn.Module):
             return drawn
 
         drawn = fill(logits > 0)
-        if not surely:
-            return drawn
         may_meet = (sight.ball[:, 0] >= 0) & (sight.may_meet | _meets(sight.ball))
         doubtful = may_meet.expand(len(codes)).nonzero().flatten()
-        if not len(doubtful):
-            return drawn
+        if not surely or not len(doubtful):
+            return Drawn(drawn)
+        seen = both_ways(now[doubtful], drawn[doubtful])
         wrong = torch.zeros_like(codes, dtype=torch.bool)
-        wrong[doubtful] = self.encode(now[doubtful], drawn[doubtful]) != codes[doubtful]
-        bad = wrong.any(1).nonzero().flatten()
-        if not len(bad):
-            return drawn
-        again = wrong[which, cells][:, None, None]
-        tries = torch.stack([fill(logits > line * again)[bad] for line in LINES])
-        said = self.encode(now[bad].repeat(len(LINES), 1, 1), tries.flatten(0, 1)).unflatten(0, tries.shape[:2])
-        fits = (said == codes[bad]).all(2)
-        best = tries[fits.to(torch.uint8).argmax(0), torch.arange(len(bad), device=bad.device)]
-        drawn[bad] = torch.where(fits.any(0)[:, None, None], best, drawn[bad])
-        return drawn
+        wrong[doubtful] = self.encode(now[doubtful], drawn[doubtful], seen) != codes[doubtful]
+        fits = ~wrong[doubtful].any(1)
+        bad = doubtful[~fits]
+        if len(bad):
+            again = wrong[which, cells][:, None, None]
+            tries = torch.stack([fill(logits > line * again)[bad] for line in LINES])
+            said = self.encode(now[bad].repeat(len(LINES), 1, 1), tries.flatten(0, 1)).unflatten(0, tries.shape[:2])
+            good = (said == codes[bad]).all(2)
+            best = tries[good.to(torch.uint8).argmax(0), torch.arange(len(bad), device=bad.device)]
+            drawn[bad] = torch.where(good.any(0)[:, None, None], best, drawn[bad])
+        return Drawn(drawn, seen, fits)
 
     def coloured(self, cell: Tensor, there: Tensor, cells: Tensor) -> Tensor:
         """Cells (M, 30, 32) uint8 classes one step later, given what is there then (M, 30, 32) bool."""

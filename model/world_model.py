@@ -37,7 +37,7 @@ from model.gaze import BALL_FRAMES, Glance, both_ways, glance, places
 from model.latent_action_model import ActionToLatentMLP
 from model.memory import Unseen, in_play, life_due, push, quiet, unseen_of, watch
 from model.networks import Codes, Networks, checked_keys, checked_unseen
-from model.vqvae import VQVAE, Sight
+from model.vqvae import VQVAE, Drawn, Sight
 from model.weights import CONTROLLERS, SHIPPED, VQVAE_NAME, load_module, load_vqvae
 
 
@@ -82,6 +82,7 @@ class WorldModel(Networks):
         self._sight: Sight | None = None  # what the decoder has seen there
         self._answered: dict[str, tuple[Tensor | None, Tensor]] = {}  # by each controller, for every key
         self._expected: tuple[tuple[str, int], Prediction] | None = None  # what `predict_each` found for the held key
+        self._sure: tuple[Drawn, Tensor] | None = None  # a next frame that has the codes (1, 35) it was drawn from
         self.controller = controller
 
     @classmethod
@@ -213,7 +214,10 @@ class WorldModel(Networks):
         assert self._places is not None
         codes = self._settle(None if tokens is None else tokens[mine], logits[mine], temperature)
         codes = quiet(codes, self._due, self._places[None])
-        return Prediction(self._decode_now(codes)[0].cpu().numpy(), codes[0].cpu().numpy())
+        drawn = self._decode_now(codes)
+        if drawn.fits is not None and bool(drawn.fits):
+            self._sure = drawn, codes
+        return Prediction(drawn.frames[0].cpu().numpy().copy(), codes[0].cpu().numpy())
 
     def predict_each(self, held: int = 0) -> list[Prediction]:
         """`predict_classes` for every action at temperature 0, in the order of `Action`; changes nothing.
@@ -230,7 +234,7 @@ class WorldModel(Networks):
         codes = np.concatenate((chosen.codes[None], likeliest.cpu().numpy()))
 
         def decode(asked: Codes) -> Frame:
-            return self._decode_now(torch.from_numpy(asked).to(self.device), surely=False).cpu().numpy()
+            return self._decode_now(torch.from_numpy(asked).to(self.device), surely=False).frames.cpu().numpy()
 
         frames = draw_each(decode, chosen.classes, codes)
         order = np.argsort([held, *others])
@@ -274,7 +278,7 @@ class WorldModel(Networks):
         if chosen.min() < 0 or chosen.max() >= CODES:
             raise ValueError(f"codes must be 0..{CODES - 1}, got {chosen.min()}..{chosen.max()}")
         codes_ = torch.from_numpy(chosen[None].astype(np.int64)).to(self.device)
-        return self._decode_now(codes_)[0].cpu().numpy()
+        return self._decode_now(codes_).frames[0].cpu().numpy()
 
     # --- inside ---
 
@@ -289,15 +293,23 @@ class WorldModel(Networks):
         self._history = torch.cat((self._seen()[1:], frame[None]))
         assert self._places is not None
         before, now = self._history[-2:-1], self._history[-1:]
-        self._backwards, newest = both_ways(before, now) if asked else (None, places(before, now))
+        codes = None
+        if self._sure is not None and torch.equal(self._sure[0].frames, now):  # as expected: all of it is known
+            drawn, grid = self._sure
+            assert drawn.seen is not None
+            self._backwards, newest = drawn.seen
+            codes = grid[0].cpu().numpy()
+        else:
+            self._backwards, newest = both_ways(before, now) if asked else (None, places(before, now))
         led = torch.tensor([key], device=self.device)
         self._places = push(self._places[None], newest, led, self.frameskip)[0]
         self._due = life_due(self._due, newest[:, 0] >= 0, before, now)
         self._forget()
+        self._codes = codes
 
     def _forget(self) -> None:
         """What was found for the newest frame; it is another one now."""
-        self._codes = self._expected = self._glance = self._sight = None
+        self._codes = self._expected = self._sure = self._glance = self._sight = None
         self._answered.clear()
 
     def _is_newest(self, previous: Frame, following: Frame) -> bool:
@@ -330,7 +342,7 @@ class WorldModel(Networks):
         return self._glance
 
     @torch.inference_mode()
-    def _decode_now(self, codes: Tensor, surely: bool = True) -> Tensor:
+    def _decode_now(self, codes: Tensor, surely: bool = True) -> Drawn:
         """Several grids of codes (B, 35) in the present history; `surely` as in `VQVAE.draw`."""
         now = self._seen()[-1:]
         if self._sight is None:

@@ -130,7 +130,7 @@ def test_a_picture_that_does_not_have_its_codes_is_drawn_again() -> None:
     seen = torch.cat([places_of(frames[None, n - 8 : n + 1])[:, 1:] for n in t.tolist()])
     codes = vqvae.encode(frames[t], frames[t + 1])
     sight = vqvae.decoder.see(frames[t], seen)
-    plainly, surely = vqvae.draw(frames[t], codes, sight), vqvae.draw(frames[t], codes, sight, surely=True)
+    plainly, surely = (vqvae.draw(frames[t], codes, sight, again).frames for again in (False, True))
 
     def fits(drawn: torch.Tensor) -> torch.Tensor:
         return (vqvae.encode(frames[t], drawn) == codes).all(1)
@@ -145,9 +145,9 @@ def test_one_moment_is_drawn_with_many_codes(vqvae: VQVAE, frames: torch.Tensor)
     codes = torch.zeros(3, 35, dtype=torch.int64)
     codes[1, 13], codes[2, [0, 20]] = 5, 7
     sight = vqvae.decoder.see(frames[2:], places_of(frames[None]))
-    drawn = vqvae.draw(frames[2:], codes, sight)
+    drawn = vqvae.draw(frames[2:], codes, sight).frames
     for one, grid in zip(drawn, codes, strict=True):
-        assert torch.equal(one, vqvae.draw(frames[2:], grid[None], sight)[0])
+        assert torch.equal(one, vqvae.draw(frames[2:], grid[None], sight).frames[0])
     assert torch.equal(drawn[0], frames[2])
 
 

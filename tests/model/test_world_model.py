@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from collect.emulator import Emulator
+from collect.policies import make_policy
 from model import WorldModel
 from model.breakout import NO_ACTION, rgb_from_classes
 from model.checkpoint import save_tensors
@@ -171,6 +172,36 @@ def test_nothing_that_was_kept_outlives_its_moment(wm: WorldModel, frames: np.nd
     pair = wm.history[-2:]
     assert np.array_equal(wm.encode_classes(*pair), wm.encode_batch(pair[:1], pair[1:])[0])
     assert np.array_equal(wm.encode(frames[2], frames[3]), fresh.encode(frames[2], frames[3]))
+
+
+@pytest.mark.parametrize("dreams", [False, True])
+def test_what_a_prediction_found_out_is_what_looking_finds(dreams: bool) -> None:
+    """With the shipped weights: a twin that predicts every frame beside one that only sees them."""
+    torch.set_num_threads(1)
+    twin, onlooker = WorldModel.load(), WorldModel.load()
+    emulator = Emulator(1, seed=3)
+    player = make_policy("mixed", np.random.default_rng(3), 1)
+    frame = emulator.frame
+    for each in (twin, onlooker):
+        each.reset_classes(frame[None])
+    known = 0
+    for _ in range(250):
+        action = player.act(emulator.objects())
+        before, frame = frame, emulator.step(action).frame
+        predicted = twin.predict_classes(action)
+        if dreams:
+            frame = predicted.classes.copy()
+            twin.step_classes(action)
+        else:
+            predicted.classes[:] = 0  # what a caller does to it is the caller's affair
+            twin.observe_classes(frame, action)
+        known += twin._codes is not None
+        onlooker.observe_classes(frame, action)
+        assert torch.equal(twin._places, onlooker._places)
+        codes = onlooker.encode_batch(before[None], frame[None])[0]
+        for each in (twin, onlooker):
+            assert np.array_equal(each.encode_classes(before, frame), codes)
+    assert known > 20
 
 
 def test_temperature_draws_from_the_logits(wm: WorldModel) -> None:
