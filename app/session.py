@@ -20,10 +20,9 @@ from app.ending import Ending
 from app.rewind import Saved, pack, pack_emulator, restore, unpack
 from app.scoring import Drift, StepScore, Tally, as_json, score_step
 from collect.emulator import Emulator, Objects
-from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, NO_ACTION, Action, Frame
+from model.breakout import ACTIONS, EMULATOR_HZ, NO_ACTION, Action, Frame
 from model.memory import Unseen, Watcher
 from model.scoreboard import Scoreboard, read_scoreboard
-from model.vqvae import LINES
 
 if TYPE_CHECKING:
     from model.world_model import WorldModel
@@ -99,18 +98,7 @@ class Session:
         """Run every network once before the first step, so that no key waits for anything. Changes nothing."""
         for _ in range(self.steps(REWIND_ROOM_SECONDS)):  # the networks' memory is to lie beside it, not in its place
             self._save()
-        now = self.twin.controller
-        frame = self.moment.twin
-        for name in self.twin.controllers:
-            self.twin.controller = name
-            self.twin.predict_each()
-        self.twin.controller = now
-        self.twin.encode_classes(frame, np.roll(frame, 1, 0))
-        # More cells at once than play ever changes, and as many pictures as are drawn in doubt, so that memory for them
-        # is not first asked for in some later hour.
-        self.twin.decode_classes(np.ones(CELLS, np.int64))
-        several = np.repeat(frame[None], len(LINES), 0)
-        self.twin.encode_batch(several, np.roll(several, 1, 1))
+        self.twin.warm_up()
         self._saved.clear()
 
     # --- steps ---

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
-from model.breakout import EMULATOR_HZ
-from model.checkpoint import check_fit, fill, load_tensors, meta_path
+from model.breakout import CELLS, CODES, EMULATOR_HZ
+from model.checkpoint import check_fit, fill, load_tensors, meta_path, tensor_path
 from model.context_controller import ContextController
-from model.files import FileError
+from model.files import FileError, checksum
 from model.latent_action_model import ActionToLatentMLP
 from model.vqvae import VQVAE
 
@@ -62,3 +65,44 @@ def load_vqvae(directory: Path) -> tuple[VQVAE, dict[str, Any]]:
     if type(meta.get("frameskip")) is not int or not 1 <= meta["frameskip"] <= EMULATOR_HZ:
         raise FileError(f"{meta_path(directory / VQVAE_NAME)} lacks its frame skip")
     return module, meta
+
+
+class Held(NamedTuple):
+    """What a weights directory holds: the networks, the settings of each by name, the majority codes (35,) int64 if
+    they are there, and one SHA-256 over all tensors' files."""
+
+    vqvae: VQVAE
+    controllers: dict[str, nn.Module]
+    meta: dict[str, dict[str, Any]]
+    majority: npt.NDArray[np.int64] | None
+    checksum: str
+
+
+def load_directory(directory: Path) -> Held:
+    """Everything in a weights directory. FileError if a file is missing, damaged or does not belong to the others."""
+    if not directory.is_dir():
+        raise FileError(f"weights directory {directory} does not exist")
+    vqvae, meta = load_vqvae(directory)
+    metas = {VQVAE_NAME: meta}
+    controllers: dict[str, nn.Module] = {}
+    files = [directory / VQVAE_NAME]
+    for name, file in CONTROLLERS.items():
+        if not meta_path(directory / file).exists() and not tensor_path(directory / file).exists():
+            continue
+        controllers[name], metas[name] = load_module(directory, file)
+        if metas[name].get("frameskip") != meta["frameskip"]:
+            raise FileError(f"{directory}: the {name} controller is of another frame skip than the VQ-VAE")
+        if metas[name].get("codes_sha256") != vqvae.codes_sha256():
+            raise FileError(f"{directory}: the {name} controller was trained for the codes of another VQ-VAE")
+        files.append(directory / file)
+    digest = hashlib.sha256("".join(checksum(tensor_path(file)) for file in files).encode()).hexdigest()
+    majority = next((m["majority"] for m in metas.values() if "majority" in m), None)
+    return Held(vqvae, controllers, metas, None if majority is None else _majority(majority, directory), digest)
+
+
+def _majority(codes: Any, directory: Path) -> npt.NDArray[np.int64]:
+    if not isinstance(codes, list) or not all(type(code) is int and 0 <= code < CODES for code in codes):
+        raise FileError(f"{directory}: the majority codes are not codes")
+    if len(codes) != CELLS:
+        raise FileError(f"{directory}: the majority codes are not {CELLS} codes")
+    return np.array(codes, np.int64)

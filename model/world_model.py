@@ -14,7 +14,6 @@ machine; above 0 they depend on the seed given to `load`.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,18 +26,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.breakout import ACTIONS, CELLS, CODES, NO_ACTION, Frame, classes_from_rgb, rgb_from_classes
-from model.checkpoint import meta_path, tensor_path
 from model.checks import checked_action, checked_classes, checked_rgb
 from model.context_controller import ContextController
 from model.device import choose_device
-from model.files import FileError, checksum
 from model.futures import draw_each
 from model.gaze import BALL_FRAMES, Glance, both_ways, glance, places
 from model.latent_action_model import ActionToLatentMLP
 from model.memory import Unseen, in_play, life_due, push, quiet, unseen_of, watch
 from model.networks import Codes, Networks, checked_keys, checked_unseen
-from model.vqvae import VQVAE, Drawn, Sight
-from model.weights import CONTROLLERS, SHIPPED, VQVAE_NAME, load_module, load_vqvae
+from model.vqvae import LINES, VQVAE, Drawn, Sight
+from model.weights import SHIPPED, VQVAE_NAME, load_directory
 
 
 @dataclass(frozen=True)
@@ -94,32 +91,12 @@ class WorldModel(Networks):
         Raises FileError (a ValueError) if they are missing, damaged or do not belong together, ValueError for an
         unknown controller, one that the directory does not hold, or a device that is not there.
         """
-        directory = SHIPPED if path is None else Path(path)
-        if not directory.is_dir():
-            raise FileError(f"weights directory {directory} does not exist")
         chosen = choose_device(device)
-        vqvae, meta = load_vqvae(directory)
-        metas = {"vqvae": meta}
-        controllers: dict[str, nn.Module] = {}
-        files = [directory / VQVAE_NAME]
-        for name, file in CONTROLLERS.items():
-            if not meta_path(directory / file).exists() and not tensor_path(directory / file).exists():
-                continue
-            controllers[name], metas[name] = load_module(directory, file)
-            if metas[name].get("frameskip") != meta["frameskip"]:
-                raise FileError(f"{directory}: the {name} controller is of another frame skip than the VQ-VAE")
-            if metas[name].get("codes_sha256") != vqvae.codes_sha256():
-                raise FileError(f"{directory}: the {name} controller was trained for the codes of another VQ-VAE")
-            files.append(directory / file)
-        digest = hashlib.sha256("".join(checksum(tensor_path(file)) for file in files).encode()).hexdigest()
-        majority = next((m["majority"] for m in metas.values() if "majority" in m), None)
-        if majority is not None:
-            if not isinstance(majority, list) or not all(type(code) is int and 0 <= code < CODES for code in majority):
-                raise FileError(f"{directory}: the majority codes are not codes")
-            majority = np.array(majority, np.int64)
-            if majority.shape != (CELLS,):
-                raise FileError(f"{directory}: the majority codes are not {CELLS} codes")
-        return cls(vqvae, controllers, meta["frameskip"], controller, majority, chosen, digest, seed, metas)
+        held = load_directory(SHIPPED if path is None else Path(path))
+        frameskip = held.meta[VQVAE_NAME]["frameskip"]
+        return cls(
+            held.vqvae, held.controllers, frameskip, controller, held.majority, chosen, held.checksum, seed, held.meta
+        )
 
     @classmethod
     def untrained(cls, frameskip: int = 2, seed: int = 0, controller: str = "context") -> WorldModel:
@@ -143,6 +120,19 @@ class WorldModel(Networks):
         self._seen()
         assert self._places is not None
         return unseen_of(self._places[None], self._due)
+
+    def warm_up(self) -> None:
+        """Run every network once at the largest sizes of play, so that no step waits for anything, and memory for them
+        is not first asked for in some later hour. Changes nothing; there must be a history."""
+        now, frame = self._controller, self.history[-1]
+        for name in self.controllers:
+            self._controller = name
+            self.predict_each()
+        self._controller = now
+        self.decode_classes(np.ones(CELLS, np.int64))  # more cells at once than play ever changes
+        several = np.repeat(frame[None], len(LINES), 0)  # as many pictures as are drawn in doubt
+        self.encode_batch(several, np.roll(several, 1, 1))
+        self.encode_classes(frame, np.roll(frame, 1, 0))
 
     # --- one moment, RGB frames ---
 

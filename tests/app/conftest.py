@@ -20,7 +20,7 @@ from app.keys import load_keys
 from app.loop import Loop
 from app.session import Session
 from collect.emulator import Emulator
-from model.breakout import CELLS, changed_cells, from_cells, to_cells
+from model.breakout import CELLS, changed_cells, to_cells
 from model.memory import Unseen
 
 Script = Generator[None, None, None]
@@ -43,6 +43,9 @@ class StandInTwin:
     @property
     def history(self) -> np.ndarray:
         return np.stack(self._frames)
+
+    def warm_up(self) -> None:
+        """There are no networks."""
 
     def reset_classes(self, frames: np.ndarray, keys: list[int] | None = None, unseen: Unseen | None = None) -> None:
         self.unseen = unseen or Unseen()
@@ -67,14 +70,6 @@ class StandInTwin:
         changed = changed_cells(np.ascontiguousarray(previous), np.ascontiguousarray(following))
         codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
         return np.where(changed, codes, 0).astype(np.int64)
-
-    def encode_batch(self, previous: np.ndarray, following: np.ndarray) -> np.ndarray:
-        return np.stack([self.encode_classes(*pair) for pair in zip(previous, following, strict=True)])
-
-    def decode_classes(self, codes: np.ndarray) -> np.ndarray:
-        cells = to_cells(self._frames[-1]).copy()
-        cells[codes != 0] = 2
-        return from_cells(cells)
 
     def predict_each(self, held: int = 0) -> list[Any]:
         return [self.predict_classes(action) for action in range(4)]

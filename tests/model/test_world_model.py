@@ -204,6 +204,16 @@ def test_what_a_prediction_found_out_is_what_looking_finds(dreams: bool) -> None
     assert known > 20
 
 
+def test_warming_up_changes_nothing(wm: WorldModel) -> None:
+    fresh = WorldModel.untrained()
+    fresh.reset(rgb_from_classes(wm.history))
+    wm.warm_up()
+    assert wm.controller == "context"
+    assert wm.unseen == fresh.unseen
+    for action in (1, 2):
+        assert np.array_equal(wm.step(action, 0.5).frame, fresh.step(action, 0.5).frame)
+
+
 def test_temperature_draws_from_the_logits(wm: WorldModel) -> None:
     drawn = {tuple(wm.predict(2, temperature=5.0).codes) for _ in range(5)}
     assert len(drawn) > 1
