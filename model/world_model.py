@@ -207,7 +207,7 @@ class WorldModel(Networks):
         drawn = self._decode_now(codes)
         if drawn.fits is not None and bool(drawn.fits):
             self._sure = drawn, codes
-        return Prediction(drawn.frames[0].cpu().numpy().copy(), codes[0].cpu().numpy())
+        return Prediction(drawn.frames[0].cpu().numpy().copy(), codes[0].cpu().numpy().copy())
 
     def predict_each(self, held: int = 0) -> list[Prediction]:
         """`predict_classes` for every action at temperature 0, in the order of `Action`; changes nothing.

@@ -193,7 +193,7 @@ def test_what_a_prediction_found_out_is_what_looking_finds(dreams: bool) -> None
             frame = predicted.classes.copy()
             twin.step_classes(action)
         else:
-            predicted.classes[:] = 0  # what a caller does to it is the caller's affair
+            predicted.classes[:], predicted.codes[:] = 0, 0  # what a caller does to it is the caller's affair
             twin.observe_classes(frame, action)
         known += twin._codes is not None
         onlooker.observe_classes(frame, action)
