@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -118,7 +119,14 @@ def display() -> Iterator[str]:
     with os.fdopen(reading) as pipe:
         name = f":{pipe.readline().strip()}"
     environment = {**os.environ, "DISPLAY": name}
-    manager = subprocess.Popen(["openbox"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet: Any = {"env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    manager = subprocess.Popen(["openbox"], **quiet)
+    for _ in range(600):  # a window that opens before it has started loses the focus again
+        if subprocess.run(["xdotool", "get_num_desktops"], **quiet, check=False, timeout=60).returncode == 0:
+            break
+        time.sleep(0.05)
+    else:
+        raise RuntimeError("the window manager has not started")
     yield name
     for process in (manager, server):
         process.terminate()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from app.recording import COLOURS, Recorder, blank, compose
+from app.encoder import COLOURS, blank, compose, encode
+from app.recording import Recorder
 from app.start_frames import load_start_frames, make_start_frames
 from collect.emulator import Emulator
 from main import app
@@ -143,6 +146,23 @@ def test_a_gif_is_exact_in_colours_and_in_time(tmp_path: Path, rate: float) -> N
     assert np.array_equal(first, COLOURS[compose(blank(2), [frames[0]] * 2)])
     if rate <= 50:  # faster ones leave out frames
         assert np.array_equal(last, COLOURS[compose(blank(2), [frames[-1]] * 2)])
+
+
+@pytest.mark.parametrize("name", ["o.gif", "o.mp4"])
+def test_what_was_recorded_when_a_game_is_killed_is_a_whole_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    frames = frames_of_play(9)
+    told = b"".join(frame.tobytes() * 2 for frame in frames)
+    encode(path, io.BytesIO(told[:-1000]), 30.0, 2)  # the last step is cut short
+    if name.endswith("gif"):
+        with Image.open(path) as image:
+            assert image.n_frames == 8
+            image.seek(7)
+            last = np.asarray(image.convert("RGB"))
+        assert np.array_equal(last, COLOURS[compose(blank(2), [frames[7]] * 2)])
+    else:
+        assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 8
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("name", ["o.gif", "o.mp4"])
