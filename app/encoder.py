@@ -12,11 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import struct
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import GifImagePlugin, Image, ImageDraw, ImageFont
 
+from app.pipe import feed
 from model.breakout import COLUMNS, PALETTE, ROWS, Frame
 from model.files import write_atomic
 
@@ -99,22 +97,7 @@ def _write_mp4(path: Path, pictures: Iterator[Frame], shape: tuple[int, ...], ra
         *("-vf", "scale=iw*2:ih*2:flags=neighbor", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
         *("-crf", "16", "-preset", "veryfast", "-threads", "1", str(path)),
     ]
-    with tempfile.TemporaryFile() as said:
-        encoder = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said)
-        assert encoder.stdin is not None
-        with suppress(BrokenPipeError):  # it says why itself
-            for picture in pictures:
-                # An unbuffered pipe may take less than all of it.
-                rest = memoryview(COLOURS[picture].tobytes())
-                while rest:
-                    rest = rest[encoder.stdin.write(rest) :]
-        encoder.stdin.close()
-        if encoder.wait() != 0:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").split("\n")
-            raise OSError(
-                next((line.strip() for line in lines if line.strip()), "the encoder stopped, is the disk full?")
-            )
+    feed(command, (COLOURS[picture].tobytes() for picture in pictures))
 
 
 def write_gif(file: BinaryIO, pictures: Iterator[Frame], rate: float) -> None:

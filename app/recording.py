@@ -6,16 +6,12 @@ That is a process of its own: a thread that encodes a picture holds up the game 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from queue import Queue
-from typing import BinaryIO
 
+from app.pipe import feed
 from model.breakout import Frame
 
 SUFFIXES = (".gif", ".mp4")
@@ -55,34 +51,12 @@ class Recorder:
 
     def _work(self) -> None:
         steps = iter(self._queue.get, None)
+        found = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        command = sys.executable, "-P", "-m", "app.encoder", *self._arguments
+        told = (b"".join(frame.tobytes() for frame in frames) for frames in steps)
         try:
-            with tempfile.TemporaryFile() as said:
-                self._feed(steps, said)
+            feed(command, told, -1, {**os.environ, "PYTHONPATH": found})
         except OSError as error:
             self.error = error
             for _ in steps:  # so that nobody waits for room in the queue
                 pass
-
-    def _feed(self, steps: Iterator[tuple[Frame, ...]], said: BinaryIO) -> None:
-        """Hand over all steps; OSError with what the encoder said if it gave up."""
-        found = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        encoder = subprocess.Popen(
-            [sys.executable, "-P", "-m", "app.encoder", *self._arguments],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            env={**os.environ, "PYTHONPATH": found},
-            start_new_session=True,  # Ctrl-C ends the game, which then ends the file
-        )
-        assert encoder.stdin is not None
-        with suppress(OSError), encoder.stdin as pipe:  # it says why itself
-            for frames in steps:
-                # An unbuffered pipe may take less than all of it.
-                rest = memoryview(b"".join(frame.tobytes() for frame in frames))
-                while rest:
-                    rest = rest[pipe.write(rest) :]
-        if encoder.wait() != 0:
-            said.seek(0)
-            lines = [line.strip() for line in said.read().decode(errors="replace").split("\n")]
-            raise OSError(next(filter(None, reversed(lines)), "the encoder stopped, is the disk full?"))

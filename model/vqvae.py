@@ -349,9 +349,11 @@ class VQVAE(nn.Module):
             return drawn
 
         drawn = fill(logits > 0)
+        if not surely:
+            return Drawn(drawn)
         may_meet = (sight.ball[:, 0] >= 0) & (sight.may_meet | _meets(sight.ball))
         doubtful = may_meet.expand(len(codes)).nonzero().flatten()
-        if not surely or not len(doubtful):
+        if not len(doubtful):
             return Drawn(drawn)
         seen = both_ways(now[doubtful], drawn[doubtful])
         wrong = torch.zeros_like(codes, dtype=torch.bool)
