@@ -11,13 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-THREADS = 1
-"""PyTorch threads while playing: the networks are too small for more, and a core is left to the recorder's encoder."""
-TURN = 0.0005
-"""Seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it."""
 SLOWEST, FASTEST = 0.25, 4.0
-_MEASURED_SECONDS = 2.0
-_SLOW_BELOW, _WELL_ABOVE = 0.93, 0.97
+_MEASURED_SECONDS, _PATIENCE_SECONDS = 2.0, 3.0
+_SLOW_BELOW, _WELL_ABOVE = 50 / 60, 56 / 60
 
 
 class Clock:
@@ -28,7 +24,8 @@ class Clock:
         self._ends: deque[float] = deque()
         self._costs: deque[float] = deque(maxlen=60)
         self.slow = False
-        """Whether the machine does not keep up with the pace."""
+        """Whether the machine has missed the pace clearly, below 50 steps of 60, and for three seconds."""
+        self._turned: float | None = None
         self.speed = speed
         self.start()
 
@@ -49,6 +46,7 @@ class Clock:
         """Begin, or go on after a pause: the next step is due now, and the pause is not measured."""
         self._due = self._began = self._now()
         self._ends.clear()
+        self._turned = None
 
     def wait_time(self) -> float:
         """Seconds until the next step is due; 0 if it is due."""
@@ -69,8 +67,16 @@ class Clock:
         while self._ends[-1] - self._ends[0] > _MEASURED_SECONDS:
             self._ends.popleft()
         if now - self._ends[0] > _MEASURED_SECONDS / 2:
-            share = self.measured * self.period
-            self.slow = share < (_WELL_ABOVE if self.slow else _SLOW_BELOW)
+            self._judge(now, self.measured * self.period)
+
+    def _judge(self, now: float, share: float) -> None:
+        """Change the mind about `slow` only when the pace has been otherwise for some seconds: no notice flickers."""
+        if (share > _WELL_ABOVE) if self.slow else (share < _SLOW_BELOW):
+            self._turned = now if self._turned is None else self._turned
+            if now - self._turned >= _PATIENCE_SECONDS:
+                self.slow, self._turned = not self.slow, None
+        else:
+            self._turned = None
 
     @property
     def target(self) -> float:
@@ -97,7 +103,5 @@ class Unpaced(Clock):
         """Always 0."""
         return 0.0
 
-    def end(self) -> None:
-        """The step is done; a pace that nobody asked for cannot be missed."""
-        super().end()
-        self.slow = False
+    def _judge(self, now: float, share: float) -> None:
+        """A pace that nobody asked for cannot be missed."""

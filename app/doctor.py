@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
+import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.clock import THREADS
-from model.files import FileError
+from model.breakout import EMULATOR_HZ
 
 if TYPE_CHECKING:
-    from model.world_model import WorldModel
+    from model.engine import Engine
 
-PACKAGES = ("torch", "numpy", "ale-py", "pygame-ce", "safetensors", "pillow", "imageio-ffmpeg")
-_WIDE = 14
+PACKAGES = ("numpy", "onnxruntime", "gymnasium", "ale-py", "pygame-ce", "pillow")
+EXTRAS = {"imageio-ffmpeg": "record", "torch": "train", "matplotlib": "report"}
+"""Packages that only some commands need, and the extra that brings them."""
+_WIDE, _WARM_UP, _DREAM_STEPS = 14, 3, 60
 
 
 @dataclass(frozen=True)
@@ -42,49 +46,40 @@ class Finding:
         return " ".join(text.splitlines()) + (f" -> {self.remedy}" if self.broken else "")
 
 
-def examine(weights: Path | None, device: str, seconds: float) -> Iterator[Finding]:
+def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
     """Look at everything that playing needs; steps are measured for `seconds` twice, or not at all if that is 0."""
-    yield Finding("system", f"{platform.platform()}, {platform.machine()}")
+    yield Finding("system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores")
     yield Finding("python", platform.python_version())
     missing = yield from _packages()
-    if "torch" in missing or "ale-py" in missing or "numpy" in missing:
-        return
-    yield _device(device)
-    yield _emulator()
-    if "pygame-ce" not in missing:
-        yield _display()
-    twin, finding = _weights(weights, device)
+    if missing & {"numpy", "onnxruntime", "gymnasium", "ale-py"}:
+        return  # nothing else can be looked at
+    emulator = _emulator()
+    yield emulator
+    yield _display()
+    yield _captures()
+    engine, finding = _weights(weights)
     yield finding
-    if twin is not None and seconds > 0 and not missing:
-        yield from _pace(twin, seconds)
+    if engine is not None and seconds > 0 and "pygame-ce" not in missing and not emulator.broken:
+        yield from _pace(engine, seconds)
 
 
-def _packages() -> Generator[Finding, None, list[str]]:
-    """Versions; returns the names of what is missing."""
-    versions, missing = [], []
-    for name in PACKAGES:
+def _packages() -> Generator[Finding, None, set[str]]:
+    versions: list[str] = []
+    missing, extra = set(), []
+    for name in (*PACKAGES, *EXTRAS):
         try:
             versions.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
-            missing.append(name)
+            if name in EXTRAS:
+                extra.append(f'{name}: pip install -e ".[{EXTRAS[name]}]"')
+            else:
+                missing.add(name)
     yield Finding("packages", ", ".join(versions) or "none")
+    if extra:
+        yield Finding("extras", f"not installed, and not needed to play: {'; '.join(extra)}")
     if missing:
-        yield Finding("packages", f"{', '.join(missing)} not installed", "pip install -e . in this environment")
+        yield Finding("packages", f"{', '.join(sorted(missing))} not installed", "pip install -e . in this environment")
     return missing
-
-
-def _device(name: str) -> Finding:
-    import torch
-
-    from model.device import choose_device
-
-    cores = f"{os.cpu_count()} CPU cores, PyTorch would use {torch.get_num_threads()} threads and play uses {THREADS}"
-    try:
-        device = choose_device(name)
-    except ValueError as error:
-        return Finding("device", str(error), "use --device cpu")
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    return Finding("device", f"{device}{f' ({kind})' if kind else ''}, {cores}")
 
 
 def _emulator() -> Finding:
@@ -95,7 +90,7 @@ def _emulator() -> Finding:
 
         Emulator(1).step(0)
     except Exception as error:  # whatever is wrong with an installation is a finding and not a traceback
-        return Finding("emulator", f"{type(error).__name__}: {error}", "pip install --force-reinstall ale-py")
+        return Finding("emulator", f"{type(error).__name__}: {error}", "pip install --force-reinstall ale-py gymnasium")
     return Finding("emulator", f"Breakout ROM found: {ale_py.roms.get_rom_path('breakout')}")
 
 
@@ -113,41 +108,88 @@ def _display() -> Finding:
     return Finding("display", driver)
 
 
-def _weights(path: Path | None, device: str) -> tuple[WorldModel | None, Finding]:
-    from model.weights import SHIPPED
-    from model.world_model import WorldModel
+def _captures() -> Finding:
+    from app.saved import records_path
 
-    directory = path or SHIPPED
+    return Finding("files", f"captures go to {Path('captures').absolute()}, records to {records_path()}")
+
+
+def _weights(path: Path | None) -> tuple[Engine | None, Finding]:
+    where = path or "the shipped ones"
     try:
-        try:
-            twin = WorldModel.load(path, device)
-        except FileError:
-            raise
-        except ValueError:  # the device, which has had its line
-            twin = WorldModel.load(path, "cpu")
+        from model.engine import Engine
+
+        engine = Engine.load(path)
     except Exception as error:
         remedy = "give others with --weights DIR" if path else "restore the repository's: git checkout assets/weights"
-        return None, Finding("weights", f"{directory}: {error}", remedy)
-    controllers = " and ".join(twin.controllers)
-    return twin, Finding(
-        "weights", f"{directory}, checksum {twin.checksum[:12]}, frame skip {twin.frameskip}, controllers {controllers}"
-    )
+        return None, Finding("weights", f"{where}: {error}", remedy)
+    controllers = " and ".join(engine.controllers)
+    about = f"checksum {engine.checksum[:12]}, frame skip {engine.frameskip}, controllers {controllers}"
+    return engine, Finding("weights", f"{where}, {about}")
 
 
-def _pace(twin: WorldModel, seconds: float) -> Iterator[Finding]:
-    from app.pace import step_times, times, true_pace
-
-    room = true_pace(twin.frameskip)
-    for name, everything_on, hint in (
+def _pace(engine: Engine, seconds: float) -> Iterator[Finding]:
+    room = 1e3 * engine.frameskip / EMULATOR_HZ
+    for name, everything, hint in (
         ("step", False, "the game runs slower then; a smaller window helps"),
         ("everything on", True, "with all views and a recording; F costs most"),
     ):
         try:
-            found = times(step_times(twin, seconds, everything_on=everything_on))
+            found = sorted(1e3 * taken for taken in step_times(engine, seconds, everything))
         except Exception as error:
             yield Finding(name, f"{type(error).__name__}: {error}", "report this line with those above it")
             continue
-        often = "all" if found["p99"] <= room else "most" if found["median"] <= room else "few"
+        median, slow = found[len(found) // 2], found[len(found) * 99 // 100]
+        often = "all" if slow <= room else "most" if median <= room else "few"
         verdict = "true pace is possible" if often == "all" else f"true pace in {often} steps ({hint})"
-        measured = f"{found['median']:.1f} ms median, {found['p99']:.1f} ms 99th percentile"
-        yield Finding(name, f"{measured}, of {room:.1f} ms: {verdict}")
+        yield Finding(name, f"{median:.1f} ms median, {slow:.1f} ms 99th percentile, of {room:.1f} ms: {verdict}")
+
+
+def step_times(engine: Engine, seconds: float, everything: bool = False) -> list[float]:
+    """Seconds of each play step, picture included, over `seconds` of play and at least one step, without a display.
+
+    With everything on: every view, a recording, and every other second a dream.
+    """
+    from app.clock import Unpaced
+    from app.keys import load_keys
+    from app.loop import Loop
+    from app.players import Autopilot
+    from app.session import Session
+    from app.window import Window
+    from collect.emulator import Emulator
+
+    found: list[float] = []
+    session, keys = Session(engine, Emulator(engine.frameskip)), load_keys()
+    session.warm_up()
+    with _no_display(), tempfile.TemporaryDirectory() as folder:
+        window = Window(keys)
+        loop = Loop(session, window, Unpaced(session.steps_per_second), keys, Autopilot("follow", 0))
+        if everything:
+            loop.choices.grid, loop.choices.difference, loop.choices.futures, loop.choices.memory = 2, True, True, True
+            loop.start_recording(Path(folder) / "all.gif")
+        try:
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end or len(found) <= _WARM_UP:
+                if everything and len(found) % _DREAM_STEPS == _DREAM_STEPS - 1:
+                    session.do("dream")
+                start = time.perf_counter()
+                loop.step()
+                found.append(time.perf_counter() - start)
+        finally:
+            loop.stop_recording()
+            window.close()
+    return found[_WARM_UP:]
+
+
+@contextmanager
+def _no_display() -> Iterator[None]:
+    """SDL without a display, so that no window opens."""
+    before = os.environ.get("SDL_VIDEODRIVER")
+    os.environ["SDL_VIDEODRIVER"] = "dummy"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SDL_VIDEODRIVER"]
+        else:
+            os.environ["SDL_VIDEODRIVER"] = before

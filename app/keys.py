@@ -1,6 +1,7 @@
-"""From keys to actions: the key map as data, and what is held or tapped when a step asks for its action.
+"""From keys to actions: the key map as data, and what is held, tapped or pointed at when a step asks for its action.
 
-Keys here are names as pygame gives them ("left", "a", "space"); nothing else of pygame is known.
+Keys here are names ("left", "a", "space"); nothing of pygame is known, so a key map is judged alike with a window and
+without one.
 """
 
 from __future__ import annotations
@@ -16,46 +17,82 @@ from model.files import SCHEMA, FileError, check_schema, read_bytes
 DEFAULT_KEYS = Path(__file__).resolve().parent.parent / "assets" / "keys.toml"
 PLAY = {"left": Action.LEFT, "right": Action.RIGHT, "fire": Action.FIRE}
 SHIFT = "shift+"
+NAMED = frozenset(
+    ["left", "right", "up", "down", "space", "return", "enter", "tab", "backspace", "escape", "delete", "insert"]
+    + ["home", "end", "page up", "page down", "clear", "help", "menu", "pause", "break", "print screen", "sys req"]
+    + ["equals", "power", "numlock", "caps lock", "scroll lock", "alt gr", "ac back"]
+    + [f"{side} {key}" for side in ("left", "right") for key in ("shift", "ctrl", "alt", "meta")]
+    + [f"f{number}" for number in range(1, 16)]
+    + [f"[{key}]" for key in "0123456789+-*/."]
+)
+"""Every key that has a name longer than its one character."""
+_PLACED = (*range(4, 40), *range(45, 50), *range(51, 57))
+PLACES = dict(zip(_PLACED, "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./", strict=True))
+"""What stands at each place of a US keyboard: USB's number of the place -> the key's name."""
 _LIMIT = 1 << 16
 _MOST_DOTS = 100
+_SLACK, _GLIDE = 3.0, 1.5
+"""The pointer is followed to so many pixels; a paddle glides on by so many steps' way after its key is let go."""
 
 
 @dataclass(frozen=True)
 class KeyMap:
-    """`play`: key -> (action, the column of the file it stands in). `commands`: key -> command."""
+    """`play`: key -> action. `commands`: key -> command. `help`: what each of both does, in words."""
 
-    play: dict[str, tuple[Action, int]]
+    play: dict[str, Action]
     commands: dict[str, str]
+    help: dict[str, str]
 
     def keys_of(self, command: str) -> list[str]:
         """The keys that give a command or, for left, right and fire, that action; in the file's order."""
         if command in PLAY:
-            return [key for key, (action, _) in self.play.items() if action == PLAY[command]]
+            return [key for key, action in self.play.items() if action == PLAY[command]]
         return [key for key, name in self.commands.items() if name == command]
+
+    def meant(self, symbol: str, place: int) -> str:
+        """The name of a key that shows `symbol` and lies at a place of the keyboard.
+
+        A letter of another script is none of ours: it stands for what a US keyboard has at its place.
+        """
+        known = symbol in self.play or symbol in self.commands
+        return symbol if known or (symbol and symbol.isascii()) else PLACES.get(place, symbol)
 
 
 def load_keys(path: Path | None = None) -> KeyMap:
     """The shipped key map, with the lines of `path` in place of its own.
 
-    FileError if the file is missing, not TOML, of a newer schema version, or names an unknown command.
+    FileError if the file is missing, not TOML, of a newer schema version, or names a command or a key that does not
+    exist, or one key twice.
     """
     table = _read(DEFAULT_KEYS)
-    if path is not None:
-        for section, lines in _read(path).items():
-            known = table.get(section)
-            if known is None or not isinstance(lines, dict):
-                raise FileError(f"key map {path}: sections are [play] and [command], got [{section}]")
-            for name, keys in lines.items():
-                if name not in known:
-                    raise FileError(f"key map {path}: no command {name!r}; there are: {', '.join(known)}")
-                if not isinstance(keys, list) or not all(type(key) is str and key for key in keys):
-                    raise FileError(f"key map {path}: {name} must be a list of key names")
-                known[name] = keys
-    play = {
-        key.lower(): (PLAY[name], column) for name, keys in table["play"].items() for column, key in enumerate(keys)
-    }
-    commands = {key.lower(): name for name, keys in table["command"].items() for key in keys}
-    return KeyMap(play, commands)
+    where = f"key map {path or DEFAULT_KEYS}"
+    for section, lines in _read(path).items() if path is not None else ():
+        known = table.get(section) if section != "help" else None
+        if known is None or not isinstance(lines, dict):
+            raise FileError(f"{where}: sections are [play] and [command], got [{section}]")
+        for name, keys in lines.items():
+            if name not in known:
+                raise FileError(f"{where}: no command {name!r}; there are: {', '.join(known)}")
+            if not isinstance(keys, list) or not all(type(key) is str and key for key in keys):
+                raise FileError(f'{where}: {name} must be a list of key names, as in {name} = ["f5"]')
+            known[name] = keys
+    meaning: dict[str, str] = {}
+    for section in ("play", "command"):
+        for name, keys in table[section].items():
+            for key in map(str.lower, keys):
+                _check_key(key, name, where)
+                if meaning.setdefault(key, name) != name:
+                    raise FileError(f"{where}: the key {key!r} is given to {meaning[key]} and to {name}")
+    play = {key: PLAY[name] for key, name in meaning.items() if name in PLAY}
+    return KeyMap(play, {key: name for key, name in meaning.items() if name not in PLAY}, table["help"])
+
+
+def _check_key(key: str, command: str, where: str) -> None:
+    bare = key.removeprefix(SHIFT)
+    if command in PLAY and bare != key:
+        raise FileError(f"{where}: {command} has {key!r}; a playing key goes without shift")
+    if bare not in NAMED and not (len(bare) == 1 and bare.isprintable() and bare != " "):
+        raise FileError(f'{where}: {command} has a key {key!r} that does not exist; names are as in "a", "space", "f9"')
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -63,7 +100,7 @@ def _read(path: Path) -> dict[str, Any]:
     if max(line.count(b".") for line in data.split(b"\n")) > _MOST_DOTS:  # tomllib's memory grows with their square
         raise FileError(f"key map {path} has a line with more than {_MOST_DOTS} dots")
     try:
-        table = tomllib.loads(data.decode())
+        table = tomllib.loads(data.decode("utf-8-sig"))  # Windows' Notepad begins a file with a byte order mark
     except (ValueError, RecursionError) as error:
         raise FileError(f"key map {path} cannot be read: {error}") from None
     check_schema(table.pop("schema", SCHEMA), "key map", path, "a copy of assets/keys.toml")
@@ -71,10 +108,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Held:
-    """What the player's fingers say. `press` and `release` as events come; `take` once a step.
+    """What the player's fingers say. `press`, `release` and `point` as events come; `take` once a step.
 
     The key pressed last wins, so LEFT over a held RIGHT goes left. A tap that is over before the step still counts
-    once. FIRE acts once on its press and then, held together with a direction, gives way to it.
+    once. FIRE acts once on its press and then, held together with a direction, gives way to it. The pointer steers
+    while no key does; a key for a direction ends that until `point` is called again.
     """
 
     def __init__(self, keys: KeyMap) -> None:
@@ -82,29 +120,31 @@ class Held:
         self._down: dict[str, Action] = {}
         self._tapped: Action | None = None
         self._fire_tapped = False
-        self._column = 0
+        self.aim: float | None = None
+        """The column, 0..160, to which the pointer asks the paddle's middle; None while keys steer."""
+        self._paddle: float | None = None
 
     def press(self, key: str, shift: bool = False) -> str | None:
         """A key went down. Returns the command it stands for, or None if it plays or means nothing."""
         if shift and SHIFT + key in self._keys.commands:
             return self._keys.commands[SHIFT + key]
-        action, column = self._keys.play.get(key, (None, 0))
-        command = self._keys.commands.get(key)
-        if action is None or (command is not None and column != self._column):
-            return command
-        if action != Action.FIRE:
-            self._column = column
-        self.hold(key, action)
-        return None
+        if key in self._keys.play:
+            self.hold(key, self._keys.play[key])
+            return None
+        return self._keys.commands.get(key)
 
     def hold(self, key: str, action: Action) -> None:
-        """`key` (of a keyboard or a gamepad) goes down and means `action`."""
+        """`key` (of a keyboard, a gamepad or a mouse) goes down and means `action`."""
         self._down.pop(key, None)
         self._down[key] = action
         if action == Action.FIRE:
             self._fire_tapped = True
         else:
-            self._tapped = action
+            self._tapped, self.aim = action, None
+
+    def point(self, column: float) -> None:
+        """The pointer asks for the paddle at a column of the screen, 0..160."""
+        self.aim = column
 
     def holds(self, key: str) -> Action | None:
         """What `key` is held for, or None."""
@@ -115,8 +155,9 @@ class Held:
         self._down.pop(key, None)
 
     def release_all(self) -> None:
-        """The window lost the focus: nothing is held, nothing was tapped."""
+        """The window lost the focus: nothing is held, tapped or pointed at."""
         self._down.clear()
+        self.aim = None
         self.forget_taps()
 
     def forget_taps(self) -> None:
@@ -125,11 +166,13 @@ class Held:
 
     @property
     def playing(self) -> bool:
-        """Whether a playing key is down or was tapped since the last step."""
-        return bool(self._down) or self._fire_tapped or self._tapped is not None
+        """Whether a playing key is down or was tapped since the last step, or the pointer steers."""
+        return bool(self._down) or self._fire_tapped or self._tapped is not None or self.aim is not None
 
-    def take(self) -> Action:
-        """The action for the next step."""
+    def take(self, paddle: float | None = None) -> Action:
+        """The action for the next step; `paddle` is the column of the paddle's middle, for the pointer to follow."""
+        glide = 0.0 if paddle is None or self._paddle is None else _GLIDE * (paddle - self._paddle)
+        self._paddle = paddle
         if self._fire_tapped:
             self._fire_tapped = False
             return Action.FIRE
@@ -139,4 +182,8 @@ class Held:
         moves = [action for action in self._down.values() if action != Action.FIRE]
         if moves:
             return moves[-1]
+        if self.aim is not None and paddle is not None:
+            off = self.aim - (paddle + glide)
+            if abs(off) > _SLACK:
+                return Action.RIGHT if off > 0 else Action.LEFT
         return Action.FIRE if self._down else Action.NOOP

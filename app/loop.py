@@ -14,18 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.clock import Clock
+from app.futures import Futures
 from app.keys import KeyMap
 from app.players import Autopilot, Player, Replay, Scripted
 from app.recording import Recorder
+from app.saved import Records
 from app.session import COMMANDS, REWIND_SECONDS, Session
-from app.view import Choices, View, help_lines, make_view
+from app.sound import Sound
+from app.view import PART, Choices, View, board, heading, help_lines, make_view
 
 if TYPE_CHECKING:
-    from app.window import Screen, Window
+    from app.window import NoWindow
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 AUTOPILOTS = ("", "follow", "random")
-_IDLE, _INTRO_SECONDS, _TOAST_SECONDS = 0.5, 3.0, 2.5
+CAPTURES = Path("captures")
+_IDLE, _TOAST_SECONDS = 0.5, 3.0
 
 
 class Loop:
@@ -38,38 +42,50 @@ class Loop:
     def __init__(
         self,
         session: Session,
-        screen: Screen,
+        screen: NoWindow,
         clock: Clock,
         keys: KeyMap,
         player: Player | None = None,
         frames: int | None = None,
         stay: bool = False,
-        captures: Path = Path(),
-        seed: int = 0,
+        captures: Path = CAPTURES,
     ) -> None:
         self.session, self.screen, self.clock, self.keys = session, screen, clock, keys
-        self.player, self._left, self._captures, self._seed = player, frames, captures, seed
-        self.choices = Choices()
+        self.player, self._left, self._captures = player, frames, captures
+        self.choices, self.sound, self.futures = Choices(), Sound(), Futures()
+        self.records, self.seed = Records(), 0
+        self.back_after: float | None = None
+        """Seconds after which a dream that has parted puts itself back on reality; None leaves it alone."""
         self._stay = stay
+        self.quit = False
+        """Whether the player asked for the end."""
         self.recorder: Recorder | None = None
         self.recording_error: OSError | None = None
         self.replayed: tuple[str, str] | None = None
         """The session's digests when a replay had come to its end."""
-        self._toast, self._toast_until = "", 0.0
+        self.caption: tuple[str, str] | None = None
+        self.toast, self._toast_until = "", 0.0
         self._standing_since: float | None = None
         self._autopilot = 0
+        self._by_hand = True
+        self._notes, self._notes_kind, self._noted = ("", ""), "", -1
         self._own: dict[str, Callable[[], None]] = {
             "pause": self._pause,
             "single": self._single,
             "autopilot": self._next_autopilot,
             "grid": self._next_grid,
             "difference": lambda: self._flip("difference"),
-            "futures": lambda: self._flip("futures"),
+            "futures": self._flip_futures,
+            "memory": lambda: self._flip("memory"),
+            "layout": lambda: self._flip("large"),
             "help": lambda: self._flip("help"),
+            "sound": lambda: self.say(self.sound.toggle()),
             "slower": lambda: self._change_speed(-1),
             "faster": lambda: self._change_speed(1),
             "record_gif": lambda: self._toggle_recording(".gif"),
             "record_mp4": lambda: self._toggle_recording(".mp4"),
+            "fullscreen": self.screen.toggle_fullscreen,
+            "screenshot": self._screenshot,
         }
 
     def run(self) -> None:
@@ -77,10 +93,16 @@ class Loop:
         self.clock.start()
         self._show()
         while self._left is None or self._left > 0:
-            waiting = self._waiting()
+            waiting, pressed = self._waiting(), self.screen.pressed
             commands = self.screen.poll(_IDLE if waiting else self.clock.wait_time())
+            if self.choices.help and self.screen.pressed != pressed:
+                # Any key closes the help, and does what it does; the help's own key is done with that.
+                commands = [command for command in commands if command != "help"]
+                self.choices.help = False
+                self.clock.start()
             for command in commands:
                 if command == "quit":
+                    self.quit = True
                     return
                 self._obey(command)
             if self._standing_since is not None:
@@ -91,47 +113,58 @@ class Loop:
             elif self.clock.wait_time() == 0 and not self.step():
                 return
 
-    def introduce(self) -> None:
-        """Show the keys for three seconds or until one is pressed; that key already plays."""
-        self.choices.help = True
-        end = time.monotonic() + _INTRO_SECONDS
-        while (left := end - time.monotonic()) > 0 and self.choices.help:
-            self._show()
-            for command in self.screen.poll(min(left, 0.1)):
-                if command:
-                    self.choices.help = False
-                    if command == "quit":
-                        self._left = 0
-                        return
-                    if command != "help":
-                        self._obey(command)
-            if self.screen.held.playing:
-                break
-        self.choices.help = False
-
     def _waiting(self) -> bool:
-        """Whether time stands still: paused, rewinding, or a game that is over and waits for its player."""
+        """Whether time stands still: paused, help, rewinding, or a game that is over and waits for its player."""
         ended = self.session.over and self.player is None
-        return self.choices.paused or self._standing_since is not None or ended
+        return self.choices.paused or self.choices.help or self._standing_since is not None or ended
 
     # --- a step and its picture ---
 
     def step(self) -> bool:
         """One step with its picture; false when the player has no more actions."""
+        session = self.session
         if self.player is not None and self.screen.held.playing:
             self._take_over()
-        action = self.screen.held.take() if self.player is None else self.player.act(self.session)
+        by_hand = self.player is None
+        action = self.screen.held.take(session.real_paddle) if by_hand else self.player.act(session)  # type: ignore[union-attr]
         if action is None:
             return self._played_out()
         self.clock.begin()
-        self.session.step(action)
-        if self.recorder is not None:
-            self._record(self.recorder)
+        session.step(action)
+        self._by_hand = (self._by_hand or session.taken == session.restarted + 1) and by_hand
+        self._after_step()
         self._show()
         self.clock.end()
         if self._left is not None:
             self._left -= 1
         return True
+
+    def _after_step(self) -> None:
+        session = self.session
+        if self.back_after is not None and not isinstance(self.player, Replay):
+            at = session.parting.parted_at if session.dreaming else None
+            if at is not None and session.since_real - at >= session.steps(self.back_after):
+                self.say(session.do("resync"))
+        if self.recorder is not None:
+            self._record(self.recorder)
+        if self.choices.futures:
+            self.futures.work(session)
+        self.sound.hear(session)
+        if session.over:
+            self._note_records()
+
+    def _note_records(self) -> None:
+        """Take in the game's score, if a person played it from its start, and the longest true dream."""
+        score = self.session.objects.score if self.session.objects and self._by_hand else 0
+        if self.records.note(score, self.session.seconds(self.session.longest_true)) and self.session.over:
+            self.say(f"best score {self.records.best_score}, longest true dream {self.records.longest_dream:.1f} s")
+
+    def close(self) -> None:
+        """The end: records are noted and kept, sound and recording end."""
+        self._note_records()
+        self.records.save()
+        self.sound.close()
+        self.stop_recording()
 
     def _played_out(self) -> bool:
         """The script or replay has no more actions: the end, or the person's turn."""
@@ -146,20 +179,38 @@ class Loop:
         self.screen.show(self._view)
 
     def _view(self) -> View:
-        if self._toast and time.monotonic() > self._toast_until:
-            self._toast = ""
-        playing = {"": "", "follow": "autopilot follows the ball", "random": "autopilot at random"}
-        player = "replay" if isinstance(self.player, Replay) else playing[AUTOPILOTS[self._autopilot]]
-        view = make_view(self.session, self.clock, self.choices, self._toast, player)
+        if self.toast and time.monotonic() > self._toast_until:
+            self.toast = ""
+        if self.choices.futures and self._waiting() and self._noted != self.session.taken:
+            self.futures.finish(self.session)  # time stands still: there is no next step to work in
+            self._noted = self.session.taken
+        view = make_view(self.session, self.clock, self.choices, self.keys, self.futures.ahead)
+        facts = list(view.facts)
+        if facts and (self.records.best_score or self.records.longest_dream):
+            dream = f"longest true dream {self.records.longest_dream:.1f} s"
+            facts.append(f"your records: best score {self.records.best_score}{PART}{dream}")
+        view = replace(view, toast=self.toast, caption=self.caption, footer=self._footer(view.footer), facts=facts)
+        view = replace(view, recording=self.recorder is not None)
         if self._standing_since is not None:
             view = replace(view, message=("rewound", "release to play on"))
-        elif self.player is None and getattr(self.screen, "lost", False):
+        elif self.player is None and self.screen.lost:
             view = replace(view, message=("click to play", ""))
-        return replace(view, help=help_lines(self.keys)) if self.choices.help else view
+        if self.choices.help:
+            view = replace(view, message=None, help=help_lines(self.keys, self.session.emulator is None))
+        return view
+
+    def _footer(self, footer: str) -> str:
+        if isinstance(self.player, Replay):
+            return f"replay   {footer}"
+        name = self.player.name if isinstance(self.player, Autopilot) else ""
+        who = {"follow": "autopilot follows the ball", "random": "autopilot at random"}.get(name, "")
+        if not name and self.screen.held.aim is not None:
+            who = "the pointer steers"
+        return f"{who}   {footer}" if who else footer
 
     def say(self, text: str) -> None:
         """Show a line for a moment."""
-        self._toast, self._toast_until = text, time.monotonic() + _TOAST_SECONDS
+        self.toast, self._toast_until = text, time.monotonic() + _TOAST_SECONDS
 
     # --- commands ---
 
@@ -167,23 +218,16 @@ class Loop:
         if command in COMMANDS:
             if isinstance(self.player, (Replay, Scripted)):
                 self._take_over()
-            self.session.do(command)
-            if command == "rewind":
-                self._standing_since = time.monotonic()
-            elif command == "controller" and len(self.session.twin.controllers) == 1:
-                self.say("these weights hold only one controller")
+            if command == "restart":
+                self._note_records()
+            self.say(self.session.do(command))
+            self.futures = Futures()
+            if command == "restart":
+                self._by_hand = True
+            elif command == "rewind":
+                self._standing_since, self._by_hand = time.monotonic(), False
         elif command in self._own:
             self._own[command]()
-        elif command == "fullscreen":
-            self._window().toggle_fullscreen()
-        elif command == "screenshot":
-            self._screenshot()
-
-    def _window(self) -> Window:
-        from app.window import Window
-
-        assert isinstance(self.screen, Window)
-        return self.screen
 
     def _pause(self) -> None:
         self.choices.paused = not self.choices.paused
@@ -203,11 +247,15 @@ class Loop:
             self._standing_since = None
             self._go_on()
         elif time.monotonic() - since >= REWIND_SECONDS / 2:
-            self.session.do("rewind")
+            self.say(self.session.do("rewind"))
             self._standing_since = time.monotonic()
 
     def _flip(self, name: str) -> None:
         setattr(self.choices, name, not getattr(self.choices, name))
+
+    def _flip_futures(self) -> None:
+        self._flip("futures")
+        self.futures, self._noted = Futures(), -1
 
     def _next_grid(self) -> None:
         self.choices.grid = (self.choices.grid + 1) % 3
@@ -220,20 +268,23 @@ class Loop:
     def _next_autopilot(self) -> None:
         self._autopilot = (self._autopilot + 1) % len(AUTOPILOTS)
         name = AUTOPILOTS[self._autopilot]
-        self.player = Autopilot(name, self._seed + self.session.taken) if name else None
+        self.player = Autopilot(name, self.seed + self.session.taken) if name else None
+        self.screen.held.aim = None
         self.say(f"autopilot: {name or 'off'}")
 
     def _take_over(self) -> None:
         self.player, self._autopilot = None, 0
         self.say("you play")
 
+    # --- pictures and recordings ---
+
     def _screenshot(self) -> None:
         path = self._capture(".png")
         try:
-            self._window().screenshot(path)
+            self.screen.screenshot(path)
             self.say(f"saved {path}")
-        except OSError as error:
-            self.say(f"no screenshot: {error.strerror or error}")
+        except (OSError, ValueError) as error:
+            self.say(f"no screenshot: {getattr(error, 'strerror', None) or error}")
 
     def _capture(self, suffix: str) -> Path:
         """A new file's name; two within a second do not share one."""
@@ -241,23 +292,32 @@ class Loop:
         names = itertools.chain((stem,), (f"{stem}-{number}" for number in itertools.count(2)))
         return next(path for name in names if not (path := self._captures / f"{name}{suffix}").exists())
 
-    # --- recording ---
-
     def _toggle_recording(self, suffix: str) -> None:
         if self.recorder is not None:
             self.stop_recording()
             return
-        path = self._capture(suffix)
-        self.start_recording(path)
-        self.say(f"recording {path}; the key again ends it")
+        try:
+            path = self._capture(suffix)
+            self.start_recording(path)
+            self.say(f"recording {path}; the key again ends it")
+        except ValueError as error:
+            self.say(str(error))
 
     def start_recording(self, path: Path) -> None:
-        """Record every step from now on."""
-        self.recorder = Recorder(path, self.session.steps_per_second, 1 if self.session.emulator is None else 2)
+        """Record every step from now on. ValueError if such a file cannot be recorded here."""
+        self.recorder = Recorder(path, self.session.steps_per_second)
+        self._notes_kind = ""
 
     def _record(self, recorder: Recorder) -> None:
-        moment = self.session.moment
-        recorder.add(*([] if moment.real is None else [moment.real]), moment.twin)
+        """Hand the step over. What is written above the panels changes once a second, or a file would be all text."""
+        moment, session = self.session.moment, self.session
+        kind = f"{session.dreaming} {session.parted_at} {session.controller}"
+        if kind != self._notes_kind or session.taken % session.steps(1) == 0:
+            self._notes_kind = kind
+            real = board(session.objects.score, session.objects.lives) if session.objects else ""
+            self._notes = real, PART.join(part for part in heading(session)[:2] if part)
+        frames = [moment.twin] if moment.real is None else [moment.real, moment.twin]
+        recorder.add(*frames, notes=self._notes)
         if recorder.error is not None:
             self.stop_recording()
 

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.clock import FASTEST, SLOWEST, THREADS, TURN, Clock, Unpaced
+from app.clock import FASTEST, SLOWEST, Clock, Unpaced
 from app.keys import KeyMap, load_keys
-from app.loop import Loop
-from app.pace import keep_memory, warm
-from app.players import Autopilot, Player, Replay, Scripted, read_actions
-from app.recording import SUFFIXES
-from app.session import Session
-from app.session_file import SavedSession, load_session, save_session
-from app.start_frames import load_start_frames
-from collect.emulator import Emulator
-from model.files import SCHEMA, FileError, write_json
+from app.saved import Records, SavedSession, load_session, records_path, report, save_session
+from model.files import SCHEMA, FileError, make_directory, write_json
 
 if TYPE_CHECKING:
-    from app.window import Screen
-    from model.world_model import WorldModel
+    from app.loop import Loop
+    from app.players import Player
+    from app.session import Session
+    from app.window import NoWindow
+    from model.breakout import Frame
+    from model.engine import Engine
+
+TURN = 0.0005
+"""Seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it."""
+START_FRAMES = Path(__file__).resolve().parent.parent / "assets" / "start_frames.png"
+START_COUNT = 32
+"""Consecutive emulator frames after a serve, so that any frame skip finds a history of its own."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,6 @@ class PlayOptions:
     controller: str = "context"
     dream: bool = False
     seed: int = 0
-    device: str = "auto"
     headless: bool = False
     frames: int | None = None
     actions: str | None = None
@@ -47,47 +51,52 @@ class PlayOptions:
     speed: float = 1.0
     keys: Path | None = None
     fullscreen: bool = False
+    back_after: float | None = None
+    sound: bool = False
+
+
+def wrong_usage(options: PlayOptions) -> str:
+    """What is wrong with the flags themselves, before anything is read; "" if nothing is."""
+    if not SLOWEST <= options.speed <= FASTEST:
+        return f"--speed must be {SLOWEST}..{FASTEST:g}, got {options.speed:g}"
+    if options.back_after is not None and not 0 <= options.back_after <= 3600:
+        return f"--back-after must be 0..3600 seconds, got {options.back_after:g}"
+    if options.replay and options.actions:
+        return "--replay brings its own actions; leave out --actions"
+    scripted = options.replay or options.actions not in (None, "random")
+    if options.headless and options.frames is None and not scripted:
+        return "--headless needs an end: --frames N, --actions FILE or --replay FILE"
+    if options.record and options.record.suffix.lower() not in (".gif", ".mp4"):
+        return f"--record writes .gif or .mp4, got {options.record.name!r}"
+    return ""
 
 
 def play(options: PlayOptions) -> None:
     """Run `play`. Raises ValueError, FileError or OSError with one clear line for whatever a user can cause."""
-    keep_memory()
-    import torch
-
-    from model.world_model import WorldModel
-
     saved = load_session(options.replay) if options.replay else None
     if saved is not None:
         options = replace(
             options, seed=saved.seed, controller=saved.controller, dream=saved.dream, dream_only=saved.alone
         )
-    _check(options)
-    player, keys = _player(options, saved), load_keys(options.keys)
-    torch.set_num_threads(THREADS)
-    sys.setswitchinterval(TURN)
-    twin = WorldModel.load(options.weights, options.device, options.controller, options.seed)
-    if saved is not None:
-        _check_replay(saved, twin, options)
-    emulator = None if options.dream_only else Emulator(twin.frameskip, options.seed)
-    start = load_start_frames(twin.frameskip) if options.dream_only else None
-    session = Session(twin, emulator, options.dream, start)
-    with warm(session), _open_screen(options, keys) as screen:
-        clock = (Unpaced if options.headless else Clock)(session.steps_per_second, options.speed)
+    _check_outputs(options)
+    keys = load_keys(options.keys)
+    with _open_screen(options, keys) as screen:
+        from app.loop import Loop
+
+        player = _player(options, saved)
+        loaded = _load(options, saved, screen)
+        if loaded is None:  # closed while it loaded
+            return
+        records = Records() if options.headless else Records.load(records_path())
+        session, clock = loaded, (Unpaced if options.headless else Clock)(loaded.steps_per_second, options.speed)
         stay = not options.headless and options.frames is None
-        loop = Loop(session, screen, clock, keys, player, options.frames, stay, seed=options.seed)
+        loop = Loop(session, screen, clock, keys, player, options.frames, stay)
+        loop.seed, loop.records, loop.back_after = options.seed, records, options.back_after
         if options.record:
             loop.start_recording(options.record)
-        try:
-            if stay and player is None:
-                loop.introduce()
-            loop.run()
-        finally:
-            loop.stop_recording()
-            if options.report:
-                pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
-                write_json(options.report, {"schema": SCHEMA, **session.report(), **pace})
-            if options.save_session:
-                save_session(options.save_session, session, options.seed, options.controller, options.dream)
+        if options.sound and not options.headless:
+            loop.say(loop.sound.toggle())
+        _run(loop, options, first=stay and player is None and not records.introduced)
     print(_summary(session))
     if loop.recording_error is not None:
         raise loop.recording_error
@@ -97,40 +106,148 @@ def play(options: PlayOptions) -> None:
         print(f"replayed {len(saved.actions)} steps: the same pixels on both sides")
 
 
+def _run(loop: Loop, options: PlayOptions, first: bool) -> None:
+    """The introduction, if this person's first run; then the game; at the end everything asked for is written."""
+    session = loop.session
+    try:
+        if first and not _introduce(loop, options.seed):
+            return
+        loop.run()
+    finally:
+        loop.close()
+        if options.report:
+            pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
+            write_json(options.report, {"schema": SCHEMA, **report(session), **pace})
+        if options.save_session:
+            save_session(options.save_session, session, options.seed, options.controller, options.dream)
+
+
+def _introduce(loop: Loop, seed: int) -> bool:
+    """The tour, then the help until it is closed; false if the window was closed meanwhile."""
+    loop.records.introduced = True
+    if not loop.records.save():  # nobody could remember that it was shown
+        return True
+    if loop.session.emulator is not None:
+        from app.session import Session
+        from app.tour import Tour
+        from collect.emulator import Emulator
+
+        engine = loop.session.engine
+        tour = Tour(Session(engine, Emulator(engine.frameskip, seed)), loop.screen, loop.keys)
+        tour.run()
+        if tour.quit:
+            return False
+    loop.screen.held.release_all()
+    loop.choices.help = True
+    return True
+
+
+# --- loading ---
+
+
 @contextmanager
-def _open_screen(options: PlayOptions, keys: KeyMap) -> Iterator[Screen]:
-    from app.window import NoWindow, Window, check_keys
+def _open_screen(options: PlayOptions, keys: KeyMap) -> Iterator[NoWindow]:
+    from app.window import NoWindow, Window
 
     if options.headless:
         yield NoWindow(keys)
         return
     window = Window(keys, options.fullscreen)
     try:
-        check_keys(keys)
+        window.say("loading")
         yield window
     finally:
         window.close()
 
 
-def _check(options: PlayOptions) -> None:
-    """Whatever can be known to be wrong before anything is loaded."""
-    if not SLOWEST <= options.speed <= FASTEST:
-        raise ValueError(f"--speed must be {SLOWEST}..{FASTEST:g}, got {options.speed:g}")
-    if options.replay and options.actions:
-        raise ValueError("--replay brings its own actions; leave out --actions")
-    scripted = options.replay or options.actions not in (None, "random")
-    if options.headless and options.frames is None and not scripted:
-        raise ValueError("--headless needs an end: --frames N, --actions FILE or --replay FILE")
-    if options.record and options.record.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"--record writes {' or '.join(SUFFIXES)}, got {options.record.name!r}")
+def _load(options: PlayOptions, saved: SavedSession | None, screen: NoWindow) -> Session | None:
+    """Engine, emulator and session, warmed up. In a window that goes on in a thread, so that it answers meanwhile;
+    None if the window was closed before it was done."""
+    from app.window import Window
+
+    if not isinstance(screen, Window):
+        return _make_session(options, saved)
+    found: list[Session] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(_make_session(options, saved))
+        except BaseException as error:  # raised again where it can be told
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name="loading", daemon=True)
+    thread.start()
+    screen.open_pads()
+    while thread.is_alive():
+        if "quit" in (commands := screen.poll(0.02)):
+            return None
+        if commands:
+            screen.say("loading")
+    if failed:
+        raise failed[0]
+    screen.held.release_all()
+    return found[0]
+
+
+def _make_session(options: PlayOptions, saved: SavedSession | None) -> Session:
+    from app.session import Session
+    from model.engine import Engine
+
+    engine = Engine.load(options.weights)
+    if saved is not None:
+        _check_replay(saved, engine, options)
+    start = emulator = None
+    if options.dream_only:
+        start = load_start_frames(engine.frameskip)
+    else:
+        from collect.emulator import Emulator
+
+        emulator = Emulator(engine.frameskip, options.seed)
+    session = Session(engine, emulator, options.dream, start, options.controller)
+    session.warm_up()
+    sys.setswitchinterval(TURN)
+    gc.collect()
+    gc.freeze()  # all that is there stays: to look through it from time to time takes as long as ten steps
+    return session
+
+
+def load_start_frames(frameskip: int, path: Path = START_FRAMES) -> Frame:
+    """The frames that a dream without an emulator starts from, for a frame skip: (n, 210, 160) uint8 classes, oldest
+    first, with the ball in play and no key pressed. FileError if the file is unusable."""
+    import numpy as np
+    from PIL import Image
+
+    from model.breakout import CLASSES, COLUMNS, ROWS
+
+    try:
+        with Image.open(path) as image:
+            if image.size != (COLUMNS, START_COUNT * ROWS) or image.mode != "P":
+                raise FileError(f"start frames {path} are not the picture that this program ships")
+            frames = np.asarray(image).reshape(START_COUNT, ROWS, COLUMNS)
+    except OSError as error:
+        raise FileError(f"start frames {path} cannot be read: {error}") from None
+    if frames.max() >= CLASSES:
+        raise FileError(f"start frames {path} show colours that Breakout never draws")
+    return np.ascontiguousarray(frames[::-1][::frameskip][::-1])
+
+
+def _check_outputs(options: PlayOptions) -> None:
+    """Whatever can be known to be impossible before anything is loaded."""
+    if options.record:
+        from app.recording import check_suffix
+
+        check_suffix(options.record)
     for path in (options.record, options.report, options.save_session):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             if path.is_dir() or not os.access(path.parent, os.W_OK):
                 raise FileError(f"{path} cannot be written")
 
 
 def _player(options: PlayOptions, saved: SavedSession | None) -> Player | None:
+    from app.players import Autopilot, Replay, Scripted, read_actions
+
     if saved is not None:
         return Replay(saved.actions, saved.commands)
     if options.actions == "random" or (options.headless and options.actions is None):
@@ -138,24 +255,24 @@ def _player(options: PlayOptions, saved: SavedSession | None) -> Player | None:
     return Scripted(read_actions(Path(options.actions))) if options.actions else None
 
 
-def _check_replay(saved: SavedSession, twin: WorldModel, options: PlayOptions) -> None:
-    if saved.frameskip != twin.frameskip:
-        raise FileError(f"session {options.replay} has frame skip {saved.frameskip}, these weights {twin.frameskip}")
-    if saved.weights != twin.checksum:
+def _check_replay(saved: SavedSession, engine: Engine, options: PlayOptions) -> None:
+    if saved.frameskip != engine.frameskip:
+        raise FileError(f"session {options.replay} has frame skip {saved.frameskip}, these weights {engine.frameskip}")
+    if saved.weights != engine.checksum:
         raise FileError(
             f"session {options.replay} was played with other weights ({saved.weights[:12]}, these are "
-            f"{twin.checksum[:12]}); give the same ones with --weights"
+            f"{engine.checksum[:12]}); give the same ones with --weights"
         )
 
 
 def _summary(session: Session) -> str:
     """One line for the terminal."""
     text = f"{session.taken} steps"
-    if not session.tally.steps:
+    if not session.played:
         return text
-    rates = session.tally.rates()
+    rates = session.tally.rates(in_play=True)
     return (
-        f"{text}: codes {rates['code_accuracy']:.1%} right (majority code {rates['majority_code_accuracy']:.1%}), "
-        f"{rates['exact_frames']:.1%} of frames exact (last frame again {rates['copy_last_exact_frames']:.1%}), "
-        f"{rates['wrong_pixels']:.1f} pixels wrong on average"
+        f"{text}, {session.played} with a ball in play: codes {rates['code_accuracy']:.1%} right (majority code "
+        f"{rates['majority_code_accuracy']:.1%}), {rates['exact_frames']:.1%} of frames exact (last frame again "
+        f"{rates['copy_last_exact_frames']:.1%}), {rates['wrong_pixels']:.1f} pixels wrong on average"
     )

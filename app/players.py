@@ -9,12 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from app.session import Session
-from collect.emulator import Objects
-from collect.policies import PADDLE_WIDTH, Policy, RandomPolicy
 from model.breakout import ACTIONS, Action
-from model.files import FileError
+from model.files import read_text
 
 _LIMIT = 1 << 26
+_SERVE_CHANCE, _NEW_AIM_CHANCE, _AIM, _SLACK = 0.2, 0.02, 6, 3
+_SAFE_ROW = 120
+"""Above this row there is time for a serve before the ball is at the paddle."""
+Ball = tuple[int, int]
 
 
 class Player(Protocol):
@@ -48,20 +50,13 @@ def parse_actions(text: str, where: str) -> bytes:
 
 
 def read_actions(path: Path) -> bytes:
-    """The actions of a text file; FileError if it is missing or not text, ValueError as `parse_actions`."""
-    try:
-        if path.stat().st_size > _LIMIT:
-            raise FileError(f"actions file {path} is larger than {_LIMIT >> 20} MB")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise FileError(f"actions file {path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"actions file {path} cannot be read: {error}") from None
-    return parse_actions(text, f"actions file {path}")
+    """The actions of a text file; FileError if it is missing, no plain file, too large or not text, ValueError as
+    `parse_actions`."""
+    return parse_actions(read_text(path, "actions file", _LIMIT), f"actions file {path}")
 
 
 class Scripted:
-    """Plays a list of actions, then nothing more. Starts a new game when one is over."""
+    """Plays given actions once, and goes on in a new game when one is over."""
 
     def __init__(self, actions: bytes) -> None:
         self._actions, self._next = actions, 0
@@ -76,39 +71,45 @@ class Scripted:
         return self._actions[self._next - 1]
 
 
-class FollowPolicy:
-    """Serves, then keeps the paddle under the ball, off centre by a little that changes, so that games differ."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng, self._aim = rng, 0.0
-
-    def act(self, objects: Objects) -> int:
-        """See `collect.policies.Policy.act`."""
-        ball = objects.ball
-        if ball is None:
-            self._aim = float(self._rng.uniform(-6, 6))
-            return int(Action.FIRE if self._rng.random() < 0.2 else Action.NOOP)
-        if self._rng.random() < 0.02:
-            self._aim = float(self._rng.uniform(-6, 6))
-        off = ball[1] + 1 + self._aim - (objects.paddle + PADDLE_WIDTH / 2)
-        return int(Action.RIGHT if off > 3 else Action.LEFT if off < -3 else Action.NOOP)
-
-
 class Autopilot:
-    """Lets a policy play, and starts a new game when one is over. Without an emulator there is no ball to follow."""
+    """Lets a policy play ("follow" or "random"), and starts a new game when one is over.
+
+    One paddle plays two balls in a dream that has parted. The one that falls is looked after, the dream's own before
+    the real game's; and whichever side waits for a serve gets one as soon as there is time for it. Follows the ball a
+    little off centre, by an amount that changes, so that games differ.
+    """
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self._rng = np.random.default_rng(seed)
-        self._policy: Policy = FollowPolicy(self._rng) if name == "follow" else RandomPolicy(self._rng)
+        self._aim = 0.0
+        self._rows = [0, 0]
 
     def act(self, session: Session) -> int | None:
         """See `Player.act`."""
         if session.over:
             session.do("restart")
-        if session.objects is None:
+        if self.name == "random":
             return int(self._rng.integers(ACTIONS))
-        return self._policy.act(session.objects)
+        sides = [(session.twin_ball, session.twin_paddle)] if session.dreaming else []
+        if session.objects is not None:
+            sides.append((session.objects.ball, session.real_paddle))
+        falling = [self._falls(number, ball) for number, (ball, _) in enumerate(sides)]
+        if self._rng.random() < _NEW_AIM_CHANCE:
+            self._aim = float(self._rng.uniform(-_AIM, _AIM))
+        busy = any(falls and ball and ball[0] > _SAFE_ROW for falls, (ball, _) in zip(falling, sides, strict=True))
+        if not busy and any(ball is None for ball, _ in sides) and self._rng.random() < _SERVE_CHANCE:
+            return int(Action.FIRE)
+        there = [side for side in sides if side[0] is not None]
+        chosen = next((side for falls, side in zip(falling, sides, strict=True) if falls), there[0] if there else None)
+        if chosen is None or chosen[0] is None:
+            return int(Action.NOOP)
+        off = chosen[0][1] + 1 + self._aim - chosen[1]
+        return int(Action.RIGHT if off > _SLACK else Action.LEFT if off < -_SLACK else Action.NOOP)
+
+    def _falls(self, side: int, ball: Ball | None) -> bool:
+        before, self._rows[side] = self._rows[side], ball[0] if ball else 0
+        return ball is not None and 0 < before < ball[0]
 
 
 class Replay:

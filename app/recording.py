@@ -1,46 +1,62 @@
-"""Recording both panels as GIF or MP4: a thread hands frames over to `app.encoder`, and the game goes on.
+"""Recording both panels as GIF or MP4, with the twin's mode and accuracy above them.
 
-That is a process of its own: a thread that encodes a picture holds up the game by two milliseconds at times.
+A thread hands each step to a process of its own, which encodes it, so that the game goes on: encoded beside the game, a
+picture holds it up by two milliseconds at times. A GIF, which Pillow alone writes, holds the nine colours exactly. A
+file is written beside its place and renamed when it is whole, also when the game was killed meanwhile.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import sys
+import signal
+import struct
+import subprocess
+import tempfile
 import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from queue import Queue
+from typing import Any, BinaryIO
 
-from app.pipe import feed
-from model.breakout import Frame
+import numpy as np
+import numpy.typing as npt
 
-SUFFIXES = (".gif", ".mp4")
-_ROOT = Path(__file__).resolve().parent.parent
+from model.breakout import COLUMNS, PALETTE, ROWS, Frame
+from model.files import write_atomic
+
+NO_MP4 = 'MP4 recordings need ffmpeg: pip install -e ".[record]"; GIF needs nothing'
+_FONT = Path(__file__).resolve().parent.parent / "assets" / "font" / "JetBrainsMono-Medium.ttf"
 _WAITING = 256
 """Steps that may wait for the encoder (17 MB); after that the game waits too, rather than lose any."""
+_GROUND, _RAMP = len(PALETTE), 16
+_STRIP, _GAP, _EDGE = 40, 8, 8
+NAMES = ("real game", "neural twin")
+Step = tuple[tuple[str, ...], tuple[Frame, ...]]
+"""A line of text above each panel, left to right, and the panels: screens of classes (210, 160) uint8."""
 
 
 class Recorder:
-    """Records until `close`. `path` ends in .gif or .mp4; ValueError otherwise.
+    """Records until `close`. ValueError if `path` does not end in .gif or .mp4, or ffmpeg is missing for the latter.
 
-    After a failure (a full disk) `add` does nothing, `error` says why, and `close` raises it. A game that is killed
-    leaves a whole file behind.
+    After a failure (a full disk) `add` does nothing, `error` says why, and `close` raises it.
     """
 
-    def __init__(self, path: Path, steps_per_second: float, panels: int = 2) -> None:
-        if path.suffix.lower() not in SUFFIXES:
-            raise ValueError(f"recordings are {' or '.join(SUFFIXES)}, got {path.name!r}")
-        self.path = path
+    def __init__(self, path: Path, steps_per_second: float) -> None:
+        check_suffix(path)
+        self.path, self._rate = path, steps_per_second
         self.error: OSError | None = None
-        self._arguments = str(path.absolute()), repr(steps_per_second), str(panels)
-        self._queue: Queue[tuple[Frame, ...] | None] = Queue(_WAITING)
+        self._queue: Queue[Step | None] = Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
 
-    def add(self, *frames: Frame) -> None:
-        """The panels of one step, left to right: screens of classes (210, 160) that are not changed afterwards."""
+    def add(self, *frames: Frame, notes: tuple[str, ...] = ("", "")) -> None:
+        """One step; frames must not be changed afterwards."""
         if self.error is None:
-            self._queue.put(frames)
+            self._queue.put((notes[-len(frames) :], frames))
 
     def close(self) -> None:
         """Finish the file. Raises OSError if it could not be written."""
@@ -50,13 +66,167 @@ class Recorder:
             raise self.error
 
     def _work(self) -> None:
-        steps = iter(self._queue.get, None)
-        found = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-        command = sys.executable, "-P", "-m", "app.encoder", *self._arguments
-        told = (b"".join(frame.tobytes() for frame in frames) for frames in steps)
-        try:
-            feed(command, told, -1, {**os.environ, "PYTHONPATH": found})
-        except OSError as error:
-            self.error = error
-            for _ in steps:  # so that nobody waits for room in the queue
-                pass
+        spawn = multiprocessing.get_context("spawn")
+        (steps, told), (answer, says) = spawn.Pipe(duplex=False), spawn.Pipe(duplex=False)
+        process = spawn.Process(target=_encoder, args=(self.path.absolute(), self._rate, steps, says), daemon=True)
+        process.start()
+        steps.close()
+        says.close()
+        with suppress(BrokenPipeError):  # it says why itself
+            for step in iter(self._queue.get, None):
+                told.send(step)
+        told.close()
+        wrong: str | None = "the encoder stopped, is the disk full?"
+        with suppress(EOFError):
+            wrong = answer.recv()
+        process.join()
+        if wrong is not None:
+            self.error = OSError(wrong)
+            with suppress(Exception):  # so that nobody waits for room in the queue
+                while True:
+                    self._queue.get_nowait()
+
+
+def check_suffix(path: Path) -> None:
+    """ValueError unless `path` is something that can be recorded here."""
+    if path.suffix.lower() not in (".gif", ".mp4"):
+        raise ValueError(f"recordings are .gif or .mp4, got {path.name!r}")
+    if path.suffix.lower() == ".mp4" and find_spec("imageio_ffmpeg") is None:
+        raise ValueError(NO_MP4)
+
+
+# --- in the process of its own ---
+
+
+def _encoder(path: Path, rate: float, steps: Any, says: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the game, which then ends the file
+
+    def received() -> Iterator[Step]:
+        with suppress(EOFError):  # the end of the recording, or of a game that was killed
+            while True:
+                yield steps.recv()
+
+    try:
+        encode(path, received(), rate)
+        says.send(None)
+    except (OSError, ValueError) as error:
+        says.send(getattr(error, "strerror", None) or str(error))
+
+
+def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
+    """Write `steps`, at `rate` a second. OSError if it cannot be written."""
+    pictures = (compose(*step) for step in steps)
+    if path.suffix.lower() == ".gif":
+        write_atomic(path, lambda file: write_gif(file, pictures, rate))
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp.mp4")
+    try:
+        _write_mp4(beside, pictures, rate)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _colours() -> npt.NDArray[np.uint8]:
+    """(256, 3): the game's nine, the ground, and from `_RAMP` on sixteen greys for the writing."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(PALETTE)] = PALETTE
+    colours[_GROUND] = 15, 16, 20
+    colours[_RAMP : _RAMP + 16] = np.linspace((15, 16, 20), (190, 194, 204), 16)
+    return colours
+
+
+COLOURS = _colours()
+
+
+@lru_cache(maxsize=8)
+def _heading(name: str, note: str) -> Frame:
+    """What stands above a panel: indices into `COLOURS`, (40, 320) uint8, in writing as large as fits."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    writing = Image.new("L", (2 * COLUMNS, _STRIP))
+    draw = ImageDraw.Draw(writing)
+    draw.text((0, 3), name, 255, ImageFont.truetype(str(_FONT), 13))
+    fonts = [ImageFont.truetype(str(_FONT), size) for size in (12, 11, 10, 9)]
+    draw.text((0, 21), note, 220, next((font for font in fonts if font.getlength(note) <= 2 * COLUMNS), fonts[-1]))
+    grey = np.asarray(writing)
+    return np.where(grey < 16, np.uint8(_GROUND), _RAMP + (grey >> 4))
+
+
+def compose(notes: tuple[str, ...], frames: Sequence[Frame]) -> Frame:
+    """A picture of the panels: indices into `COLOURS`, (rows, columns) uint8, even in both. Each screen of classes
+    (210, 160) is 320 wide and 210 high, with its name and note above."""
+    count = len(frames)
+    picture = np.full((_STRIP + ROWS + _EDGE, count * (2 * COLUMNS + _GAP) - _GAP + 2 * _EDGE), _GROUND, np.uint8)
+    for number, (name, note, frame) in enumerate(zip(NAMES[-count:], notes, frames, strict=True)):
+        left = _EDGE + number * (2 * COLUMNS + _GAP)
+        picture[:_STRIP, left : left + 2 * COLUMNS] = _heading(name, note)
+        picture[_STRIP : _STRIP + ROWS, left : left + 2 * COLUMNS] = np.repeat(frame, 2, 1)
+    return picture
+
+
+def _write_mp4(path: Path, pictures: Iterator[Frame], rate: float) -> None:
+    """Write pictures (rows, columns) uint8 of indices into `COLOURS` as H.264. OSError if the encoder gives up."""
+    import imageio_ffmpeg
+
+    first = next(pictures, None)
+    if first is None:
+        raise OSError("nothing was recorded")
+    # Twice the size, so that halved chroma costs no sharpness; the index first, so that it plays while it loads.
+    command = [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{first.shape[1]}x{first.shape[0]}", "-r", f"{rate:g}"),
+        *("-i", "-", "-vf", "scale=iw*2:ih*2:flags=neighbor", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
+        *("-crf", "16", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart", str(path)),
+    ]
+    with tempfile.TemporaryFile() as said:
+        # In a session of its own: Ctrl-C is not for it.
+        with (
+            subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, start_new_session=True) as process,
+            suppress(BrokenPipeError),
+        ):
+            assert process.stdin is not None
+            process.stdin.write(COLOURS[first].tobytes())
+            for picture in pictures:
+                process.stdin.write(COLOURS[picture].tobytes())
+        if process.returncode != 0:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").strip().splitlines()
+            raise OSError(lines[0] if lines else "ffmpeg stopped")
+
+
+def write_gif(file: BinaryIO, pictures: Iterable[Frame], rate: float) -> None:
+    """Stream pictures (rows, columns) uint8 of indices into `COLOURS` as a GIF that loops, `rate` pictures a second.
+
+    Only what changed is stored. GIF counts time in hundredths of a second, and players show nothing for less than
+    two: pictures that come faster than that are left out, and the total time is kept.
+    """
+    shown: Frame | None = None
+    part, corner = np.zeros((0, 0), np.uint8), (0, 0)
+    since = now = 0
+    for number, picture in enumerate(pictures):
+        start, now = round(number * 100 / rate), round((number + 1) * 100 / rate)
+        if shown is None:
+            rows, columns = picture.shape
+            file.write(b"GIF89a" + struct.pack("<HHBBB", columns, rows, 0xF7, 0, 0) + COLOURS.tobytes())
+            file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+            shown = part = picture
+        elif start - since >= 2 and (differs := shown != picture).any():
+            _write_frame(file, part, corner, start - since)
+            ys, xs = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
+            part, corner = picture[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1], (int(xs[0]), int(ys[0]))
+            shown, since = picture, start
+    if shown is None:
+        raise OSError("nothing was recorded")
+    _write_frame(file, part, corner, max(2, now - since))
+    file.write(b";")
+
+
+def _write_frame(file: BinaryIO, part: Frame, corner: tuple[int, int], hundredths: int) -> None:
+    from PIL import GifImagePlugin, Image
+
+    image: Any = Image.fromarray(np.ascontiguousarray(part))
+    image.putpalette(COLOURS.tobytes())
+    for block in GifImagePlugin.getdata(image, corner, duration=10 * min(hundredths, 65535)):
+        file.write(block)

@@ -1,51 +1,34 @@
-"""What the window shows, as data: made from a session and the player's choices, drawn by `app.overlay`."""
+"""What the window shows, as data: made from a session and the player's choices, drawn by `app.draw`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from app.clock import Clock
+from app.futures import Ahead
 from app.keys import KeyMap
 from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Session
 from model.breakout import CELLS, Action, Frame
+from model.metrics import Tally
+from model.state import SIGNED_SPEEDS, VARIABLES
 
 PART = " \N{MIDDLE DOT} "
 """Between the parts of a line; where there is little room, the last parts go first."""
-HELP = (
-    ("left", "steer left"),
-    ("right", "steer right"),
-    ("fire", "serve the ball"),
-    ("restart", "new game"),
-    ("pause", "pause"),
-    ("single", "one step while paused"),
-    ("dream", "dream / one step"),
-    ("resync", "put the twin back on reality"),
-    ("fork", "cut the twin loose / tie it back"),
-    ("rewind", "both games back two seconds"),
-    ("controller", "switch the controller"),
-    ("autopilot", "let the machine play"),
-    ("grid", "grid of the 35 codes"),
-    ("difference", "pixels that are wrong"),
-    ("futures", "what the twin expects for each key"),
-    ("slower", "slower"),
-    ("faster", "faster"),
-    ("record_gif", "record a GIF"),
-    ("record_mp4", "record an MP4"),
-    ("screenshot", "screenshot"),
-    ("fullscreen", "full screen"),
-    ("help", "these keys"),
-    ("quit", "quit"),
-)
+NEEDS_REALITY = ("dream", "resync", "difference", "grid")
+"""Commands that compare the twin with a real game, or go back to it."""
 _NAMES = {
     "left": "\N{LEFTWARDS ARROW}",
     "right": "\N{RIGHTWARDS ARROW}",
+    "up": "\N{UPWARDS ARROW}",
     "return": "Enter",
     "enter": "",  # the keypad's, the same word
     "escape": "Esc",
 }
+_NO_BALL_SECONDS = 0.4
 
 
 @dataclass
@@ -55,6 +38,8 @@ class Choices:
     grid: int = 0
     difference: bool = False
     futures: bool = False
+    memory: bool = False
+    large: bool = False
     help: bool = False
     paused: bool = False
 
@@ -69,26 +54,49 @@ class Timeline:
     marks: list[tuple[int, str]]
 
 
+class Remembered(NamedTuple):
+    """A variable of the twin's memory: its name, what the twin takes it to be, how sure it is (0..1), and what the
+    real game's RAM says, "" without one."""
+
+    name: str
+    value: str
+    certainty: float
+    real: str
+
+
 @dataclass(frozen=True)
 class View:
-    """One picture of the window. Frames are classes (210, 160) uint8; codes (35,) int64."""
+    """One picture of the window. Frames are classes (210, 160) uint8; codes (35,) int64.
+
+    `mode` and `accuracy` are the last things that a small window leaves out. `strips` are lines at the foot of the
+    twin's panel, `real_strip` one on the real game's.
+    """
 
     twin: Frame
     real: Frame | None
-    real_note: str
-    twin_note: str
-    twin_tone: str
+    mode: str
+    accuracy: str
+    tone: str
     action: int
+    real_note: str = ""
+    twin_note: str = ""
+    strips: tuple[str, ...] = ()
+    real_strip: str = ""
     table: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     footer: str = ""
+    hints: str = ""
     warning: str = ""
     toast: str = ""
+    caption: tuple[str, str] | None = None
     message: tuple[str, str] | None = None
+    recording: bool = False
     grid: int = 0
     difference: bool = False
+    large: bool = False
     codes: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
-    futures: Frame | None = None
+    futures: Ahead | None = None
+    memory: list[Remembered] | None = None
     timeline: Timeline | None = None
     help: list[tuple[str, str]] | None = None
 
@@ -98,128 +106,203 @@ def key_names(keys: KeyMap, command: str) -> str:
     words = []
     for key in keys.keys_of(command):
         shift, bare = ("Shift+", key[6:]) if key.startswith("shift+") else ("", key)
-        if shift and bare in keys.keys_of(command):
-            continue
         word = _NAMES.get(bare, bare.upper() if len(bare) == 1 or bare[1:].isdigit() else bare.capitalize())
         if word:
             words.append(shift + word)
     return " or ".join(words)
 
 
-def help_lines(keys: KeyMap) -> list[tuple[str, str]]:
-    """Every command with its keys: (keys, what they do)."""
-    return [(key_names(keys, command), what) for command, what in HELP]
+def help_lines(keys: KeyMap, alone: bool) -> list[tuple[str, str]]:
+    """Every command that does something here, with its keys: (keys, what they do). `alone`: without an emulator."""
+    shown = [name for name in keys.help if not (alone and name in NEEDS_REALITY)]
+    return [(key_names(keys, name), keys.help[name]) for name in shown]
 
 
-def make_view(session: Session, clock: Clock, choices: Choices, toast: str = "", player: str = "") -> View:
-    """The picture of this moment. `player` says who plays, if it is not the person at the keys."""
-    moment, objects, board = session.moment, session.objects, session.twin_board()
+def bottom_line(keys: KeyMap, alone: bool) -> str:
+    """The few keys that everybody needs, for the foot of the window."""
+    dream = [] if alone else [("dream", "dreams")]
+    wanted = [("fire", "serves"), *dream, ("autopilot", "machine plays"), ("help", "keys")]
+    return "   ".join(f"{key_names(keys, command).split(' or ')[0]} {what}" for command, what in wanted)
+
+
+def ram_says(ram: npt.NDArray[np.uint8]) -> dict[str, str]:
+    """The emulator's RAM (128,) uint8 in the words of `model.state.VARIABLES`: name -> text."""
+    from collect.ram import read
+
+    now = read(ram)
+    row, column = now.row_speed / 256, now.column_speed / 256
+    moving = now.ball_row > 0 and (float(row), float(column)) in SIGNED_SPEEDS
+    return {
+        "speed": f"{row:+g} {column:+g}" if moving else "no ball",
+        "half_row": f"{now.row_fraction // 32}/8",
+        "half_column": "1/2" if now.column_fraction else "0",
+        "hits": str(now.hits),
+        "fast": "yes" if now.fast else "no",
+        "contact": ("top wall", "paddle", "brick", "")[int(now.contact)],
+        "steep": "yes" if now.steep else "no",
+        "clock": str(now.clock % 4),
+        "knob": str(now.knob),
+    }
+
+
+def remembered(session: Session) -> list[Remembered]:
+    """What the twin on show remembers that no frame shows, beside the truth."""
+    real = ram_says(session.emulator.ram()) if session.emulator else {}
+    memory, sure = session.twin.memory[0], session.twin.certainty[0]
+    return [
+        Remembered(
+            variable.name.replace("_", " "),
+            variable.classes[int(memory[number])],
+            float(sure[number]),
+            real.get(variable.name, ""),
+        )
+        for number, variable in enumerate(VARIABLES)
+    ]
+
+
+def heading(session: Session) -> tuple[str, str, str]:
+    """The twin's mode and accuracy in words, and the tone they are said in."""
+    mode, tone = _mode(session)
+    return mode + {"context": "", "action": f"{PART}from the key alone"}[session.controller], _accuracy(session), tone
+
+
+def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ahead: Ahead | None = None) -> View:
+    """The picture of this moment; the loop adds what it alone knows (messages, who plays, records)."""
+    moment, objects = session.moment, session.objects
     alone = session.emulator is None
-    seconds = session.since_real / session.steps_per_second
-    controller = {"context": "from context", "action": "from the key alone"}[session.twin.controller]
-    tone = "dream" if session.dreaming else "step"
-    if alone:
-        mode = f"dreams alone {seconds:.1f} s"
-    elif session.dreaming:
-        mode = f"{'cut loose' if session.forked else 'dream'} {seconds:.1f} s"
-        if session.drift.parted_at is not None:
-            mode += f"{PART}parted at {session.drift.parted_at / session.steps_per_second:.1f} s"
-            tone = "parted"
-    else:
-        mode = "one step ahead"
+    mode, accuracy, tone = heading(session)
     message = None
     if choices.paused:
-        message = ("paused", "")
+        message = ("paused", f"{key_names(keys, 'pause').split(' or ')[0]} plays on")
     elif session.over:
-        message = ("game over", "Enter starts a new one")
+        message = ("game over", f"{key_names(keys, 'restart').split(' or ')[0]} starts a new one")
     return View(
         twin=moment.twin,
         real=moment.real,
-        real_note=_score(objects.score, objects.lives) if objects else "",
-        twin_note=f"{_score(board.score, board.lives)}{PART}{mode}{PART}{controller}",
-        twin_tone=tone,
+        mode=mode,
+        accuracy=accuracy,
+        tone=tone,
         action=moment.action,
+        real_note=board(objects.score, objects.lives) if objects else "",
+        twin_note=board(session.twin_score, session.twin_lives),
+        strips=_strips(session, choices, keys),
+        real_strip=_serve(keys) if objects and objects.ball is None and not session.over and not choices.paused else "",
         table=[] if alone else _table(session),
         facts=[] if alone else _facts(session),
-        footer=_footer(session, clock, player),
+        footer=_footer(session, clock),
+        hints=bottom_line(keys, alone),
         warning=_warning(clock, choices),
-        toast=toast,
         message=message,
         grid=choices.grid,
-        difference=choices.difference,
+        difference=choices.difference and not alone,
+        large=choices.large,
         codes=None if moment.actual is None else (moment.predicted, moment.actual),
-        futures=session.futures() if choices.futures else None,
+        futures=ahead if choices.futures else None,
+        memory=remembered(session) if choices.memory else None,
         timeline=None if alone else _timeline(session),
     )
 
 
-def _score(score: int | None, lives: int | None) -> str:
-    """What a scoreboard says; what cannot be read is dashes."""
-    return f"score {'---' if score is None else f'{score:03d}'}   lives {'-' if lives is None else lives}"
+def _mode(session: Session) -> tuple[str, str]:
+    """What the twin is doing, in words, and the tone of it."""
+    if session.emulator is None:
+        return f"dreams alone, {session.seconds(session.since_real):.1f} s", "dream"
+    if not session.dreaming:
+        return "follows reality, one step ahead", "step"
+    if session.parted_at is None:
+        return f"dreams, true for {session.seconds(session.since_real):.1f} s", "dream"
+    return f"dreams, parted from reality after {session.parted_at:.1f} s", "parted"
+
+
+def _serve(keys: KeyMap) -> str:
+    return f"no ball: {key_names(keys, 'fire').split(' or ')[0]} serves"
+
+
+def _strips(session: Session, choices: Choices, keys: KeyMap) -> tuple[str, ...]:
+    lines = []
+    if session.waiting >= session.steps(_NO_BALL_SECONDS) and not session.over and not choices.paused:
+        lines.append(_serve(keys))
+    if session.parted_at is not None:
+        back, again = (key_names(keys, command).split(" or ")[0] for command in ("dream", "resync"))
+        lines.append(f"not the real game any more: {back} goes back, {again} dreams anew")
+    score = session.moment.score
+    if choices.difference and score is not None and score.exact:
+        lines.append("nothing is wrong: all 33,600 pixels are the real game's")
+    return tuple(lines)
+
+
+def board(score: int, lives: int) -> str:
+    """A score and lives in words."""
+    return f"score {score}{PART}{lives} {'life' if lives == 1 else 'lives'}"
 
 
 def _share(value: float | None) -> str:
-    return "\N{EM DASH}" if value is None else f"{value:.1%}" if value < 1 else "100%"
+    return "\N{EN DASH}" if value is None else f"{value:.1%}" if value < 1 else "100%"
 
 
 def _count(value: float | None) -> str:
-    return "\N{EM DASH}" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    return "\N{EN DASH}" if value is None else f"{value:.1f}"
+
+
+def _tally(session: Session) -> Tally:
+    """The steps that are comparable with the one on show: dreamt ones in a dream, others else."""
+    return session.dreams if session.dreaming else session.following
+
+
+def _accuracy(session: Session) -> str:
+    """The few figures that even a small window shows."""
+    if session.emulator is None:
+        return ""
+    tally = _tally(session)
+    if session.dreaming:
+        wrong = session.moment.score.pixels_wrong if session.moment.score else 0
+        return f"{wrong} px wrong{PART}longest true {session.seconds(session.longest_true):.1f} s"
+    rates = tally.rates(in_play=True)
+    return f"{_share(rates['exact_frames'])} exact{PART}codes {_share(rates['code_accuracy'])}"
 
 
 def _table(session: Session) -> list[tuple[str, str, str, str, str]]:
-    now = session.moment.score
-    recent, total = session.tally.rates(session.steps(RECENT_SECONDS)), session.tally.rates()
-    dash = "\N{EM DASH}"
-    return [
-        ("", "now", f"{RECENT_SECONDS} s", "all", "baseline"),
-        (
-            "codes right",
-            f"{now.codes_right}/{CELLS}" if now else dash,
-            _share(recent["code_accuracy"]),
-            _share(total["code_accuracy"]),
-            f"{_share(total['majority_code_accuracy'])} majority code",
-        ),
+    """Rows of (what, now, last seconds, since start, what comes for free); the head first. Steps with a ball only."""
+    tally = _tally(session)
+    total, now = tally.rates(in_play=True), session.moment.score
+    recent = tally.rates(session.steps(RECENT_SECONDS), in_play=True)
+    dash = "\N{EN DASH}"
+    kind = "dreaming" if session.dreaming else "one step ahead"
+    rows = [(kind, "now", f"last {RECENT_SECONDS} s", "all", "for free")]
+    for name, key, present, show, free, why in (
+        ("codes right", "code_accuracy", now and f"{now.codes_right}/{CELLS}", _share, "majority_", "majority code"),
         (
             "changed cells",
-            f"{now.changed_cells_right}/{now.cells_changed}" if now else dash,
-            _share(recent["dynamic_code_accuracy"]),
-            _share(total["dynamic_code_accuracy"]),
-            "",
+            "dynamic_code_accuracy",
+            now and f"{now.changed_cells_right}/{now.cells_changed}",
+            _share,
+            "majority_",
+            "majority code",
         ),
-        (
-            "exact frames",
-            ("yes" if now.exact else "no") if now else dash,
-            _share(recent["exact_frames"]),
-            _share(total["exact_frames"]),
-            f"{_share(total['copy_last_exact_frames'])} last frame again",
-        ),
-        (
-            "wrong pixels",
-            str(now.pixels_wrong) if now else dash,
-            _count(recent["wrong_pixels"]),
-            _count(total["wrong_pixels"]),
-            f"{_count(total['copy_last_wrong_pixels'])} last frame again",
-        ),
-    ]
+        ("exact frames", "exact_frames", now and ("yes" if now.exact else "no"), _share, "copy_last_", "last frame"),
+        ("wrong pixels", "wrong_pixels", now and str(now.pixels_wrong), _count, "copy_last_", "last frame"),
+    ):
+        free_rate = total[f"{free}{key}"]
+        rows.append((name, present or dash, show(recent[key]), show(total[key]), f"{show(free_rate)} {why}"))
+    return rows
 
 
 def _facts(session: Session) -> list[str]:
-    rate = session.steps_per_second
-    since = "on its own frames" if session.dreaming else "shown every real frame"
-    since += f" for {session.since_real} steps, {session.since_real / rate:.1f} s"
     streak = f"exact in a row {session.exact_now}, longest {session.exact_longest}"
-    if session.drift.longest:
-        streak += f"{PART}longest true dream {session.drift.longest / rate:.1f} s"
-    return [since, streak]
+    if session.longest_true:
+        streak += f"{PART}longest true dream {session.seconds(session.longest_true):.1f} s"
+    without = session.tally.steps - session.played
+    apart = f"counted: {session.played} steps with a ball in play"
+    return [streak, apart + (f"; apart: {without} without" if without else "")]
 
 
-def _footer(session: Session, clock: Clock, player: str) -> str:
+def _footer(session: Session, clock: Clock) -> str:
     action = Action(session.moment.action).name.lower()
     speed = "" if clock.speed == 1 else f" (speed {clock.speed:g})"
     parts = [f"key {action}", f"{clock.target:.0f} steps/s{speed}"]
     if clock.measured:  # while time stands still there is nothing to measure
         parts[1:] = [f"{clock.measured:.1f} of {parts[1]}", f"{clock.cost * 1e3:.1f} ms"]
-    return "   ".join([*parts, player] if player else parts)
+    return "   ".join(parts)
 
 
 def _warning(clock: Clock, choices: Choices) -> str:
@@ -227,7 +310,7 @@ def _warning(clock: Clock, choices: Choices) -> str:
         return ""
     on = [name for name, shown in (("F", choices.futures), ("X", choices.difference), ("G", choices.grid)) if shown]
     hint = f"switch off {' and '.join(on)}" if on else "make the window smaller, or [ for a slower pace"
-    return f"this machine is too slow for true pace: {hint}"
+    return f"this machine runs below true pace: {hint}"
 
 
 def _timeline(session: Session) -> Timeline:

@@ -1,32 +1,33 @@
 """Transition datasets: whole episodes in a folder, with a manifest; in memory, frame by frame.
 
-DIR/manifest.json           schema, frame skip, policy, seed, counts, and per episode its SHA-256
-DIR/episode-00000.npz       an episode, as `collect.episode` stores it
+DIR/settings.json              what the dataset depends on, written first
+DIR/episode-00000.safetensors  an episode, as `collect.episode` stores it
+DIR/manifest.json              schema, frame skip, policy, seed, counts, and per episode its SHA-256; written last
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from collect.episode import CUT, Episode, load_episode
-from collect.stopwatch import MAKING_DATA
-from model.breakout import CELL_COLUMNS, CELL_ROWS, EMULATOR_HZ, NO_ACTION, Frame, from_cells
-from model.files import FileError, check_schema, checksum, read_json
+from collect.episode import CELL_PIXELS, CUT, Episode, load_episode
+from collect.ram import LIVES
+from model.breakout import CELL_COLUMNS, CELL_ROWS, EMULATOR_HZ, Frame, from_cells
+from model.files import FileError, check_directory, checksum, read_json
 
-MANIFEST = "manifest.json"
-_EPISODE_NAME = re.compile(r"episode-\d{5,9}\.npz")
+MANIFEST, SETTINGS = "manifest.json", "settings.json"
+DATASET_SCHEMA = 2
+"""The schema version of the files of a dataset. Version 1 held features of a model in place of RAM."""
+_EPISODE_NAME = re.compile(r"episode-\d{5,9}\.safetensors")
 
 
 class TransitionDataset:
-    """A dataset of whole episodes in memory: the cells once, and who is where.
+    """A dataset of whole episodes in memory: each different cell once, and for every frame which cells it shows.
 
     An episode with cuts counts as several, one a scene; but a split never parts what one file holds.
 
@@ -34,41 +35,43 @@ class TransitionDataset:
     index    (N, 35)    int32, the cells of each of the N frames of all episodes, one after the other
     actions  (N,)       uint8, the action taken *at* each frame (0 at an episode's last frame, where none was)
     rewards  (N,)       uint8, what that action brought
-    lives    (N,)       uint8
-    unseen   (E, 2)     uint8, what no frame shows when each episode begins: hits of the paddle and the knob's place
+    ram      (N, 128)   uint8, the emulator's RAM at each frame; `collect.ram.read` names it
     first    (E + 1,)   int64, where each episode's frames begin; the last entry is N
     """
 
-    def __init__(self, episodes: list[Episode], manifest: dict[str, Any]) -> None:
-        if not any(len(episode) for episode in episodes):
+    def __init__(self, episodes: Iterable[Episode], manifest: dict[str, Any]) -> None:
+        numbers: dict[bytes, int] = {}  # episodes share a third of their cells
+        scenes: list[list[int]] = []
+        parts: list[tuple[npt.NDArray[Any], ...]] = []
+        for episode in episodes:  # one after the other: unpacked, all of them would take twice the memory
+            of_cell = np.array([numbers.setdefault(cell.tobytes(), len(numbers)) for cell in episode.cells], np.int32)
+            actions = np.append(np.where(episode.actions == CUT, np.uint8(0), episode.actions), np.uint8(0))
+            parts.append((of_cell[episode.index], actions, np.append(episode.rewards, np.uint8(0)), episode.ram))
+            scenes.append(_scene_lengths(episode))
+        lengths = [length for file in scenes for length in file]
+        if sum(lengths) == len(lengths):
             raise FileError("the dataset has no transitions")
         self.manifest = manifest
         self.frameskip = int(manifest["frameskip"])
-        lengths = [scene for episode in episodes for scene in _scenes(episode)]
         self.first = np.concatenate(([0], np.cumsum(lengths)))
-        self._file = np.repeat(np.arange(len(episodes)), [len(_scenes(episode)) for episode in episodes])
-        offsets = np.concatenate(([0], np.cumsum([len(episode.cells) for episode in episodes])))
-        self.cells = np.concatenate([episode.cells for episode in episodes])
-        self.index = np.concatenate(
-            [episode.index.astype(np.int32) + np.int32(o) for episode, o in zip(episodes, offsets[:-1], strict=True)]
-        )
-        actions = np.concatenate([np.append(episode.actions, np.uint8(0)) for episode in episodes])
-        rewards = np.concatenate([np.append(episode.rewards, np.uint8(0)) for episode in episodes])
-        cuts = actions == CUT
-        self.actions, self.rewards = np.where(cuts, np.uint8(0), actions), rewards
-        self.unseen = np.concatenate([episode.unseen for episode in episodes])
-        self.lives = np.concatenate([episode.lives for episode in episodes])
+        self._file = np.repeat(np.arange(len(scenes)), [len(file) for file in scenes])
+        self.cells = np.frombuffer(bytearray().join(numbers), np.uint8).reshape(-1, CELL_PIXELS)
+        self.index, self.actions, self.rewards, self.ram = (np.concatenate(part) for part in zip(*parts, strict=True))
 
     @classmethod
     def load(cls, directory: Path) -> TransitionDataset:
         """Read a dataset that `collect frames` finished. FileError says what is missing or damaged."""
         manifest = read_manifest(directory)
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:  # unpacking leaves Python to others
-            episodes = list(pool.map(lambda entry: _read_episode(directory, entry), manifest["episodes"]))
         try:
-            return cls(episodes, manifest)
+            return cls(read_episodes(directory, manifest), manifest)
         except FileError as error:
-            raise FileError(f"{directory}: {error}") from None
+            text = str(error)
+            raise FileError(text if str(directory) in text else f"{directory}: {text}") from None
+
+    @property
+    def lives(self) -> npt.NDArray[np.uint8]:
+        """Lives left at each frame: (N,) uint8."""
+        return self.ram[:, LIVES]
 
     @property
     def episodes(self) -> int:
@@ -89,22 +92,10 @@ class TransitionDataset:
         begin = np.where(end - begin > skip, begin + skip, begin)
         return np.concatenate([np.arange(b, e) for b, e in zip(begin, end, strict=True)]).astype(np.int64)
 
-    def history(self, t: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
-        """Frame numbers (..., length) up to and with t, oldest first; before an episode's start its first repeats."""
-        with MAKING_DATA:
-            start = self.first[np.searchsorted(self.first, t, side="right") - 1]
-            return np.maximum(t[..., None] + np.arange(1 - length, 1), start[..., None])
-
-    def led_by(self, t: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The actions that led to frames t (...,), `NO_ACTION` to an episode's first one."""
-        starts = self.first[np.searchsorted(self.first, t, side="right") - 1] == t
-        return np.where(starts, NO_ACTION, self.actions[np.maximum(t - 1, 0)]).astype(np.int64)
-
     def frame(self, t: int | npt.NDArray[np.integer]) -> Frame:
         """Frames by number: (..., 210, 160) uint8 classes."""
-        with MAKING_DATA:
-            cells = self.cells[self.index[t]]
-            return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
+        cells = self.cells[self.index[t]]
+        return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
 
     def split(self, validation: float = 0.2, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Episode numbers for training and validation, by whole episode. FileError if there are fewer than two."""
@@ -116,23 +107,33 @@ class TransitionDataset:
         return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def _scenes(episode: Episode) -> list[int]:
+def _scene_lengths(episode: Episode) -> list[int]:
     """How many frames each scene of an episode has."""
     cuts = np.flatnonzero(episode.actions == CUT)
     return np.diff(np.concatenate(([-1], cuts, [len(episode.actions)]))).tolist()
 
 
+def check_schema(found: object, what: str, path: Path) -> None:
+    """FileError unless `found` is the schema version of this program's datasets."""
+    if type(found) is not int:
+        raise FileError(f"{what} {path} has no schema version: not a file of this program")
+    if found != DATASET_SCHEMA:
+        remedy = "update this program" if found > DATASET_SCHEMA else "collect it anew, into another --out"
+        raise FileError(f"{what} {path} has schema version {found}, this program reads {DATASET_SCHEMA}: {remedy}")
+
+
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a finished dataset, checked for form. FileError otherwise."""
-    if not directory.is_dir():
-        raise FileError(f"dataset {directory} does not exist; make one with: python main.py collect frames")
+    check_directory(directory, "dataset", "make one with: python main.py collect frames")
     path = directory / MANIFEST
     if not path.exists():
-        raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again to go on")
+        if (directory / SETTINGS).exists():
+            raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again")
+        raise FileError(f"{directory} is not a dataset; make one with: python main.py collect frames")
     manifest = read_json(path, "manifest", limit=1 << 26)
     if not isinstance(manifest, dict):
         raise FileError(f"manifest {path} is not a JSON object")
-    check_schema(manifest.get("schema"), "manifest", path, "python main.py collect frames")
+    check_schema(manifest.get("schema"), "manifest", path)
     frameskip, entries = manifest.get("frameskip"), manifest.get("episodes")
     if type(frameskip) is not int or not 1 <= frameskip <= EMULATOR_HZ or not isinstance(entries, list):
         raise FileError(f"manifest {path} lacks its frame skip or its episodes")
@@ -150,13 +151,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 def read_episodes(directory: Path, manifest: dict[str, Any]) -> Iterator[Episode]:
     """The episodes that a manifest lists, one after the other. FileError for one that is missing or damaged."""
     for entry in manifest["episodes"]:
-        yield _read_episode(directory, entry)
-
-
-def _read_episode(directory: Path, entry: dict[str, str]) -> Episode:
-    path = directory / entry["file"]
-    if not path.exists():
-        raise FileError(f"dataset {directory} lacks {entry['file']}")
-    if checksum(path) != entry["sha256"]:
-        raise FileError(f"dataset {directory}: {entry['file']} is damaged (its checksum differs)")
-    return load_episode(path)
+        path = directory / entry["file"]
+        if not path.exists():
+            raise FileError(f"dataset {directory} lacks {entry['file']}")
+        if checksum(path) != entry["sha256"]:
+            raise FileError(f"dataset {directory}: {entry['file']} is damaged (its checksum differs)")
+        yield load_episode(path)

@@ -1,7 +1,7 @@
-"""The real game: Breakout in the Arcade Learning Environment, one step at a time.
+"""The real game: Gymnasium's `ALE/Breakout-v5`, one step at a time, with its RAM, palette screen and snapshots.
 
-No sticky actions: with `repeat_action_probability` 0 a seed and the actions give the same game again.
-RAM addresses were checked against the pixels (see `tests/collect/test_emulator.py`).
+No sticky actions: with `repeat_action_probability` 0 a seed and the actions give the same game again. The environment
+observes RAM, and the screen is read as palette indices: RGB of every step would halve the speed of collecting.
 """
 
 from __future__ import annotations
@@ -10,26 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import ale_py
-import ale_py.roms
+import gymnasium
 import numpy as np
 
-from model.breakout import (
-    ACTIONS,
-    COLUMNS,
-    EMULATOR_HZ,
-    KNOB_CENTRE,
-    ROWS,
-    Frame,
-    classes_from_ale,
-    rgb_from_classes,
-    turned,
-)
+from collect import ram as addresses
+from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, Frame, classes_from_ale, rgb_from_classes
 
-# RAM addresses and what turns them into pixels of the screen.
-BALL_X, BALL_Y, PADDLE_X, SCORE_HIGH, SCORE_LOW, LIVES = 99, 101, 72, 76, 77, 57
-BALL_X_OFFSET, BALL_Y_OFFSET, PADDLE_X_OFFSET = 49, -9, 47
-WALL_BYTES = 36
-"""RAM bytes 0..35 hold the wall, one bit a brick: a cleared bit is a missing brick from the next frame on."""
+MOST_LIVES, MOST_SCORE = 5, 999
 
 
 @dataclass(frozen=True)
@@ -57,12 +44,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The emulator's whole state, with the screen it shows (a restored ALE keeps stale pixels), and the knob."""
+    """The emulator's whole state, with the screen it shows: a restored ALE keeps stale pixels until its next frame."""
 
     state: Any
     screen: Frame
     over: bool
-    knob: int
 
 
 class Emulator:
@@ -75,33 +61,33 @@ class Emulator:
     def __init__(self, frameskip: int, seed: int = 0) -> None:
         if frameskip < 1:
             raise ValueError(f"frame skip must be at least 1, got {frameskip}")
-        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # else the first one prints a banner
+        gymnasium.register_envs(ale_py)
+        env: Any = gymnasium.make(
+            "ALE/Breakout-v5",
+            obs_type="ram",
+            frameskip=frameskip,
+            repeat_action_probability=0.0,
+            full_action_space=False,
+            max_num_frames_per_episode=0,  # play is cut by whoever plays
+            disable_env_checker=True,
+        )
         self.frameskip = frameskip
-        self._ale = ale_py.ALEInterface()
+        self._env = env.unwrapped
+        self._ale = self._env.ale
         self._screen = np.empty((ROWS, COLUMNS), np.uint8)
         self._frame: Frame | None = None
         self._load(seed)
 
-    knob: int
-    """How far the keys have turned the paddle controller's knob, 0..232; see `model.breakout.turned`."""
-
     @property
     def steps_per_second(self) -> float:
-        """Steps in a second of true-pace play."""
+        """Steps in a second of real-time play."""
         return EMULATOR_HZ / self.frameskip
 
     def _load(self, seed: int) -> None:
-        self._ale.setInt("random_seed", seed % 2**31)
-        self._ale.setFloat("repeat_action_probability", 0.0)
-        self._ale.setInt("frame_skip", 1)
-        rom = ale_py.roms.get_rom_path("breakout")
-        if rom is None:
-            raise ValueError("this ale-py comes without the Breakout ROM; install ale-py 0.11 or later from PyPI")
-        self._ale.loadROM(rom)
-        self._actions = self._ale.getMinimalActionSet()
-        self._ale.reset_game()
-        self._over, self.knob = False, KNOB_CENTRE
-        self._look()
+        self._ram, _ = self._env.reset(seed=seed % 2**31)
+        self._over = False
+        self._read_screen()
         self._fresh = self.snapshot()
 
     def reset(self, seed: int | None = None) -> Frame:
@@ -112,7 +98,7 @@ class Emulator:
         """
         if seed is not None:
             self._load(seed)
-        self.restore(self._fresh)  # a hundredth of the time of another `reset_game`
+        self.restore(self._fresh)  # a hundredth of the time of another reset of the environment
         return self.frame
 
     def step(self, action: int) -> Step:
@@ -121,18 +107,14 @@ class Emulator:
         return Step(self.frame, reward, self._ale.lives(), self._over)
 
     def advance(self, action: int) -> int:
-        """`step` without a look at the screen's colours, which costs a tenth of it. Returns the reward in points."""
+        """`step` without turning the screen into classes, which costs a tenth of it. Returns the reward in points."""
         if not 0 <= action < ACTIONS:
             raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action}")
-        held, reward = self._actions[action], 0
-        for _ in range(self.frameskip):
-            reward += self._ale.act(held)
-        self.knob = turned(self.knob, action, self.frameskip)
-        self._over = self._ale.game_over()
-        self._look()
+        self._ram, reward, self._over, _, _ = self._env.step(action)
+        self._read_screen()
         return int(reward)
 
-    def _look(self) -> None:
+    def _read_screen(self) -> None:
         self._ale.getScreen(self._screen)
         self._frame = None
 
@@ -159,40 +141,51 @@ class Emulator:
         return self._over
 
     def objects(self) -> Objects:
-        """Ball, paddle, lives and score, read from RAM."""
-        ram = self._ale.getRAM()
+        """Ball, paddle, lives and score, read from RAM; `collect.ram.read` says more, and takes longer."""
+        ram = self._ram.tobytes()
         ball = None
-        if ram[BALL_Y]:
-            ball = (int(ram[BALL_Y]) - BALL_Y_OFFSET, int(ram[BALL_X]) - BALL_X_OFFSET)
-        bcd = int(ram[SCORE_HIGH]) * 256 + int(ram[SCORE_LOW])
-        return Objects(ball, int(ram[PADDLE_X]) - PADDLE_X_OFFSET, int(ram[LIVES]), int(f"{bcd:x}"))
+        if ram[addresses.BALL_Y]:
+            ball = (ram[addresses.BALL_Y] - addresses.BALL_Y_OFFSET, ram[addresses.BALL_X] - addresses.BALL_X_OFFSET)
+        score = int(f"{ram[addresses.SCORE_HIGH] * 256 + ram[addresses.SCORE_LOW]:x}")  # binary-coded decimal
+        return Objects(ball, ram[addresses.PADDLE_X] - addresses.PADDLE_X_OFFSET, ram[addresses.LIVES], score)
 
     def ram(self) -> Frame:
-        """All 128 bytes of RAM, uint8, a copy."""
-        return np.array(self._ale.getRAM(), np.uint8)
+        """All of RAM: (128,) uint8, a copy."""
+        return np.array(self._ram, np.uint8)
 
-    def edit(self, wall: bytes | None = None, score: int | None = None) -> None:
-        """Put another wall (36 bytes of RAM) or score (0..999) into the running game; seen from the next frame on.
+    def poke(self, address: int, value: int) -> None:
+        """Put one byte into RAM; seen from the next frame on. ValueError unless 0 <= address < 128, 0 <= value < 256.
 
         For making rare states. A pair of frames that spans an edit must never be learned from.
         """
-        if wall is not None:
-            if len(wall) != WALL_BYTES:
-                raise ValueError(f"a wall is {WALL_BYTES} bytes, got {len(wall)}")
-            for address, value in enumerate(wall):
-                self._ale.setRAM(address, value)
+        if not (0 <= address < addresses.BYTES and 0 <= value < 256):
+            raise ValueError(f"RAM has bytes 0..255 at 0..{addresses.BYTES - 1}, got {value} at {address}")
+        self._ale.setRAM(address, value)
+        self._ram = self._ale.getRAM()
+
+    def edit(self, wall: bytes | None = None, score: int | None = None, lives: int | None = None) -> None:
+        """Put another wall (36 bytes of RAM), score (0..999) or lives (1..5) into the running game; see `poke`."""
+        if wall is not None and len(wall) != addresses.WALL_BYTES:
+            raise ValueError(f"a wall is {addresses.WALL_BYTES} bytes, got {len(wall)}")
+        if score is not None and not 0 <= score <= MOST_SCORE:
+            raise ValueError(f"score must be 0..{MOST_SCORE}, got {score}")
+        if lives is not None and not 1 <= lives <= MOST_LIVES:
+            raise ValueError(f"lives must be 1..{MOST_LIVES}, got {lives}")
+        for address, value in enumerate(wall or b""):
+            self.poke(address, value)
         if score is not None:
-            if not 0 <= score <= 999:
-                raise ValueError(f"score must be 0..999, got {score}")
-            bcd = int(str(score), 16)
-            self._ale.setRAM(SCORE_HIGH, bcd >> 8)
-            self._ale.setRAM(SCORE_LOW, bcd & 255)
+            high, low = divmod(int(str(score), 16), 256)
+            self.poke(addresses.SCORE_HIGH, high)
+            self.poke(addresses.SCORE_LOW, low)
+        if lives is not None:
+            self.poke(addresses.LIVES, lives)
 
     def snapshot(self) -> Snapshot:
         """The whole state, for `restore`."""
-        return Snapshot(self._ale.cloneSystemState(), self.screen, self._over, self.knob)
+        return Snapshot(self._ale.cloneSystemState(), self.screen, self._over)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this emulator; the game goes on from it exactly as it did then."""
         self._ale.restoreSystemState(snapshot.state)
-        self._screen[:], self._frame, self._over, self.knob = snapshot.screen, None, snapshot.over, snapshot.knob
+        self._ram = self._ale.getRAM()
+        self._screen[:], self._frame, self._over = snapshot.screen, None, snapshot.over

@@ -23,16 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from collect.dataset import MANIFEST, read_manifest
+from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, check_schema, read_manifest
 from collect.drills import play_drills
 from collect.emulator import Emulator
 from collect.episode import EpisodeWriter, load_episode
+from collect.lock import LOCK, locked
 from collect.policies import make_policy, start_episode
-from model.files import SCHEMA, FileError, check_schema, checksum, read_json, write_json
+from model.files import FileError, checksum, make_directory, read_json, write_json
 
-SETTINGS = "settings.json"
-GAMES_EVERY = 3
-"""Of the `drill` policy's episodes every third is a whole game, the others are drills."""
+GAMES_EVERY = 16
+"""Of the `drill` policy's episodes every 16th is a whole game, the others are drills."""
 _HALF_WRITTEN = ".*.tmp"
 
 
@@ -58,27 +58,25 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     """Play episode `number`: at most `limit` steps. Returns the episode and whether the game ended."""
     rng = np.random.default_rng([settings.seed, number])
     emulator = _emulator(settings.frameskip)
-    rng.integers(2**31)  # the emulator's own seed, which Breakout never uses; drawn to keep older datasets' bytes
+    rng.integers(2**31)  # unused; without it the seeds of published numbers would mean other games
     steps = max(1, round(settings.episode_seconds * emulator.steps_per_second))
     steps = min(steps, limit or steps)
     if settings.policy == "drill" and number % GAMES_EVERY:
         return play_drills(emulator, rng, steps), False
     start_episode(emulator, settings.policy, rng)
     policy = make_policy(settings.policy, rng, settings.frameskip)
-    objects = emulator.objects()
-    writer = EpisodeWriter(emulator.screen, objects.lives, knob=emulator.knob)
+    writer = EpisodeWriter(emulator.screen, emulator.ram())
     for _ in range(steps):
-        action = policy.act(objects)
+        action = policy.act(emulator.objects())
         reward = emulator.advance(action)
-        objects = emulator.objects()
-        writer.add(action, emulator.screen, reward, objects.lives)
+        writer.add(action, emulator.screen, emulator.ram(), reward)
         if emulator.over:
             break
     return writer, emulator.over
 
 
 def _episode_path(out: Path, number: int) -> Path:
-    return out / f"episode-{number:05d}.npz"
+    return out / f"episode-{number:05d}.safetensors"
 
 
 def _collect_one(settings: CollectSettings, number: int, out: Path) -> int:
@@ -159,8 +157,7 @@ def _finished(out: Path) -> dict[str, Any] | None:
 def check_settings(path: Path, wanted: dict[str, Any]) -> None:
     """FileError unless the settings of the dataset that is there are the `wanted` ones."""
     found = read_json(path, "settings of the dataset", limit=1 << 16)
-    schema = found.get("schema") if isinstance(found, dict) else None
-    check_schema(schema, "settings", path, "python main.py collect frames, into another --out")
+    check_schema(found.get("schema") if isinstance(found, dict) else None, "settings", path)
     if found != wanted:
         raise FileError(f"{path.parent} holds a dataset of other settings; choose another --out, or remove it")
 
@@ -173,21 +170,38 @@ def collect_frames(
 ) -> dict[str, Any]:
     """Collect exactly `settings.transitions` transitions into `out`; finished episodes there are kept and used.
 
-    `progress` is told how many transitions are done. Returns the manifest. FileError if `out` holds a dataset
-    of other settings.
+    `progress` is told how many transitions are done. Returns the manifest. FileError if `out` holds a dataset of other
+    settings or anything else, another run writes there, or the machine refuses to write.
     """
-    wanted = {"schema": SCHEMA, **asdict(settings)}
+    try:
+        if out.is_dir() and not (out / SETTINGS).exists() and any(map(_foreign, out.iterdir())):
+            raise FileError(f"{out} is not empty and not a dataset; choose another --out")
+        make_directory(out, "dataset")
+        with locked(out):
+            return _collect(settings, out, workers or min(os.cpu_count() or 1, 8), progress)
+    except OSError as error:
+        kept = "; finished episodes are kept: the same command goes on from them" if (out / SETTINGS).exists() else ""
+        raise FileError(f"cannot write the dataset {out}: {error.strerror or error}{kept}") from error
+
+
+def _foreign(path: Path) -> bool:
+    """Whether a file is not one that a run may leave in a folder before its settings are there."""
+    return path.name != LOCK and not path.match(_HALF_WRITTEN)
+
+
+def _collect(settings: CollectSettings, out: Path, workers: int, progress: Callable[[int], None]) -> dict[str, Any]:
+    """`collect_frames` in a folder that is this run's alone."""
+    wanted = {"schema": DATASET_SCHEMA, **asdict(settings)}
     if (out / SETTINGS).exists():
         check_settings(out / SETTINGS, wanted)
         if (manifest := _finished(out)) is not None:
             progress(settings.transitions)
             return manifest
-    elif out.exists() and any(not path.match(_HALF_WRITTEN) for path in out.iterdir()):
-        raise FileError(f"{out} is not empty and not a dataset; choose another --out")
-    write_json(out / SETTINGS, wanted)
+    else:
+        write_json(out / SETTINGS, wanted)
 
     lengths: list[int] = []
-    with closing(_lengths(settings, out, workers or min(os.cpu_count() or 1, 8))) as source:
+    with closing(_lengths(settings, out, workers)) as source:
         while sum(lengths) < settings.transitions:
             lengths.append(next(source))
             progress(min(sum(lengths), settings.transitions))
@@ -198,8 +212,8 @@ def collect_frames(
         writer, over = play_episode(settings, last, lengths[last])
         writer.save(_episode_path(out, last), over)
     needed = {_episode_path(out, number) for number in range(len(lengths))}
-    for path in {*out.glob("episode-*.npz"), *out.glob(_HALF_WRITTEN)} - needed:  # played ahead, or left by a kill
-        path.unlink(missing_ok=True)
+    for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - needed:
+        path.unlink(missing_ok=True)  # played ahead, or left by a kill
     manifest = {**wanted, "episodes": []}
     for number, length in enumerate(lengths):
         path = _episode_path(out, number)

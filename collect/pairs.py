@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +28,17 @@ TOP = 8
 PAIRS_SHA256 = "pairs_sha256"
 
 
-@dataclass(frozen=True)
-class Encoder:
-    """A trained encoder. `encode` takes frames and the frames after them, (B, 210, 160) uint8 classes each, and gives
-    codes (B, 35) int64; `codes_sha256` says whose codes they are."""
+class Encoder(Protocol):
+    """A trained encoder.
 
-    encode: Callable[[Frame, Frame], npt.NDArray[np.int64]]
-    frameskip: int
-    codes_sha256: str
+    `encode` takes frames and the frames after them, (B, 210, 160) uint8 classes each, and gives codes (B, 35), integers
+    0..255. `frameskip` is that of the frames that it was trained on.
+    """
+
+    @property
+    def frameskip(self) -> int: ...
+
+    def encode(self, before: Frame, after: Frame) -> npt.NDArray[np.integer]: ...
 
 
 @dataclass(frozen=True)
@@ -49,24 +52,6 @@ class PairSource:
     def settings(self) -> CollectSettings:
         """What is played when there is no dataset."""
         return CollectSettings(0, "random", self.frameskip, self.seed)
-
-
-def load_encoder(weights: Path, device: str = "auto") -> Encoder:
-    """The encoder of the VQ-VAE in `weights`. FileError if it cannot be used, ValueError if there is no such device."""
-    import torch  # here, because the processes that only play do without it
-
-    from model.device import choose_device
-    from model.weights import load_vqvae
-
-    chosen = choose_device(device)
-    vqvae, about = load_vqvae(weights)
-    vqvae = vqvae.to(chosen)
-
-    def encode(before: Frame, after: Frame) -> npt.NDArray[np.int64]:
-        with torch.inference_mode():
-            return vqvae.encode(torch.from_numpy(before).to(chosen), torch.from_numpy(after).to(chosen)).cpu().numpy()
-
-    return Encoder(encode, about["frameskip"], vqvae.codes_sha256())
 
 
 def stats_path(pairs: Path) -> Path:
@@ -96,11 +81,13 @@ def collect_pairs(
     out: Path,
     transitions: int,
     progress: Callable[[int], None] = lambda done: None,
+    codes_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Encode `transitions` pairs (or all of a smaller dataset) into `out`, and return the statistics written beside.
 
-    Memory stays small whatever the number. FileError if the dataset cannot be used, or is of another frame skip;
-    an `out` that was there is replaced only when the new one is whole.
+    Memory stays small whatever the number. `codes_sha256` says in the statistics whose codes these are. FileError if
+    the dataset cannot be used or is of another frame skip, or the machine refuses to write; an `out` that was there is
+    replaced only when the new one is whole.
     """
     games, about = _games(source)
     actions = np.zeros(ACTIONS, np.int64)
@@ -134,7 +121,7 @@ def collect_pairs(
         return {
             "schema": SCHEMA,
             "pairs": sum(lengths),
-            "codes_sha256": encoder.codes_sha256,
+            "codes_sha256": codes_sha256,
             "frameskip": source.frameskip,
             **about,
             "episodes": len(lengths),

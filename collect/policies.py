@@ -1,8 +1,8 @@
-"""Who plays: policies that read the game's RAM and choose an action for the next step.
+"""Scripted policies: they read the game's RAM and choose an action for the next step.
 
-`random` is the seed design's agent. `mixed` meets every stage of the wall. `drill` plays as it does, whole games and
-between them short scenes (`collect.drills`); the shipped weights were trained on it. `people` is never trained on: it
-plays the held-out games, chasing the ball with lag, overshoot, idle spells and bursts.
+`random` is the uniform agent of the seed design. `mixed` explores: it meets every stage of the wall. `drill` is its
+distribution with scenario resets (`collect.drills`): whole games and between them short scenes; it is what training
+uses. `people` is never trained on: it plays the held-out games, with reaction time, overshoot, idle spells and bursts.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Protocol
 
 import numpy as np
 
-from collect.emulator import WALL_BYTES, Emulator, Objects
+from collect.emulator import Emulator, Objects
+from collect.ram import WALL_BYTES
 from model.breakout import ACTIONS, EMULATOR_HZ, Action
+from model.breakout import LONG_PADDLE as PADDLE_WIDTH
 
-PADDLE_WIDTH = 16
 POLICIES = ("random", "mixed", "drill", "people")
 
 

@@ -1,145 +1,108 @@
-"""`bench`: how fast this machine collects, trains and plays. Wall-clock times: leave the machine alone meanwhile.
+"""`bench`: how fast this machine collects and dreams. Wall-clock times: leave the machine alone meanwhile.
 
-This is the one module here that looks into `app` and `train`, because it measures them.
+The bare emulator's speed stands beside all of it, so that two machines can be compared.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import ale_py
-import ale_py.roms
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from app.pace import WARM_UP, everything, no_display, peak_memory, step_times, times, true_pace
-from collect.dataset import TransitionDataset
 from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
+from collect.policies import PeoplePolicy, start_episode
 from evaluate.heldout import play_held_out
-from evaluate.metrics import rounded
-from model import WorldModel
-from model.breakout import COLUMNS, ROWS
+from evaluate.possible import Chaser
+from model.breakout import EMULATOR_HZ
 from model.files import SCHEMA
+from model.metrics import score_step
+from model.state import State, stack
+
+if TYPE_CHECKING:
+    from model.engine import Engine
 
 Show = Callable[[float, str], None]
-FUTURES = "four futures, the next step's among them"
-TRAIN_BATCH = 64
+BATCHES = (1, 4, 16, 64)
+ENVIRONMENTS = (1, 16, 64)
+WARM_UP = 5
+"""Steps at the beginning that are not counted."""
 
 
-def bench(wm: WorldModel, seconds: float, seed: int = 0, show: Show = lambda share, text: None) -> dict[str, Any]:
+def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = lambda share, text: None) -> dict[str, Any]:
     """Measure every part for about `seconds` each, above 0; `seed` is of the games played."""
-    if not seconds > 0:
-        raise ValueError(f"seconds must be above 0, got {seconds}")
-    show(0.0, "playing")
-    play = bench_play(wm, seconds, seed)
-    show(0.35, "collecting")
-    collecting = bench_collecting(wm.frameskip, seconds, seed)
-    show(0.6, "training")
-    return rounded(
-        {
-            "schema": SCHEMA,
-            "kind": "bench",
-            "weights": wm.checksum,
-            "frameskip": wm.frameskip,
-            "machine": {
-                "system": platform.system(),
-                "processor": platform.machine(),
-                "cores": os.cpu_count(),
-                "device": str(wm.device),
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "torch_threads": torch.get_num_threads(),
-            },
-            "seconds": seconds,
-            "seed": seed,
-            "play": play,
-            "collecting": collecting,
-            "training": bench_training(wm, seconds, seed, lambda text: show(0.8, text)),
-        }
-    )
-
-
-def _timed(sink: list[float], call: Callable[..., Any], *arguments: Any) -> Any:
-    start = time.perf_counter()
-    result = call(*arguments)
-    sink.append(time.perf_counter() - start)
-    return result
-
-
-def bench_play(wm: WorldModel, seconds: float, seed: int = 0) -> dict[str, Any]:
-    """The parts of a play step one by one, and the whole, plain and with every view and a recording on: milliseconds;
-    peak memory of the process in MB."""
-    found = {name: times(measured[WARM_UP:]) for name, measured in _parts(wm, seconds, seed).items()}
-    found["whole step"] = times(step_times(wm, seconds / 2, seed))
-    found["whole step, everything on"] = times(step_times(wm, seconds, seed, everything_on=True))
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"--seconds must be above 0, got {seconds}")
+    show(0.0, "collecting")
+    collecting = bench_collecting(engine.frameskip, seconds, seed)
+    states = busy_states(engine, max(BATCHES), seed)
+    parts: dict[str, dict[str, Any]] = {}
+    for number, games in enumerate(BATCHES):
+        show(0.2 + 0.3 * number / len(BATCHES), f"the parts of a step, batch {games}")
+        for name, found in step_times(engine, states.rows(slice(games)), seconds / len(BATCHES)).items():
+            parts.setdefault(name, {})[str(games)] = found
+    show(0.5, "playing")
+    play = times(play_steps(engine, seconds, seed=seed))
+    speeds = {}
+    for number, games in enumerate(ENVIRONMENTS):
+        show(0.7 + 0.3 * number / len(ENVIRONMENTS), f"{games} dreamt games")
+        speeds[str(games)] = dream_speed(engine, states.rows(slice(games)), seconds / len(ENVIRONMENTS), seed)
+    bare = collecting["bare_emulator_steps_per_second"]
     return {
-        "milliseconds": found,
-        "true_pace_milliseconds": true_pace(wm.frameskip),
+        "schema": SCHEMA,
+        "kind": "bench",
+        "weights": engine.checksum,
+        "frameskip": engine.frameskip,
+        "machine": {
+            "system": platform.system(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+        },
+        "seconds": seconds,
+        "seed": seed,
+        "bare_emulator_frames_per_second": bare * engine.frameskip,
+        "step_milliseconds": parts,
+        "play_milliseconds": play,
+        "real_time_milliseconds": 1000 * engine.frameskip / EMULATOR_HZ,
+        "dream_steps_per_second": speeds,
+        "ale_steps_per_second": bare,
+        "collecting": collecting,
         "peak_memory_mb": peak_memory(),
     }
 
 
-def _parts(wm: WorldModel, seconds: float, seed: int) -> dict[str, list[float]]:
-    from app.clock import Unpaced
-    from app.keys import load_keys
-    from app.players import Autopilot
-    from app.session import Session
-    from app.view import Choices, make_view
-    from app.window import Window
-
-    names = ("emulator", "controller", "decoder", "encoder", FUTURES, "drawing", "drawing, every view on")
-    parts: dict[str, list[float]] = {name: [] for name in names}
-    with no_display():
-        session = Session(wm, Emulator(wm.frameskip))
-        beside = Emulator(wm.frameskip)
-        player, clock = Autopilot("follow", seed), Unpaced(session.steps_per_second)
-        window = Window(load_keys())
-        try:
-            session.warm_up()
-            end = time.perf_counter() + seconds
-            while time.perf_counter() < end or len(parts["drawing"]) <= WARM_UP:
-                action = player.act(session) or 0
-                if beside.over:
-                    beside.reset()
-                before = session.moment.real
-                _timed(parts["emulator"], beside.step, action)
-                logits = _timed(parts["controller"], wm.logits, action)
-                _timed(parts["decoder"], wm.decode_classes, logits.argmax(-1))
-                after = session.step(action).real
-                _timed(parts["drawing"], window.show, lambda: make_view(session, clock, Choices()))
-                if before is not None and after is not None:  # not `encode_classes`, which knows the newest pair
-                    _timed(parts["encoder"], wm.encode_batch, before[None], after[None])
-                _timed(parts[FUTURES], session.futures)
-                view = make_view(session, clock, everything())
-                _timed(parts["drawing, every view on"], window.show, lambda view=view: view)
-                session.step(player.act(session) or 0)  # futures leave behind what the controller would be spared
-        finally:
-            window.close()
-    return parts
+def times(seconds: list[float]) -> dict[str, Any]:
+    """Median and 99th percentile in milliseconds, and of how many steps."""
+    median, p99 = np.quantile(np.array(seconds) * 1e3, (0.5, 0.99))
+    return {"median": float(median), "p99": float(p99), "of": len(seconds)}
 
 
-def _bare_steps(actions: npt.NDArray[np.uint8], frameskip: int) -> float:
-    """Seconds that the emulator alone takes for these actions, the screen read after each step."""
-    ale = ale_py.ALEInterface()
-    ale.setFloat("repeat_action_probability", 0.0)
-    rom = ale_py.roms.get_rom_path("breakout")
-    assert rom is not None  # `Emulator` has said so if it is missing
-    ale.loadROM(rom)
-    keys, screen = ale.getMinimalActionSet(), np.empty((ROWS, COLUMNS), np.uint8)
-    start = time.perf_counter()
-    for action in actions:
-        for _ in range(frameskip):
-            ale.act(keys[action])
-        ale.getScreen(screen)
-        if ale.game_over():
-            ale.reset_game()
-    return time.perf_counter() - start
+def peak_memory() -> float | None:
+    """The most memory that this process ever held, in MB; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6  # bytes on macOS, KiB elsewhere
+
+
+def memory() -> float | None:
+    """The memory that this process holds now, in MB; where only the most it ever held is known (macOS), that."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return peak_memory()
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str, Any]:
@@ -149,14 +112,20 @@ def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str,
     """
     settings = CollectSettings(0, "mixed", frameskip, seed, 20.0)
     play_episode(settings, 0, 10)  # loads the ROM
+    emulator = Emulator(frameskip)
     steps, bare, collecting, number = 0, 0.0, 0.0, 0
     while bare + collecting < seconds:
         start = time.perf_counter()
         writer, over = play_episode(settings, number)
         writer.to_bytes(over)
         collecting += time.perf_counter() - start
-        actions = np.random.default_rng(number).integers(0, 4, len(writer)).astype(np.uint8)
-        bare += _bare_steps(actions, frameskip)
+        actions = np.random.default_rng(number).integers(0, 4, len(writer)).tolist()
+        start = time.perf_counter()
+        for action in actions:
+            emulator.advance(action)
+            if emulator.over:
+                emulator.reset()
+        bare += time.perf_counter() - start
         steps, number = steps + len(writer), number + 1
     return {
         "bare_emulator_steps_per_second": steps / bare,
@@ -166,40 +135,119 @@ def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str,
     }
 
 
-def bench_training(
-    wm: WorldModel, seconds: float, seed: int = 0, say: Callable[[str], None] = lambda text: None
-) -> dict[str, dict[str, Any]]:
-    """Training samples a second of the VQ-VAE and of the context controller, data and optimiser included."""
-    from train.context import ContextTask, encode_dataset
-    from train.loop import Task
-    from train.material import Material
-    from train.places import all_places
-    from train.vqvae import VQVAETask
-
-    dataset: TransitionDataset = play_held_out("mixed", wm.frameskip, seed, 2, 10.0)
-    say("training the VQ-VAE")
-    material = Material(dataset, wm.device, all_places(dataset, device=wm.device))
-    tasks: list[tuple[str, Task]] = [("vqvae", VQVAETask(material, {}, 0))]
-    codes = encode_dataset(wm.vqvae, material)
-    tasks.append(("context", ContextTask(wm.vqvae, material, codes, {}, 0, TRAIN_BATCH)))
-    return {name: _training_speed(task, wm.device, seconds) for name, task in tasks}
+def busy_states(engine: Engine, games: int, seed: int) -> State:
+    """States of `games` different moments in play, so that the parts have something to do."""
+    played = play_held_out("people", engine.frameskip, seed, 2, 8.0)
+    state = engine.begin(played.frame(played.first[:1, None]))
+    found = []
+    for t in range(int(played.first[1]) - 1):
+        state = engine.advance(state, played.actions[t : t + 1].astype(np.int64), played.frame(np.array([t + 1])))
+        found.append(state)
+    chosen = np.linspace(len(found) // 4, len(found) - 1, games).astype(int)
+    return stack([found[number] for number in chosen])
 
 
-def _training_speed(task: Any, device: torch.device, seconds: float) -> dict[str, Any]:
-    optimiser = torch.optim.AdamW(task.module.parameters(), lr=1e-4)
-    generator = torch.Generator(device).manual_seed(0)
-    task.module.train()
-    step, start = 0, time.perf_counter()
-    while step <= WARM_UP or time.perf_counter() - start < seconds:
-        if step == WARM_UP:
+def step_times(engine: Engine, states: State, seconds: float) -> dict[str, Any]:
+    """Milliseconds of each of the engine's functions for these states, taking turns."""
+    found: dict[str, list[float]] = {name: [] for name in ("predict", "advance", "encode", "draw")}
+    actions = np.arange(len(states.frame)) % 4
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(found["draw"]) <= WARM_UP:
+        clock = [time.perf_counter()]
+        prediction = engine.predict(states, actions)
+        clock.append(time.perf_counter())
+        engine.advance(states, actions, prediction.frame, prediction)
+        clock.append(time.perf_counter())
+        codes = engine.encode(states.frame, prediction.frame)
+        clock.append(time.perf_counter())
+        engine.draw(states, codes)
+        clock.append(time.perf_counter())
+        for name, cost in zip(found, np.diff(clock), strict=True):
+            found[name].append(float(cost))
+    return {name: times(costs[WARM_UP:]) for name, costs in found.items()}
+
+
+def play_steps(engine: Engine, seconds: float | None = None, steps: int | None = None, seed: int = 0) -> list[float]:
+    """Seconds of each step of play without a window: emulator, the twin's prediction, the real codes, the score, and
+    the real frame observed. For `seconds` of wall clock, or so many `steps`."""
+    emulator, rng = Emulator(engine.frameskip), np.random.default_rng([seed, 7])
+    found: list[float] = []
+    end = time.perf_counter() + (seconds if seconds is not None else math.inf)
+    over = True
+    while len(found) <= WARM_UP or (time.perf_counter() < end and (steps is None or len(found) < steps + WARM_UP)):
+        if over:
+            start_episode(emulator, "people", rng)
+            player = PeoplePolicy(rng, engine.frameskip)
+            state = engine.begin(emulator.frame[None, None])
+        action = player.act(emulator.objects())
+        start = time.perf_counter()
+        prediction = engine.predict(state, np.array([action]))
+        step = emulator.step(action)
+        codes = engine.encode(state.frame, step.frame[None])
+        score_step(state.frame[0], step.frame, prediction.frame[0], prediction.codes[0], codes[0], engine.majority)
+        state = engine.advance(state, np.array([action]), step.frame[None], prediction)
+        over = step.over
+        found.append(time.perf_counter() - start)
+    return found[WARM_UP:]
+
+
+def dream_speed(engine: Engine, states: State, seconds: float, seed: int) -> float:
+    """Dreamt steps a second, all games together: what an environment gives, its policy included."""
+    chaser, state, steps = Chaser(len(states.frame), engine.frameskip, seed), states, 0
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds or steps <= WARM_UP:
+        if steps == WARM_UP:
             start = time.perf_counter()
-        loss, _ = task.loss(step, TRAIN_BATCH, generator)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        task.after_step(step, generator)
-        step += 1
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    steps = step - WARM_UP
-    return {"samples_per_second": steps * TRAIN_BATCH / (time.perf_counter() - start), "batch": TRAIN_BATCH}
+        actions = chaser.act(state)
+        prediction = engine.predict(state, actions)
+        state = engine.advance(state, actions, prediction.frame, prediction)
+        steps += 1
+    return (steps - WARM_UP) * len(states.frame) / (time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A minute of game time in a soak: minutes played, memory held in MB, median milliseconds of its steps."""
+
+    minutes: float
+    memory: float | None
+    step: float
+
+
+def soak(engine: Engine, hours: float, seed: int = 0, show: Show = lambda share, text: None) -> dict[str, Any]:
+    """Play `hours` of game time as fast as the machine can; memory and pace of each minute, and what became of them."""
+    if not 0 < hours < math.inf:
+        raise ValueError(f"--soak hours must be above 0, got {hours:g}")
+    total, minute = round(3600 * hours * EMULATOR_HZ / engine.frameskip), 60 * EMULATOR_HZ // engine.frameskip
+    samples: list[Sample] = []
+    taken = 0
+    while taken < total:
+        steps = min(minute, total - taken)
+        costs = play_steps(engine, steps=steps, seed=seed + len(samples))
+        taken += steps
+        samples.append(Sample(taken / minute, memory(), float(np.median(costs)) * 1e3))
+        show(taken / total, f"{samples[-1].minutes:.0f} min, {samples[-1].memory or 0:.1f} MB")
+    report = {"schema": SCHEMA, "kind": "soak", "hours": hours, **steadiness(samples)}
+    return {**report, "samples": [asdict(sample) for sample in samples]}
+
+
+def steadiness(samples: list[Sample]) -> dict[str, Any]:
+    """{memory_growth, pace_drift}: shares. Memory at the end over that after the first minute, less 1; the median step
+    of the last quarter over that of the first quarter, less 1. None where it takes more samples to tell."""
+    growth = drift = None
+    if len(samples) > 1 and samples[0].memory and samples[-1].memory:
+        growth = samples[-1].memory / samples[0].memory - 1
+    if len(samples) >= 4:
+        quarter = len(samples) // 4
+        first, last = (float(np.median([s.step for s in part])) for part in (samples[:quarter], samples[-quarter:]))
+        drift = last / first - 1
+    return {"memory_growth": growth, "pace_drift": drift}
+
+
+def steadiness_line(report: dict[str, Any]) -> str:
+    """What came of a soak, in one line."""
+    samples, growth, drift = report["samples"], report["memory_growth"], report["pace_drift"]
+    held = "memory unknown here" if samples[-1]["memory"] is None else f"{samples[-1]['memory']:.1f} MB at the end"
+    grown = "too short to tell of growth" if growth is None else f"{growth:+.2%} since the first minute"
+    pace = "too short to tell of drift" if drift is None else f"{drift:+.1%} from the first quarter to the last"
+    return f"{report['hours']:g} hours of play: {held}, {grown}; a step {samples[-1]['step']:.1f} ms, {pace}"

@@ -1,19 +1,19 @@
-"""Networks and the inference pipeline. Imports none of the other packages and knows no screen."""
+"""The world model: networks, the step, and the interface to play it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model.world_model import Prediction, WorldModel
+    from model.world_model import WorldModel
 
-__all__ = ["Prediction", "WorldModel"]
+__all__ = ["WorldModel"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the pipeline when it is asked for: collecting and `--help` need the facts of the game, not PyTorch."""
-    if name in __all__:
-        from model import world_model
+    """`WorldModel` is imported when it is asked for: it brings onnxruntime along, which collecting does not need."""
+    if name == "WorldModel":
+        from model.world_model import WorldModel
 
-        return getattr(world_model, name)
+        return WorldModel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

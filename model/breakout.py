@@ -23,6 +23,20 @@ GRID_ROWS, GRID_COLUMNS = 7, 5
 CELL_ROWS, CELL_COLUMNS = ROWS // GRID_ROWS, COLUMNS // GRID_COLUMNS
 CELLS = GRID_ROWS * GRID_COLUMNS
 CODES, CODE_DIM = 256, 128
+
+FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152
+"""Inside the walls, down to where the ball is last drawn."""
+WALL_TOP, BRICK_ROWS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_WIDTH = 57, 6, 18, 6, 8
+"""The wall of bricks: its first scanline, and 6 rows of 18 bricks of 6 x 8 pixels, from `FIELD_LEFT` on."""
+PADDLE_TOP, PADDLE_BOTTOM = 189, 193
+LONG_PADDLE, SHORT_PADDLE = 16, 12
+"""Columns of the paddle; it is short from the ball's first touch of the top wall until the ball is lost."""
+BALL_HEIGHT, BALL_WIDTH = 4, 2
+BALL_ROWS = 224
+"""Rows a followed ball may have, 0 for no ball. It falls on unseen below the screen, until a life is taken."""
+DIGIT_TOP, DIGIT_HEIGHT, DIGIT_WIDTH = 5, 10, 12
+DIGIT_COLUMNS = (36, 52, 68, 100)
+"""First columns of the digits: hundreds, tens and ones of the score, and lives."""
 EMULATOR_HZ = 60
 """Emulator frames in a second of true-pace play; a step lasts `frameskip / EMULATOR_HZ` seconds."""
 
@@ -39,25 +53,6 @@ class Action(IntEnum):
 ACTIONS = len(Action)
 NO_ACTION = ACTIONS
 """In place of an action: there was none, or it is not known."""
-
-MOST_HITS = 12
-"""So many hits of the paddle since the serve are counted; the game does not tell more apart either."""
-UNKNOWN_HITS = MOST_HITS + 1
-NO_KNOB = 255
-"""In place of a knob's place that is not known."""
-KNOB_END, KNOB_CENTRE, KNOB_STEP = 232, 116, 7
-"""Breakout is played with a paddle controller, whose knob the keys turn: by a step each emulator frame, between two
-ends, from the centre on. Its ends and centre do not lie whole steps apart, but in sevenths of a step they do, to a
-tenth of one (ALE `src/ale/environment/ale_state.hpp`: from 27450 to 790196 by 23000)."""
-
-
-def turned(knob: int, action: int, frames: int) -> int:
-    """Where the knob is, 0..232, after `action` was held for so many emulator frames; `NO_KNOB` stays so."""
-    if knob == NO_KNOB:
-        return NO_KNOB
-    direction = (action == Action.RIGHT) - (action == Action.LEFT)
-    return min(KNOB_END, max(0, knob + direction * KNOB_STEP * frames))
-
 
 ALE_COLOURS = (0, 6, 22, 38, 54, 70, 134, 182, 198)
 """The indices of ALE's NTSC palette that Breakout uses; class `i` is `ALE_COLOURS[i]`."""

@@ -1,7 +1,11 @@
-"""Writing and reading files so that nothing half-written is ever seen: beside first, then renamed."""
+"""Writing and reading files. Written beside first, then renamed: nothing half-written is ever seen.
+
+Read with a limit on the size, and only plain files: a pipe may never end, and a device has no size.
+"""
 
 from __future__ import annotations
 
+import codecs
 import glob
 import hashlib
 import json
@@ -16,6 +20,8 @@ from typing import Any, BinaryIO
 
 SCHEMA = 1
 """The schema version in every file that this program writes; a newer one is refused by name."""
+TEXT_LIMIT = 1 << 20
+"""The largest text that a person writes for this program, in bytes: key maps, lists of actions."""
 _LONGEST_LINE = 1000
 
 
@@ -25,6 +31,10 @@ class FileError(ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__(one_line(text))
+
+
+class UserError(RuntimeError):
+    """Work that stopped for a reason the user can act on, such as a loss that is not a number. The text says which."""
 
 
 def one_line(text: str) -> str:
@@ -47,18 +57,53 @@ def _beside(path: Path) -> Path:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let an OSError of the block say that `path` was being written, and what is kept. Its type and errno stay."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # it speaks for itself
+            raise
+        kept = "; the file that was there is kept" if path.is_file() else ""
+        raise OSError(error.errno, f"{error.strerror}, while writing {path}{kept}") from error
+
+
+def make_directory(path: Path, what: str = "folder") -> None:
+    """Make a folder and those above it. FileError if a file stands in its place, or in the place of one above it."""
+    for part in (path, *path.parents):
+        if part.is_dir():
+            break
+        if part.exists():
+            raise FileError(f"{what} {path} cannot be made: {part} is a file")
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def check_directory(path: Path, what: str, remedy: str = "") -> None:
+    """FileError unless `path` is a folder. `what` names it and `remedy` says what to do if there is nothing."""
+    if path.is_dir():
+        return
+    if path.exists():
+        raise FileError(f"{what} {path} is a file; a folder is wanted")
+    raise FileError(f"{what} {path} does not exist" + (f"; {remedy}" if remedy else ""))
+
+
+@contextmanager
 def _filled(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     """A file beside `path` that `write` has filled, flushed to the disk; to be renamed, or else it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
+    if path.is_dir():
+        raise FileError(f"{path} cannot be written: it is a folder")
     beside = _beside(path)
-    try:
-        with open(beside, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        yield beside
-    finally:
-        beside.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            with open(beside, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            yield beside
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -119,29 +164,58 @@ def _describes(path: Path, key: str, digest: str) -> bool:
 def keep_as(path: Path, kept: Path) -> None:
     """Let `kept` be what `path` is now, which stays in its place; `path` must only ever be replaced as a whole."""
     beside = _beside(kept)
-    try:
+    with writing(kept):
         try:
-            os.link(path, beside)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(path, beside)
-        os.replace(beside, kept)
-    finally:
-        beside.unlink(missing_ok=True)  # to rename between two names of one file does nothing at all
+            try:
+                os.link(path, beside)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(path, beside)
+            os.replace(beside, kept)
+        finally:
+            beside.unlink(missing_ok=True)  # to rename between two names of one file does nothing at all
 
 
 def read_bytes(path: Path, what: str, limit: int) -> bytes:
     """All of a file; FileError names `what` and `path` if it is missing, no plain file or larger than `limit` bytes."""
     try:
         about = path.stat()
-        if not stat.S_ISREG(about.st_mode):  # a pipe may never end
-            raise FileError(f"{what} {path} cannot be read: it is not a plain file")
+        if not stat.S_ISREG(about.st_mode):
+            raise FileError(f"{what} {path} cannot be read: it is {_kind(about.st_mode)}, not a plain file")
         if about.st_size > limit:
             raise FileError(f"{what} {path} is larger than {limit} bytes")
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(about.st_size + 1)
+        if len(data) > about.st_size:  # as files of the system do, which have no size and yet go on
+            raise FileError(f"{what} {path} cannot be read: it holds more than its size says")
+        return data
     except FileNotFoundError:
         raise FileError(f"{what} {path} does not exist") from None
-    except OSError as error:
-        raise FileError(f"{what} {path} cannot be read: {error}") from None
+    except NotADirectoryError:
+        raise FileError(f"{what} {path} does not exist: a part of its path is a file") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
+        why = error.strerror if isinstance(error, OSError) else error  # a path with a NUL is a ValueError
+        raise FileError(f"{what} {path} cannot be read: {why}") from None
+
+
+def _kind(mode: int) -> str:
+    """What a file is that is not a plain one, with its article."""
+    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    return next((name for test, name in kinds.items() if test(mode)), "a device")
+
+
+def read_text(path: Path, what: str, limit: int = TEXT_LIMIT) -> str:
+    """A text that a person wrote, as UTF-8 with or without a byte order mark, or UTF-16 with one; FileError as above.
+
+    Windows' Notepad writes the mark, and its PowerShell UTF-16.
+    """
+    data = read_bytes(path, what, limit)
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{what} {path} cannot be read: it is no text ({error.reason})") from None
 
 
 def read_json(path: Path, what: str, limit: int = 1 << 30) -> Any:
@@ -177,14 +251,15 @@ def _finite(text: str) -> float:
     return value
 
 
-def check_schema(found: Any, what: str, path: Path, remake: str) -> None:
-    """FileError unless `found` is the schema version of this program. `remake` is the command that makes such files."""
+def check_schema(found: Any, what: str, path: Path, remake: str, schema: int = SCHEMA) -> None:
+    """FileError unless `found` is the schema version that this program reads. `remake` is the command that makes such
+    files."""
     if not isinstance(found, int) or isinstance(found, bool):
         raise FileError(f"{what} {path} has no schema version: not a file of this program")
-    if found > SCHEMA:
-        raise FileError(f"{what} {path} has schema version {found}, newer than {SCHEMA}: update this program")
-    if found < SCHEMA:
-        raise FileError(f"{what} {path} has schema version {found}, older than {SCHEMA}: make it anew with: {remake}")
+    if found > schema:
+        raise FileError(f"{what} {path} has schema version {found}, newer than {schema}: update this program")
+    if found < schema:
+        raise FileError(f"{what} {path} has schema version {found}, older than {schema}: make it anew with: {remake}")
 
 
 def checksum(path: Path) -> str:

@@ -1,392 +1,364 @@
-"""The latent action VQ-VAE: what changes between two frames, as a 5 x 7 grid of codes.
+"""The latent action VQ-VAE: what changes between two frames, as a 5 x 7 grid of codes out of 256.
 
-Only cells that change are encoded and drawn; an unchanged cell is code 0 by definition and is copied. In a step of
-play that is 2 or 3 cells of 35.
+A cell that does not change is code 0 and is copied. One that does has the code of what happened there, and all cells
+that one event touches have the same code: the ball's step and the bricks it broke, the paddle's step, or new digits.
 
-- The encoder says of a changed cell how what it shows has moved, wherever in the cell it is: the ball's step if the
-  ball's pixels changed there, the paddle's if the paddle's did, and which other pixels came or went. Of a ball that is
-  in one of the two frames only it says just that; but of a serve, where it is.
-- The decoder redraws the cell as the code says: around the ball, along the paddle, and in the cell as a whole. It only
-  says what is there and what is not. The colour follows: what stays keeps its own, and what appears has that of its
-  scanline, as the Atari draws it.
+- The encoder sees pixels: crops of what is there before and after, around what moved.
+- The codebook has 256 vectors of 128 numbers; code and state determine the next picture (no code says two things).
+- The decoder reads an event off a code's vector, whole: where the ball goes, which bricks go, which digits come. The
+  painter (`model/appearance.py`) draws what then is there. So no code draws half a ball, or scars a brick.
 
-Where ball and paddle meet, in the bottom row of cells, 256 codes cannot say everything that both may do at once, nor
-what ball and bricks may do; and where the Atari leaves the ball out of a frame, as it does at walls, two frames do not
-tell how it has moved. There the decoder also sees how ball and paddle have moved so far. Elsewhere it does not, so that
-all motion is in the codes: a wrong code is a wrong picture.
+van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, on events instead of patches. Where ball and paddle change
+in one cell, its code is the ball's; where the paddle goes then follows from the memory's knob (`Motion`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from model.breakout import (
-    BACKGROUND,
+    BALL_ROWS,
+    BRICK_HEIGHT,
+    BRICK_ROWS,
     CELL_COLUMNS,
     CELL_ROWS,
-    CELLS,
-    CLASSES,
     CODE_DIM,
+    COLUMNS,
+    DIGIT_COLUMNS,
+    FIELD_BOTTOM,
+    FIELD_TOP,
+    GRID_COLUMNS,
     GRID_ROWS,
-    ROWS,
-)
-from model.checkpoint import SCALE, pack
-from model.gaze import (
-    AT_BRICKS,
-    BALL_FRAMES,
-    BALL_HEIGHT,
-    BALL_TRAIL,
-    BALL_WIDTH,
-    BALL_WINDOW,
-    FIELD_LEFT,
-    FIELD_RIGHT,
+    LONG_PADDLE,
     PADDLE_BOTTOM,
     PADDLE_TOP,
-    STRIP_EAST,
-    STRIP_WEST,
-    UP,
-    WEST,
-    Glance,
-    both_ways,
-    glance,
-    places_of,
+    ROWS,
+    SHORT_PADDLE,
+    WALL_TOP,
 )
-from model.pixels import changed, put_cells, take_cells
+from model.context import (
+    BALL_STEP,
+    NEAR_BRICKS,
+    NEAR_COLUMNS,
+    NEAR_ROWS,
+    PADDLE_STEP,
+    Embedding,
+    brick_at,
+)
 from model.quantizer import UNCHANGED, Quantizer
+from model.state import INDEX, PADDLE, SIZES, WIDTH, State, Things
+from model.tracker import first, paddle
 
-BALL_STEP, PADDLE_STEP = (9, 16), 28
-"""The longest steps that the encoder tells apart, in pixels: of the ball in rows and columns, of the paddle."""
-SAMPLE_ROWS, SAMPLE_COLUMNS = 2, 4
-"""Every digit is made of blocks of this size: one pixel of each says it all."""
-SAMPLES = CELL_ROWS // SAMPLE_ROWS * (CELL_COLUMNS // SAMPLE_COLUMNS)
-STRIP = STRIP_WEST + STRIP_EAST
-AT_WALL = 6
-"""So near to side walls or paddle, in pixels, the ball may meet them."""
-LINES = (-1.0, 1.0, -2.5)
-"""Where else to draw the line between what is there and what is not, in logits: see `VQVAE.draw`."""
-BOTTOM_TOP = (GRID_ROWS - 1) * CELL_ROWS
-"""The first scanline of the bottom row of cells."""
+BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)
+"""Sides of the encoder's crops in pixels: the ball's, the paddle's; and of the blocks that digits are made of."""
+SCORE_PIXELS = CELL_ROWS // DIGIT_BLOCK[0] * (CELL_COLUMNS // DIGIT_BLOCK[1])
+NEW_WALL = 1
+"""The place that is given for a new wall, which has no crop of its own; nothing else comes from there."""
+CROPS = 2 * BALL_BOX**2 + 2 * STRIP + 2 * SCORE_PIXELS
+SCORE_CELLS, FIELD_CELLS, PADDLE_CELLS, WALL_CELLS = range(4)
+"""Kinds of changed cells: in the score's row; where ball or single bricks changed; where only the paddle did; where
+many bricks came at once."""
+MANY_PIXELS = 60
+"""More than a ball may bring: when so many pixels come where the bricks are, it is a new wall."""
+
+NONE, STEP, VANISH, APPEAR, SERVE = range(5)
+"""What the ball does: nothing; a step; it goes under a wall or off the screen, or comes back; it is served."""
+SAME_DIGIT = 10
+STANDS, TO_LONG, TO_SHORT = range(3)
+"""The paddle's width stays as it is, or becomes long, or short."""
+HEADS = {
+    "ball": 5,
+    "ball_row_step": 2 * BALL_STEP + 1,
+    "ball_column_step": 2 * BALL_STEP + 1,
+    "serve_row": BALL_ROWS,
+    "serve_column": COLUMNS,
+    "new_wall": 2,
+    "paddle": 2,
+    "paddle_step": 2 * PADDLE_STEP + 1,
+    "paddle_width": 3,
+    "left_digit": 11,
+    "right_digit": 11,
+}
+"""What the decoder reads off a code, each a choice of so many; beside them, which of the near bricks go."""
+
+
+class Crops(NamedTuple):
+    """What the encoder is shown of M changed cells: bits (M, 1120) float, place (M, 2) int64 of what came from nothing
+    (row and column + 1, else 0), and the cells they are of: game and cell (M,) int64 each, and kind (M,)."""
+
+    bits: Tensor
+    place: Tensor
+    game: Tensor
+    cell: Tensor
+    kind: Tensor
+
+
+def cells_of(mask: Tensor) -> Tensor:
+    """Which cells hold a set pixel: (B, 210, 160) bool -> (B, 35) bool, flat order column by column."""
+    blocks = mask.reshape(-1, GRID_ROWS, CELL_ROWS, GRID_COLUMNS, CELL_COLUMNS).any(4).any(2)
+    return blocks.transpose(1, 2).flatten(1)
+
+
+def window(mask: Tensor, row: Tensor, column: Tensor, height: int, width: int) -> Tensor:
+    """Windows of masks (B, 210, 160) from (B,) rows and columns on: (B, height * width) float; 0 beyond the frame."""
+    rows = row[:, None] + torch.arange(height, device=mask.device)
+    columns = column[:, None] + torch.arange(width, device=mask.device)
+    inside = (rows < ROWS)[:, :, None] & (columns < COLUMNS)[:, None]
+    number = rows.clamp(max=ROWS - 1)[:, :, None] * COLUMNS + columns.clamp(max=COLUMNS - 1)[:, None]
+    return (mask.flatten(1).gather(1, number.flatten(1)) & inside.flatten(1)).float()
+
+
+def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Two frames (B, 210, 160) uint8 -> what is shown of each of the 35 cells.
+
+    Bits of ball and paddle crops (B, 880), of each of the five score cells (B, 5, 240), the place (B, 2), and the kind
+    of each cell (B, 35) int64, -1 where it does not change.
+    """
+    device = before.device
+    differs, was, came = before != after, before != 0, after != 0
+    rows, columns = torch.arange(ROWS, device=device), torch.arange(COLUMNS, device=device)
+    long = torch.full_like(before[:, 0, 0], LONG_PADDLE, dtype=torch.long)
+    left = [paddle(frame, long)[:, :1] for frame in (before, after)]
+    under = [(columns >= at) & (columns < at + LONG_PADDLE) for at in left]
+    strip = ((rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM))[:, None] & (under[0] | under[1])[:, None]
+    field = (rows >= FIELD_TOP) & (rows < FIELD_BOTTOM)
+    moved = differs & field[:, None] & ~strip
+    wall = ((rows >= WALL_TOP) & (rows < WALL_TOP + BRICK_ROWS * BRICK_HEIGHT))[:, None] & moved
+    laid = (wall & came & ~was).int().sum((1, 2)) > MANY_PIXELS
+    wall = wall & laid[:, None, None]
+    moved = moved & ~wall
+    row, column, anything = first(moved)
+    box = (row, column, BALL_BOX, BALL_BOX)
+    ball = torch.cat((window(moved & was, *box), window(moved & came, *box)), 1)
+    from_nothing = anything & ~(moved & was).any(2).any(1)
+    place = torch.where(from_nothing[:, None], torch.stack((row, column), 1) + 1, 0)
+    slid = differs & strip
+    _, column, _ = first(slid)
+    line = torch.full_like(column, PADDLE_TOP)
+    along = torch.cat([window(slid & there, line, column, 1, STRIP) for there in (was, came)], 1)
+    top = torch.cat([_blocks(differs & there) for there in (was, came)], 2)  # (B, 5, 240)
+    score, at_ball, at_paddle = cells_of(differs & (rows < CELL_ROWS)[:, None]), cells_of(moved), cells_of(slid)
+    at_wall = cells_of(wall)
+    kind = torch.where(at_paddle, PADDLE_CELLS, -1)
+    kind = torch.where(at_wall, WALL_CELLS, kind)
+    kind = torch.where(at_ball, FIELD_CELLS, kind)
+    return torch.cat((ball, along), 1), top, place, torch.where(score, SCORE_CELLS, kind)
+
+
+def _blocks(mask: Tensor) -> Tensor:
+    """One pixel of each block of a digit in the score's row: (B, 210, 160) -> (B, 5, 120) float."""
+    top = mask[:, : CELL_ROWS : DIGIT_BLOCK[0], :: DIGIT_BLOCK[1]]
+    return top.reshape(mask.shape[0], -1, GRID_COLUMNS, CELL_COLUMNS // DIGIT_BLOCK[1]).transpose(1, 2).flatten(2).float()
+
+
+def changed_crops(before: Tensor, after: Tensor) -> Crops:
+    """The crops of all changed cells of B pairs, one row a cell. For training: its shape depends on the data."""
+    shared, top, place, kind = crops(before, after)
+    game, cell = torch.nonzero(kind >= 0, as_tuple=True)
+    kinds = kind[game, cell]
+    return Crops(*_select(shared[game], top[game, cell // GRID_ROWS], place[game], kinds), game, cell, kinds)
+
+
+def _select(shared: Tensor, top: Tensor, place: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
+    """What a cell of a kind (M,) is shown, the rest blank: bits (M, 1120), place (M, 2)."""
+    ball, along = shared[:, : 2 * BALL_BOX**2], shared[:, 2 * BALL_BOX**2 :]
+    parts = (ball, kind == FIELD_CELLS), (along, kind == PADDLE_CELLS), (top, kind == SCORE_CELLS)
+    bits = torch.cat([part * on[:, None] for part, on in parts], 1)
+    return bits, torch.where((kind == FIELD_CELLS)[:, None], place, torch.where(kind == WALL_CELLS, NEW_WALL, 0)[:, None])
 
 
 class Encoder(nn.Module):
-    """Pairs of frames -> one vector for each changed cell."""
+    """Crops of M changed cells -> vectors (M, 128)."""
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 192) -> None:
         super().__init__()
-        rows, columns = BALL_STEP
-        self.ball = nn.Embedding((2 * rows + 1) * (2 * columns + 1), CODE_DIM)
-        self.paddle = nn.Embedding(2 * PADDLE_STEP + 1, CODE_DIM)
-        self.alone = nn.Embedding(2, CODE_DIM)
-        self.rest = nn.Sequential(nn.Linear(2 * SAMPLES, width), nn.ReLU(), nn.Linear(width, CODE_DIM, bias=False))
-        self.norm = nn.LayerNorm(CODE_DIM, bias=False)
+        self.bits = nn.Linear(CROPS, width)
+        self.place = Embedding((ROWS + 1, COLUMNS + 1), width)
+        self.layers = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, CODE_DIM))
+        self.norm = nn.LayerNorm(CODE_DIM, elementwise_affine=False)
 
-    def forward(
-        self, before: Tensor, after: Tensor, which: Tensor, cells: Tensor, seen: tuple[Tensor, Tensor] | None = None
-    ) -> Tensor:
-        """(B, 210, 160) uint8 classes of frames t and t + 1, M frame numbers and changed cells -> (M, 128).
-
-        `seen` are the `places` in frame t, looked at backwards in time, where the ball is what vanishes, and in frame
-        t + 1, each (B, 3), if they are known already.
-        """
-        old, new = seen or both_ways(before, after)
-        left = take_cells(before, which, cells) != BACKGROUND
-        came = take_cells(after, which, cells) != BACKGROUND
-        differs = left != came
-        went, here = old[:, 0] >= 0, new[:, 0] >= 0
-        vanishes, appears = went & ~here, here & ~went & _meets(new)
-        of_old, of_new = (went & here) | vanishes, (went & here) | appears
-        at_ball = _ball_in(old, which, cells) & of_old[which, None, None]
-        at_ball |= _ball_in(new, which, cells) & of_new[which, None, None]
-        at_paddle = torch.zeros_like(differs)
-        strip = slice(PADDLE_TOP - BOTTOM_TOP, PADDLE_BOTTOM - BOTTOM_TOP)
-        moved = left[:, strip].all(1) != came[:, strip].all(1)
-        at_paddle[:, strip] = (moved & (cells % GRID_ROWS == GRID_ROWS - 1)[:, None])[:, None]
-        of_ball = (differs & at_ball).flatten(1).any(1)
-        of_paddle = (differs & at_paddle).flatten(1).any(1)
-        # A pixel of every block, and whether anything in the block's scanline differs.
-        rest = (differs & ~at_ball & ~at_paddle)[:, ::SAMPLE_ROWS].unflatten(2, (-1, SAMPLE_COLUMNS)).any(3).flatten(1)
-        there = sampled(came)
-        bits = torch.cat((rest & there, rest & ~there), 1)
-        rows, columns = BALL_STEP
-        step = new - old
-        dy, dx = step[:, 0].clamp(-rows, rows) + rows, step[:, 1].clamp(-columns, columns) + columns
-        ball = self.ball(dy * (2 * columns + 1) + dx)
-        ball = torch.where((vanishes | appears)[:, None], self.alone(appears.long()), ball)[which] * of_ball[:, None]
-        paddle = self.paddle(step[:, 2].clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP)[which] * of_paddle[:, None]
-        return self.norm(ball + paddle + self.rest(bits.to(ball.dtype)))
+    def forward(self, bits: Tensor, place: Tensor) -> Tensor:
+        """(M, 1120) float, (M, 2) int64 -> (M, 128)."""
+        return self.norm(self.layers(self.bits(bits) + self.place(place)))
 
 
-def _meets(ball: Tensor) -> Tensor:
-    """Whether balls (B, 2 or 3) are at walls, bricks or paddle, where the Atari leaves them out of a frame at times."""
-    row, column = ball[:, 0], ball[:, 1]
-    high_or_low = (row < AT_BRICKS) | (row + BALL_HEIGHT > PADDLE_TOP - AT_WALL)
-    return high_or_low | (column < FIELD_LEFT + AT_WALL) | (column + BALL_WIDTH > FIELD_RIGHT - AT_WALL)
+class Motion(nn.Module):
+    """Where a ball that is not seen goes, and the paddle: from memory, paddle column and rough place of the ball."""
 
+    def __init__(self, width: int = 192) -> None:
+        super().__init__()
+        names = ("speed", "half_row", "half_column")
+        self.which = [INDEX[name] for name in names]
+        speeds, rows, columns = (SIZES[number] for number in self.which)
+        self.ball = nn.Sequential(
+            Embedding((speeds * rows, speeds * columns, 3, BALL_ROWS), width), nn.ReLU(), nn.Linear(width, width),
+            nn.ReLU(), nn.Linear(width, 1 + HEADS["ball_row_step"] + HEADS["ball_column_step"]),
+        )  # fmt: skip
+        self.paddle = nn.Sequential(
+            Embedding((COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * 3), width), nn.ReLU(),
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, HEADS["paddle_step"]),
+        )  # fmt: skip
 
-def _ball_in(seen: Tensor, which: Tensor, cells: Tensor) -> Tensor:
-    """Where the ball is in cells: places (B, 3), M frame numbers and cells -> (M, 30, 32) bool.
-
-    It is a row taller here on both sides: where it takes two colours it may be drawn five rows tall.
-    """
-    row = seen[which, 0] - CELL_ROWS * (cells % GRID_ROWS)
-    column = seen[which, 1] - CELL_COLUMNS * (cells // GRID_ROWS)
-    rows = torch.arange(CELL_ROWS, device=seen.device) - row[:, None]
-    columns = torch.arange(CELL_COLUMNS, device=seen.device) - column[:, None]
-    in_rows, in_columns = (rows >= -1) & (rows <= BALL_HEIGHT), (columns >= 0) & (columns < BALL_WIDTH)
-    return in_rows[:, :, None] & in_columns[:, None]
-
-
-def sampled(there: Tensor) -> Tensor:
-    """One pixel of every block of a digit: cells (M, 30, 32) -> (M, 120)."""
-    return there[:, ::SAMPLE_ROWS, ::SAMPLE_COLUMNS].flatten(1)
-
-
-class Sight(NamedTuple):
-    """What a decoder has seen of B moments, whatever the cell; see `Decoder.see`.
-
-    Where ball (B, 2) and paddle (B,) are, whether the ball may meet something outside the bottom row (B,), and what is
-    around the ball (B, width), along the paddle (B, 64), and of how the ball has moved (B, meeting).
-    """
-
-    ball: Tensor
-    paddle: Tensor
-    may_meet: Tensor
-    around: Tensor
-    along: Tensor
-    meet: Tensor
-
-
-class Looked(NamedTuple):
-    """What a decoder has seen of M cells; see `Decoder.look`.
-
-    `meets` and `bottom` are the numbers of the cells in which the ball may meet something, and of those in the bottom
-    row; `ball_at` and `paddle_at` are where a cell's first row and column fall in the drawings around the ball and
-    along the paddle.
-    """
-
-    there: Tensor
-    ball: Tensor
-    ball_at: tuple[Tensor, Tensor]
-    meets: Tensor
-    meet: Tensor
-    bottom: Tensor
-    paddle: Tensor
-    paddle_at: Tensor
-    cell: Tensor
-
-
-class Drawn(NamedTuple):
-    """What `VQVAE.draw` gives: frames (B, 210, 160) uint8 classes; and of those that it looked at again, n of them, the
-    places around them, two of (n, 3), as `both_ways` has them, and whether they have the codes that they were drawn
-    from at once (n,). None where it looked at none."""
-
-    frames: Tensor
-    seen: tuple[Tensor, Tensor] | None = None
-    fits: Tensor | None = None
+    def forward(self, objects: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """objects (B, 4, 4), memory (B, V) -> logits: the ball goes for good (B,), its row and column step (B, 19)
+        each, the paddle's step (B, 17)."""
+        speed, rows, columns = (memory[:, number] for number in self.which)
+        ball = objects[:, -1, :2]
+        side = torch.where(ball[:, 1] < 12, 0, torch.where(ball[:, 1] > 146, 2, 1))
+        sizes = SIZES[self.which[1]], SIZES[self.which[2]]
+        told = torch.stack((speed * sizes[0] + rows, speed * sizes[1] + columns, side, ball[:, 0].clamp(0, 223)), 1)
+        moves = self.ball(told)
+        at = objects[:, :, PADDLE]
+        steps = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
+        told = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), memory[:, INDEX["knob"], None], steps), 1)
+        row, column = moves[:, 1:].split(HEADS["ball_row_step"], 1)
+        return moves[:, 0], row, column, self.paddle(told)
 
 
 class Decoder(nn.Module):
-    """What is there in a cell one step later, from the last frame and a code vector.
+    """Reads events off code vectors, and says what follows from them in a state."""
 
-    Three small networks draw in coordinates of their own: around the ball, along the paddle, and in the cell. Their
-    logits are added up where they fall into the cell.
-    """
-
-    def __init__(self, width: int = 128, meeting: int = 256) -> None:
+    def __init__(self, width: int = 192) -> None:
         super().__init__()
-        window = BALL_WINDOW[0] * BALL_WINDOW[1]
-        self.ball_seen, self.ball_code = nn.Linear(window, width), nn.Linear(CODE_DIM, width, bias=False)
-        self.ball_row = nn.Embedding(ROWS + 1, width)
-        self.meet_trail = nn.EmbeddingBag(BALL_TRAIL, meeting, mode="sum")
-        self.meet_paddle, self.meet_code = nn.Linear(STRIP, meeting), nn.Linear(CODE_DIM, meeting, bias=False)
-        self.meet = nn.Sequential(nn.ReLU(), nn.Linear(meeting, meeting), nn.ReLU(), nn.Linear(meeting, width))
-        self.ball_draw = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, window))
-        self.paddle_seen, self.paddle_code = nn.Linear(STRIP, 64), nn.Linear(CODE_DIM, 64, bias=False)
-        self.paddle_draw = nn.Sequential(nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, STRIP))
-        self.cell_seen, self.cell_code = nn.Linear(SAMPLES, 64), nn.Linear(CODE_DIM, 64, bias=False)
-        self.cell = nn.Embedding(CELLS, 64)
-        self.cell_draw = nn.Sequential(nn.ReLU(), nn.Linear(64, CELL_ROWS * CELL_COLUMNS))
-        self.keep = nn.Parameter(torch.tensor(3.0))
-        nn.init.normal_(self.cell.weight, std=0.1)
-        for bag in (self.meet_trail, self.ball_row):  # rows that never occur stay zeros, which pack well
-            nn.init.zeros_(bag.weight)
-        for draw in (self.ball_draw, self.paddle_draw, self.cell_draw, self.meet):
-            for parameter in draw[-1].parameters():
-                nn.init.zeros_(parameter)
+        self.layers = nn.Sequential(nn.Linear(CODE_DIM, width), nn.ReLU())
+        self.heads = nn.Linear(width, sum(HEADS.values()) + NEAR_BRICKS)
+        self.motion = Motion()
 
-    def see(self, now: Tensor, seen: Tensor, shown: Glance | None = None) -> Sight:
-        """What depends neither on the cell nor on the code, for `look`: frames (B, 210, 160) uint8 classes and places
-        (B, n, 3 or 6). `shown` is the `glance` at them, if it is known."""
-        ball, in_newest, paddle, window, strip, trail = shown or glance(now, seen)
-        dtype = self.ball_seen.weight.dtype
-        strip = strip.to(dtype)
-        return Sight(
-            ball,
-            paddle,
-            may_meet=(ball[:, 0] < AT_BRICKS) | ~in_newest,
-            around=self.ball_seen(window.flatten(1).to(dtype)) + self.ball_row(ball[:, 0] + 1),
-            along=self.paddle_seen(strip),
-            meet=self.meet_trail(trail) + self.meet_paddle(strip),
-        )
-
-    def look(self, now: Tensor, sight: Sight, which: Tensor, cells: Tensor) -> Looked:
-        """What does not depend on the code, for `paint`: frames (B, 210, 160) uint8 classes, what was seen of them, M
-        frame numbers and cells."""
-        there = take_cells(now, which, cells) != BACKGROUND
-        bottom = cells % GRID_ROWS == GRID_ROWS - 1
-        meets = bottom | sight.may_meet[which]
-        row, column = CELL_ROWS * (cells % GRID_ROWS), CELL_COLUMNS * (cells // GRID_ROWS)
-        ball, of_bottom = sight.ball[which], which[bottom]
-        return Looked(
-            there=there,
-            ball=sight.around[which],
-            ball_at=(row - ball[:, 0] + UP, column - ball[:, 1] + WEST),
-            meets=meets.nonzero().flatten(),
-            meet=sight.meet[which[meets]],
-            bottom=bottom.nonzero().flatten(),
-            paddle=sight.along[of_bottom],
-            paddle_at=column[bottom] - sight.paddle[of_bottom] + STRIP_WEST,
-            cell=self.cell_seen(sampled(there).to(self.cell_seen.weight.dtype)) + self.cell(cells),
-        )
-
-    def paint(self, looked: Looked, vectors: Tensor) -> Tensor:
-        """Code vectors (M, 128) -> (M, 30, 32) logits that something is there."""
-        logits = self.keep * (2 * looked.there.float() - 1)
-        cell = self.cell_draw(looked.cell + self.cell_code(vectors)).float()
-        meet = self.meet(looked.meet + self.meet_code(vectors[looked.meets]))
-        ball = looked.ball + self.ball_code(vectors)
-        ball = ball.index_add(0, looked.meets, meet)
-        ball = self.ball_draw(ball).float()
-        logits = logits + cell.unflatten(1, (CELL_ROWS, CELL_COLUMNS))
-        logits = logits + _place(ball.unflatten(1, BALL_WINDOW), *looked.ball_at, CELL_ROWS)
-        if len(looked.bottom):
-            strip = self.paddle_draw(looked.paddle + self.paddle_code(vectors[looked.bottom])).float()
-            top = torch.zeros_like(looked.paddle_at)
-            strip = _place(strip[:, None], top, looked.paddle_at, 1)
-            rows = PADDLE_TOP - BOTTOM_TOP, BOTTOM_TOP + CELL_ROWS - PADDLE_BOTTOM
-            strip = F.pad(strip.expand(-1, PADDLE_BOTTOM - PADDLE_TOP, -1), (0, 0, *rows))
-            logits = logits.index_add(0, looked.bottom, strip)
-        return logits
+    def forward(self, vectors: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """(M, 128) -> logits for each of `HEADS`, and for each near brick (M, 21) that it goes."""
+        *parts, bricks = self.heads(self.layers(vectors)).split([*HEADS.values(), NEAR_BRICKS], 1)
+        return dict(zip(HEADS, parts, strict=True)), bricks
 
 
-def _place(drawn: Tensor, top: Tensor, left: Tensor, height: int) -> Tensor:
-    """Cut (M, height, 32) out of drawings (M, H, W), at rows and columns (M,) of theirs; beyond them there is 0."""
-    size = drawn.shape[1:]
-    rows = top[:, None] + torch.arange(height, device=top.device)
-    columns = left[:, None] + torch.arange(CELL_COLUMNS, device=top.device)
-    inside = ((rows >= 0) & (rows < size[0]))[:, :, None] & ((columns >= 0) & (columns < size[1]))[:, None]
-    spots = rows.clamp(0, size[0] - 1)[:, :, None] * size[1] + columns.clamp(0, size[1] - 1)[:, None]
-    return drawn.flatten(1).gather(1, spots.flatten(1)).unflatten(1, (height, CELL_COLUMNS)) * inside
+class Events(NamedTuple):
+    """What each of 256 codes says, by name as in `HEADS`: (256,) int64 each; and bricks (256, 21) int64, 1 for gone."""
+
+    said: dict[str, Tensor]
+    bricks: Tensor
 
 
 class VQVAE(nn.Module):
-    """Encoder, quantiser and decoder, and the grid of codes they share.
+    """Encoder, codebook and decoder."""
 
-    `colours` (210, 9) counts in which classes things have appeared on each scanline.
-    """
-
-    colours: Tensor
-
-    def __init__(self, encoder_width: int = 64, decoder_width: int = 128, meeting_width: int = 256) -> None:
+    def __init__(self, width: int = 192) -> None:
         super().__init__()
-        self.settings = {
-            "encoder_width": encoder_width, "decoder_width": decoder_width, "meeting_width": meeting_width
-        }  # fmt: skip
-        self.encoder = Encoder(encoder_width)
-        self.quantizer = Quantizer()
-        self.decoder = Decoder(decoder_width, meeting_width)
-        self.register_buffer("colours", torch.zeros(ROWS, CLASSES))
+        self.settings = {"width": width}
+        self.encoder, self.quantizer, self.decoder = Encoder(width), Quantizer(), Decoder(width)
+        self._events: Events | None = None
 
-    @torch.no_grad()
-    def encode(self, before: Tensor, after: Tensor, seen: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """Pairs of frames (B, 210, 160) uint8 classes -> codes (B, 35) int64; 0 exactly where a cell stays the same.
+    def encode(self, before: Tensor, after: Tensor) -> Tensor:
+        """Frames (B, 210, 160) uint8 twice -> codes (B, 35) int64.
 
-        `seen` as in `Encoder.forward`.
+        Few vectors are needed a pair: the ball's, the paddle's, a new wall's, and those of the score's cells.
         """
-        codes = torch.full((len(before), CELLS), UNCHANGED, dtype=torch.int64, device=before.device)
-        which, cells = changed(before, after).nonzero(as_tuple=True)
-        if len(which):
-            codes[which, cells] = self.quantizer(self.encoder(before, after, which, cells, seen))
-        return codes
+        shared, top, place, kind = crops(before, after)
+        vectors = []
+        for number in (FIELD_CELLS, PADDLE_CELLS, WALL_CELLS, *[SCORE_CELLS] * GRID_COLUMNS):
+            column = max(0, len(vectors) - 3)
+            which = torch.full_like(kind[:, 0], number)
+            vectors.append(self.encoder(*_select(shared, top[:, column], place, which)))
+        codes = self.quantizer(torch.stack(vectors, 1).flatten(0, 1)).reshape(before.shape[0], -1)  # (B, 8)
+        columns = torch.arange(GRID_COLUMNS, device=before.device).repeat_interleave(GRID_ROWS)
+        grid = torch.where(kind == FIELD_CELLS, codes[:, :1], UNCHANGED)
+        grid = torch.where(kind == PADDLE_CELLS, codes[:, 1:2], grid)
+        grid = torch.where(kind == WALL_CELLS, codes[:, 2:3], grid)
+        return torch.where(kind == SCORE_CELLS, codes[:, 3:][:, columns], grid)
 
-    @torch.no_grad()
-    def decode(self, history: Tensor, codes: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and codes (B, 35) -> the next frames
-        (B, 210, 160) uint8 classes. Of the history the last nine frames count; a short one repeats its first.
+    def fix(self) -> None:
+        """Read all codes once and for all: the weights do not change any more."""
+        self._events = self.events()
 
-        `seen` are the places (B, n, 3 or 6) of the history, where they are known already; then the newest frame is
-        enough.
-        """
-        if seen is None:
-            seen = places_of(history[:, -BALL_FRAMES - 1 :])
-        return self.draw(history[:, -1], codes, self.decoder.see(history[:, -1], seen)).frames
+    def events(self) -> Events:
+        """What the codes say."""
+        if self._events is not None:
+            return self._events
+        heads, bricks = self.decoder(self.quantizer.codebook)
+        said = {name: logits.argmax(1) for name, logits in heads.items()}
+        something = torch.arange(len(bricks), device=bricks.device) != UNCHANGED
+        for name in ("ball", "paddle", "new_wall"):
+            said[name] = said[name] * something
+        return Events(said, ((bricks > 0) & something[:, None]).long())
 
-    @torch.no_grad()
-    def draw(self, now: Tensor, codes: Tensor, sight: Sight, surely: bool = False) -> Drawn:
-        """`decode` of what was seen already; of a single moment (1, 210, 160) any number of codes (B, 35).
+    def follow(self, state: State, codes: Tensor, events: Events, hidden: Tensor) -> Things:
+        """What is there one step later, for codes (B, 35) in a state whose frame hides the ball or not (B,). Of codes that contradict each other, those of the
+        cells nearest to the ball count."""
+        ball_code, paddle_code, wall_code, shared, top = gather_codes(state, codes, events)
+        said = {name: values[ball_code] for name, values in events.said.items()}
+        gone, row, column, slide = self.decoder.motion(state.objects, state.memory)
+        before = state.objects[:, -1]
+        ball, does = before[:, :2], said["ball"]
+        step = torch.stack((said["ball_row_step"], said["ball_column_step"]), 1) - BALL_STEP
+        unseen = torch.stack((row.argmax(1), column.argmax(1)), 1) - BALL_STEP
+        guess = torch.where((gone > 0)[:, None] | (ball[:, :1] == 0), 0, ball + unseen)
+        after = torch.where((does == STEP)[:, None], torch.where(ball[:, :1] > 0, ball + step, 0), ball)
+        unsaid = (does == VANISH) | (does == APPEAR) | ((does == NONE) & hidden)
+        after = torch.where(unsaid[:, None], guess, after)
+        serve = torch.stack((said["serve_row"], said["serve_column"]), 1)
+        after = torch.where((does == SERVE)[:, None], serve, after)
+        wall = break_bricks(state.wall, torch.where(after[:, :1] > 0, after, ball), events.bricks[ball_code])
+        wall = torch.where((events.said["new_wall"][wall_code] == 1)[:, None, None], torch.ones_like(wall), wall)
+        slide = torch.where(shared, slide.argmax(1), PADDLE_STEP)
+        return Things(after, self._paddle(before, paddle_code, slide, events), wall, self._board(state, top, events))
 
-        `surely`: where the ball may meet something, or was left out of the frame, look whether what was drawn has the
-        codes that it was drawn from. Where it has not (most often a ball may be here or there, and no pixel of it is
-        likelier to be there than not), draw the line between the two elsewhere, and take the first picture that has.
-        """
-        which, cells = (codes != UNCHANGED).nonzero(as_tuple=True)
-        now = now.expand(len(codes), -1, -1)
-        if not len(which):
-            return Drawn(now.clone(memory_format=torch.contiguous_format))
-        of = which if len(sight.ball) == len(codes) else torch.zeros_like(which)
-        looked = self.decoder.look(now, sight, of, cells)
-        logits = self.decoder.paint(looked, self.quantizer.embed(codes[which, cells]))
-        old = take_cells(now, which, cells)
+    def _paddle(self, before: Tensor, paddle_code: Tensor, slide: Tensor, events: Events) -> Tensor:
+        told = events.said["paddle"][paddle_code] == 1
+        step = torch.where(told, events.said["paddle_step"][paddle_code], slide) - PADDLE_STEP
+        width = torch.where(told, events.said["paddle_width"][paddle_code], STANDS)
+        wide = torch.where(width == TO_LONG, LONG_PADDLE, torch.where(width == TO_SHORT, SHORT_PADDLE, before[:, WIDTH]))
+        return torch.stack((before[:, PADDLE] + step, wide), 1)
 
-        def fill(there: Tensor) -> Tensor:
-            drawn = now.clone(memory_format=torch.contiguous_format)
-            put_cells(drawn, which, cells, self.coloured(old, there, cells))
-            return drawn
+    def _board(self, state: State, top: Tensor, events: Events) -> Tensor:
+        digits = []
+        for number, column in enumerate(DIGIT_COLUMNS):
+            cell, side = divmod(column, CELL_COLUMNS)
+            new = events.said["left_digit" if side < CELL_COLUMNS // 2 else "right_digit"][top[:, cell]]
+            keep = (new == SAME_DIGIT) | (top[:, cell] == UNCHANGED)
+            digits.append(torch.where(keep, state.board[:, number], new))
+        return torch.stack(digits, 1)
 
-        drawn = fill(logits > 0)
-        if not surely:
-            return Drawn(drawn)
-        may_meet = (sight.ball[:, 0] >= 0) & (sight.may_meet | _meets(sight.ball))
-        doubtful = may_meet.expand(len(codes)).nonzero().flatten()
-        if not len(doubtful):
-            return Drawn(drawn)
-        seen = both_ways(now[doubtful], drawn[doubtful])
-        wrong = torch.zeros_like(codes, dtype=torch.bool)
-        wrong[doubtful] = self.encode(now[doubtful], drawn[doubtful], seen) != codes[doubtful]
-        fits = ~wrong[doubtful].any(1)
-        bad = doubtful[~fits]
-        if len(bad):
-            again = wrong[which, cells][:, None, None]
-            tries = torch.stack([fill(logits > line * again)[bad] for line in LINES])
-            said = self.encode(now[bad].repeat(len(LINES), 1, 1), tries.flatten(0, 1)).unflatten(0, tries.shape[:2])
-            good = (said == codes[bad]).all(2)
-            best = tries[good.to(torch.uint8).argmax(0), torch.arange(len(bad), device=bad.device)]
-            drawn[bad] = torch.where(good.any(0)[:, None, None], best, drawn[bad])
-        return Drawn(drawn, seen, fits)
 
-    def coloured(self, cell: Tensor, there: Tensor, cells: Tensor) -> Tensor:
-        """Cells (M, 30, 32) uint8 classes one step later, given what is there then (M, 30, 32) bool."""
-        scanlines = self.colours.argmax(1).to(torch.uint8).view(GRID_ROWS, CELL_ROWS)[cells % GRID_ROWS]
-        return torch.where(there, torch.where(cell != BACKGROUND, cell, scanlines[:, :, None]), BACKGROUND)
+def break_bricks(wall: Tensor, ball: Tensor, gone: Tensor) -> Tensor:
+    """Take the near bricks `gone` (B, 21) out of walls (B, 6, 18), counted from balls (B, 2)."""
+    at = brick_at(ball)
+    device = wall.device
+    rows, columns = torch.arange(wall.shape[1], device=device), torch.arange(wall.shape[2], device=device)
+    row = rows - at[:, :1] - NEAR_ROWS[0]  # (B, 6): which of the near rows each row of the wall is
+    column = columns - at[:, 1:] - NEAR_COLUMNS[0]
+    near = ((row >= 0) & (row < len(NEAR_ROWS)))[:, :, None] & ((column >= 0) & (column < len(NEAR_COLUMNS)))[:, None]
+    number = row.clamp(0, len(NEAR_ROWS) - 1)[:, :, None] * len(NEAR_COLUMNS)
+    number = number + column.clamp(0, len(NEAR_COLUMNS) - 1)[:, None]
+    goes = gone.gather(1, number.flatten(1)).reshape(wall.shape) * near
+    return torch.where(goes > 0, torch.zeros_like(wall), wall)
 
-    @torch.no_grad()
-    def learn_colours(self, before: Tensor, after: Tensor) -> None:
-        """Count the classes of what appears between frames (B, 210, 160) and the next ones."""
-        fresh = ((before == BACKGROUND) & (after != BACKGROUND)).nonzero(as_tuple=True)
-        spots = fresh[1] * CLASSES + after[fresh].long()
-        self.colours += torch.bincount(spots, minlength=ROWS * CLASSES).view(ROWS, CLASSES)
 
-    def codes_sha256(self) -> str:
-        """What gives the codes their meaning: SHA-256 of the encoder and the codebook, but for the scales, in the bytes
-        in which they are shipped. The decoder does not count."""
-        digest = hashlib.sha256()
-        meaning = {**self.encoder.state_dict(), "codebook": self.quantizer.codebook.detach()}
-        for name, tensor in sorted(pack(meaning).items()):
-            if not name.endswith(SCALE):
-                digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+def gather_codes(state: State, codes: Tensor, events: Events) -> tuple[Tensor, ...]:
+    """From a grid of codes (B, 35): the ball's (B,), the paddle's (B,), a new wall's (B,), whether a cell in the paddle's row has another
+    code, which may hide that the paddle moved (B,), and the codes of the score's row (B, 5)."""
+    grid = codes.reshape(-1, GRID_COLUMNS, GRID_ROWS)
+    cells = torch.arange(codes.shape[1], device=codes.device)
+    row, column = cells % GRID_ROWS, torch.div(cells, GRID_ROWS, rounding_mode="floor")
+    field = torch.where(row > 0, codes, UNCHANGED)
+    now = state.objects[:, -1]
+    of_ball = (events.said["ball"][field] != NONE) | (events.bricks[field].sum(2) > 0)
+    of_wall = events.said["new_wall"][field] == 1
+    low = (row == GRID_ROWS - 1) & (field != UNCHANGED)
+    of_paddle = (events.said["paddle"][field] == 1) & low
+    across = (column * CELL_COLUMNS + CELL_COLUMNS // 2 - now[:, 1, None]).abs()
+    far = (row * CELL_ROWS + CELL_ROWS // 2 - now[:, :1]).abs() + across
+    beside = (column * CELL_COLUMNS + CELL_COLUMNS // 2 - now[:, PADDLE, None] - LONG_PADDLE // 2).abs()
+    return (
+        _nearest(field, of_ball, far),
+        _nearest(field, of_paddle, beside),
+        _nearest(field, of_wall, far),
+        (low & ~of_paddle).any(1),
+        grid[:, :, 0],
+    )
+
+
+def _nearest(codes: Tensor, among: Tensor, far: Tensor) -> Tensor:
+    """The code (B,) of the nearest of the cells `among` (B, 35) bool, `UNCHANGED` where there is none."""
+    nearest = torch.where(among, far, far + (1 << 20)).argmin(1, keepdim=True)
+    return torch.where(among.any(1), codes.gather(1, nearest)[:, 0], UNCHANGED)

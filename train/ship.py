@@ -1,55 +1,44 @@
-"""`ship`: gather trained weights into one directory that `play` can use, small enough to keep in the repository.
-
-The VQ-VAE and the context controller are stored in a byte a weight. What the evaluation measures are the weights that
-come out of here.
-"""
+"""`ship`: trained weights as what `play` plays: ONNX graphs, a manifest, and the tensors they were made from."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from collect.dataset import MANIFEST, read_manifest
-from model.breakout import ACTIONS
-from model.checkpoint import factor, load_tensors, pack, save_tensors
-from model.files import FileError, checksum, write_json
-from model.latent_action_model import ActionToLatentMLP
-from model.weights import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME, load_module, load_vqvae
-from model.world_model import WorldModel
+from model.breakout import CELLS
+from model.checkpoint import pack, rounded, save_tensors
+from model.engine import MANIFEST, WEIGHTS, WEIGHTS_SCHEMA, Engine
+from model.files import checksum, write_atomic, write_json
+from model.twin import Twin
+from train.export import export
 
 
-def ship(weights: Path, action: Path, frames: Path, out: Path) -> WorldModel:
-    """Copy `weights`/vqvae and context, `action`/action_to_latent_best and the manifest of `frames` into `out`.
-
-    FileError if one is missing or the controllers are of another VQ-VAE. Returns the twin, loaded from `out`.
-    """
-    manifest = read_manifest(frames)
-    vqvae, _ = load_vqvae(weights)
-    tensors, meta = load_tensors(weights / VQVAE_NAME)
-    parts = {VQVAE_NAME: (pack(tensors), meta)}
-    for directory, name in ((weights, CONTEXT_NAME), (action, ACTION_NAME)):
-        module, meta = load_module(directory, name)
-        if meta.get("codes_sha256") != vqvae.codes_sha256():
-            raise FileError(f"{directory / name} was trained for the codes of another VQ-VAE than {weights}")
-        parts[name] = (_thin(module) if isinstance(module, ActionToLatentMLP) else pack(module.state_dict())), meta
-    for name, (tensors, meta) in parts.items():
-        save_tensors(out / name, tensors, meta)
-    about = {**manifest, "episodes": len(manifest["episodes"]), "manifest_sha256": checksum(frames / MANIFEST)}
-    write_json(out / MANIFEST, about)
-    return WorldModel.load(out, device="cpu")
-
-
-def _thin(mlp: ActionToLatentMLP) -> dict[str, Tensor]:
-    """The tensors of the action-only controller: a layer only ever sees four inputs, those of the four actions, so it
-    is stored as two thin matrices that do the same to these four."""
-    tensors = dict(mlp.state_dict())
-    inputs = torch.eye(ACTIONS)
-    for number, layer in enumerate(mlp.layers):
-        name = f"layers.{number}.weight"
-        if isinstance(layer, nn.Linear) and layer.in_features > ACTIONS:
-            tensors |= factor(name, tensors.pop(name), inputs.T)
-        with torch.no_grad():
-            inputs = layer(inputs)
-    return {name: tensor.to(torch.float16) for name, tensor in tensors.items()}
+def ship(twin: Twin, out: Path, frameskip: int, majority: torch.Tensor, about: dict[str, Any]) -> Engine:
+    """Write a directory of weights. `majority` (35,) are the commonest codes of the training data, `about` says how the
+    weights were made. Returns the engine that plays them."""
+    # Of the action-only controller its graph holds all that it can say, so its many weights need not be shipped.
+    state = {name: tensor for name, tensor in twin.state_dict().items() if not name.startswith("action.")}
+    tensors = {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+    with torch.no_grad():
+        for name, tensor in rounded(tensors).items():
+            twin.state_dict()[name].copy_(torch.from_numpy(tensor))
+    skeletons, wants = export(twin)
+    out.mkdir(parents=True, exist_ok=True)
+    save_tensors(out / WEIGHTS, pack(tensors), {"kind": "twin", "frameskip": frameskip, "made": about})
+    for name, data in skeletons.items():
+        write_atomic(out / f"{name}.onnx", lambda to, data=data: to.write(data))
+    files = {file.name: checksum(file) for file in (out / WEIGHTS, *(out / f"{name}.onnx" for name in skeletons))}
+    manifest = {
+        "schema": WEIGHTS_SCHEMA,
+        "frameskip": frameskip,
+        "majority": majority.tolist() if len(majority) == CELLS else [0] * CELLS,
+        "checksum": hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest(),
+        "files": files,
+        "wants": wants,
+        "made": about,
+    }
+    write_json(out / MANIFEST, manifest)
+    return Engine.load(out)

@@ -1,219 +1,229 @@
-"""`train vqvae`: learn the codes of what changes between two frames, each change in its own word.
+"""`train vqvae`: learn what things look like, the codes of what happens in a step, and to draw from them.
 
-A straight-through VQ-VAE leaves a dozen codes for the commonest motion and one code for several rare ones, which the
-decoder can then only draw as a smear. Here codes are assigned by what they draw, as in k-means with pictures for
-distances:
+1. Stamps are counted (`train/appearance.py`).
+2. Encoder and decoder learn without a codebook between them. So each event gets a place of its own among the vectors.
+3. The codebook starts from these: vectors of the same event share a code, the commonest events first. So a code says all that happens, and no two codes say the same (there are fewer events than codes).
+4. All three go on together: the decoder reads codes (straight through, van den Oord et al. 2017), the encoder is drawn
+   to the code of its event and away from the others, and each code follows the mean of its vectors.
 
-- k-means on the vectors of the untrained encoder starts the codebook;
-- each changed cell takes, of a few codes, the one that draws it in the fewest nats, plus what it costs to name that
-  code (entropy-constrained quantisation, Chou, Lookabaugh & Gray 1989): between synonyms the commoner wins;
-- the decoder and the codebook learn to draw that cell from that code, and the encoder to choose it;
-- a code that nobody takes moves to a cell that was drawn badly.
-
-Transitions are drawn by priority: the worse a step's cells were drawn when it was last seen, the more often.
+What happens in a step is read from the emulator's RAM (`train/events.py`). Few different crops occur, so they are found
+once, and training draws from these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from collect.dataset import MANIFEST, TransitionDataset
-from model.breakout import BACKGROUND, CODES
-from model.checkpoint import rounded
-from model.files import FileError, checksum
-from model.gaze import BALL_FRAMES
-from model.pixels import changed, take_cells
-from model.vqvae import VQVAE, Looked
-from model.weights import VQVAE_NAME, load_vqvae
-from train.loop import LoopSettings, RunOptions, train
-from train.material import Material
-from train.places import all_places
-from train.sampling import Priority, TransitionSampler, spread
+from collect.dataset import TransitionDataset
+from model.appearance import Appearance, shows
+from model.breakout import CODES
+from model.context import BALL_STEP, NEAR_BRICKS
+from model.quantizer import UNCHANGED
+from model.vqvae import CROPS, HEADS, VQVAE, Events, changed_crops
+from train.data import Data, interesting
+from train.events import NAMES, labels
 
-CELLS_A_TRANSITION = 2
-"""Changed cells that a batch holds, per transition drawn; two to three change in a step."""
-PIXELS_PER_CELL = 24.0
-"""About how many pixels of a changed cell change: what a cell costs to draw is divided by it."""
-START_FROM = 8192
-"""Vectors that the codebook is started from."""
-NEAREST, OTHERS = 3, 1
-"""Codes that compete for a cell: the nearest ones, and some drawn blindly, so that none is out of the game."""
-RATE_WEIGHT = 0.25
-"""What a nat of a code's name costs in nats of its picture."""
-ENCODER_WEIGHT = 0.1
-SHARPNESS = 0.1
-"""What turns a squared distance to a code into a logit."""
-DEAD_BELOW = 0.02
-"""A code taken less often than this, in cells a batch, is moved."""
-WORST = 12.0
-"""Nats from which on a cell counts no more for being drawn badly: a paddle of another length costs more than that."""
-HARD = 2.0
-"""Nats from which on a drawn cell is bad enough to be given a code of its own."""
+START_AT = 1500
+"""The step at which the codebook starts."""
+COMMIT, APART, SHARPNESS = 0.25, 1.0, 0.1
+"""Weights of the pull toward an event's code and of the push from the others, and what turns a squared distance into a
+logit."""
+DECAY = 0.95
+"""How much of a code's place remains when the mean of a batch's vectors moves it."""
+FEWER = 0.3
+"""Crops are drawn by their count to this power: rare ones more often than they occur."""
+MOTION_BATCH = 256
 
 
-def dataset_meta(dataset: TransitionDataset, directory: Path) -> dict[str, Any]:
-    """What a checkpoint says of its data."""
-    names = ("policy", "frameskip", "seed", "transitions")
-    return {**{name: dataset.manifest.get(name) for name in names}, "manifest_sha256": checksum(directory / MANIFEST)}
+@dataclass(frozen=True)
+class Patterns:
+    """The U different crops of a dataset's changed cells: bits (U, 1120 / 8) uint8 packed, place (U, 2) int16, what the
+    decoder is to say of each: heads (U, 11) int16 and bricks (U, 21) uint8; and how often each occurs (U,) float32."""
+
+    bits: Tensor
+    place: Tensor
+    heads: Tensor
+    bricks: Tensor
+    count: Tensor
+
+    def unpacked(self, which: Tensor) -> Tensor:
+        """The bits of some of them: (M, 1120) float."""
+        shifts = torch.arange(7, -1, -1, device=which.device)
+        return (self.bits[which][:, :, None] >> shifts & 1).flatten(1)[:, :CROPS].float()
 
 
-def load_both(weights: Path, frames: Path) -> tuple[VQVAE, dict[str, Any], TransitionDataset]:
-    """A trained VQ-VAE, rounded as it will be shipped, its settings, and a dataset. FileError if they are of different
-    frame skips."""
-    vqvae, about = load_vqvae(weights)
-    rounded(vqvae)
-    dataset = TransitionDataset.load(frames)
-    if dataset.frameskip != about["frameskip"]:
-        raise FileError(
-            f"dataset {frames} has frame skip {dataset.frameskip}, the VQ-VAE in {weights} has {about['frameskip']}"
-        )
-    return vqvae, about, dataset
+def find_patterns(dataset: TransitionDataset, data: Data, look: Appearance, steps: Tensor) -> Patterns:
+    """The different crops in the steps (T,) from a dataset's frames."""
+    rows = []
+    for part in steps.split(256):
+        frames = [torch.from_numpy(dataset.frame(part.numpy() + later)) for later in (0, 1)]
+        crops = changed_crops(*frames)
+        said, bricks = labels(data.things(part), data.things(part + 1), look, crops.game, crops.cell, crops.kind)
+        bits = np.packbits(crops.bits.numpy().astype(np.uint8), axis=1)
+        heads = torch.stack([said[name] for name in NAMES], 1)
+        small = [crops.place, heads, bricks]
+        rows.append(np.concatenate([bits, *(part.numpy().astype(np.uint8) for part in small)], 1))
+    found, count = np.unique(np.concatenate(rows), axis=0, return_counts=True)
+    widths = np.cumsum([-(-CROPS // 8), 2, len(NAMES)])
+    bits, place, heads, bricks = (torch.from_numpy(part.copy()) for part in np.split(found, widths, axis=1))
+    return Patterns(bits, place, heads, bricks, torch.from_numpy(count.astype(np.float32)))
 
 
 class VQVAETask:
-    """See `train.loop.Task`."""
+    """What `train.loop` trains: the VQ-VAE of a dataset. `look` is learned already."""
 
-    def __init__(self, material: Material, meta: dict[str, Any], seed: int) -> None:
-        torch.manual_seed(seed)
-        dataset, device = material.dataset, material.device
-        self.module = VQVAE().to(device)
-        self.module.quantizer.codebook.requires_grad_(True)
-        self._material = material
-        training, validation = dataset.split(seed=seed)
-        self._sampler = TransitionSampler(material, training, seed)
-        self._held = torch.from_numpy(spread(dataset.transitions(validation), 4096)).to(device)
-        self._priority = Priority(material, self._sampler, WORST)
-        self.samples = len(self._sampler)
-        self.extra = {"priority": self._priority.values}
-        self.meta = {
-            "kind": "vqvae",
-            "frameskip": dataset.frameskip,
-            "model": self.module.settings,
-            "dataset": meta,
-        }
+    def __init__(self, dataset: TransitionDataset, look: Appearance, device: torch.device, sample: int = 120_000) -> None:
+        train, held = dataset.split()
+        self.data, self.look = Data.of(dataset, train), look
+        generator = torch.Generator().manual_seed(0)
+        held_data = Data.of(dataset, held)
+        self.patterns, self.held = (
+            find_patterns(dataset, part, look, _draw(part, number, generator))
+            for part, number in ((self.data, sample), (held_data, sample // 4))
+        )
+        self.module: nn.Module = VQVAE()
+        self.model = self.module.to(device)
+        self.device, self.samples = device, sample
+        self.hidden = torch.nonzero(_moves_unseen(self.data, look)).flatten()
+        self.meta: dict[str, Any] = {}
+        self.extra = {"assigned": torch.zeros(len(self.patterns.count), dtype=torch.long)}
+        self.weights = self.patterns.count**FEWER
 
-    def _steps(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """Frames t and t + 1, the places with memory up to t, and those that the encoder looks for."""
-        material = self._material
-        return material.frame(t), material.frame(t + 1), material.places(t, BALL_FRAMES), material.pair(t)
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """See `train.loop.Task`."""
+        which = torch.multinomial(self.weights, batch, True, generator=generator)
+        vectors = self.model.encoder(self.patterns.unpacked(which), self.patterns.place[which].long())
+        motion, moved = self._motion_loss(generator)
+        if step < START_AT:
+            said = _said_loss(self.model, vectors, self.patterns, which)
+            return said + motion, {"said": said, "motion": moved}
+        codes = self.extra["assigned"][which]
+        book = self.model.quantizer.embed(codes)
+        said = _said_loss(self.model, vectors + (book - vectors).detach(), self.patterns, which)
+        far = torch.cdist(vectors, self.model.quantizer.codebook[1:]).square()
+        apart = F.cross_entropy(-SHARPNESS * far, codes - 1)
+        commit = (vectors - book).square().sum(1).mean()
+        self._seen = vectors.detach(), codes
+        return said + motion + COMMIT * SHARPNESS * commit + APART * apart, {"said": said, "apart": apart, "motion": moved}
 
-    def _start(self, step: int, generator: torch.Generator) -> None:
-        """Start the codebook by k-means."""
-        parts = []
-        with torch.no_grad():
-            for t in self._sampler.draw(-step - 1 & 0x7FFFFFFF, START_FROM // 2).tensor_split(16):
-                before, after, _, pair = self._steps(t)
-                which, cells = changed(before, after).nonzero(as_tuple=True)
-                parts.append(self.module.encoder(before, after, which, cells, pair).float())
-        self.module.quantizer.start(torch.cat(parts), generator)
-
-    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the cells cost to draw with the codes that draw them best, and the encoder's surprise at those codes."""
-        if step == 0:
-            self._start(step, generator)
-        t = self._sampler.draw(step, batch, self._priority.values)
-        before, after, seen, pair = self._steps(t)
-        self.module.learn_colours(before, after)
-        which, cells = changed(before, after).nonzero(as_tuple=True)
-        # Always the same number of cells where there are enough: every new shape costs time and memory anew.
-        some = torch.randperm(len(cells), generator=generator, device=cells.device)[: CELLS_A_TRANSITION * batch]
-        which, cells = which[some], cells[some]
-        quantizer, decoder = self.module.quantizer, self.module.decoder
-        vectors = self.module.encoder(before, after, which, cells, pair).float()
-        book = quantizer.codebook[1:]
-        logits = SHARPNESS * (2 * vectors @ book.T - book.square().sum(1))  # less squared distances, but for |v|^2
-        there = (take_cells(after, which, cells) != BACKGROUND).float()
-        looked = decoder.look(before, decoder.see(before, seen), which, cells)
-        codes = self._assign(looked, there, logits.detach(), generator)
-        drawn = decoder.paint(looked, quantizer.embed(codes))
-        nats = drawing_nats(drawn, there)
-        surprise = F.cross_entropy(logits, codes - 1)
-        self._seen = (vectors.detach(), codes, nats.detach())
-        self._set_priority(t, which, nats.detach(), batch)
-        log = {
-            "drawn": nats.detach().mean(),
-            "encoder": surprise.detach(),
-            "agrees": (logits.argmax(1) + 1 == codes).float().mean(),
-            "exact_cells": ((drawn > 0) == (there > 0)).flatten(1).all(1).float().mean(),
-        }
-        return nats.mean() / PIXELS_PER_CELL + ENCODER_WEIGHT * surprise, log
-
-    def _set_priority(self, t: Tensor, which: Tensor, nats: Tensor, batch: int) -> None:
-        """A transition counts by its cell that was drawn worst; cells beyond those of `t` are not theirs."""
-        worst = torch.full((batch,), -1.0, device=t.device).scatter_reduce(0, which, nats.float(), "amax")[: len(t)]
-        drawn = worst >= 0
-        self._priority.set(t[drawn], worst[drawn])
+    def _motion_loss(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The loss of `Motion`: where an unseen ball goes (half of the batch has one), and where the paddle goes."""
+        half = MOTION_BATCH // 2
+        unseen = self.hidden[torch.randint(len(self.hidden), (half,), generator=generator)]
+        t = torch.cat((unseen, self.data.steps[torch.randint(len(self.data.steps), (half,), generator=generator)]))
+        state = self.data.state(t, hide(self.data.memory[t].long(), generator))
+        gone, row, column, paddle = self.model.decoder.motion(state.objects, state.memory)
+        now, later = self.data.objects[t].long(), self.data.objects[t + 1].long()
+        step = (later[:, :2] - now[:, :2]).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP
+        there, stays = now[:half, 0] > 0, later[:half, 0] > 0
+        ball = F.binary_cross_entropy_with_logits(gone[:half][there], (~stays[there]).float())
+        both = there & stays
+        ball = ball + F.cross_entropy(row[:half][both], step[:half, 0][both])
+        ball = ball + F.cross_entropy(column[:half][both], step[:half, 1][both])
+        slide = F.cross_entropy(paddle, (later[:, 2] - now[:, 2]).clamp(-8, 8) + 8)
+        return ball + slide, slide.detach()
 
     @torch.no_grad()
-    def _assign(self, looked: Looked, there: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
-        """The cheapest code (M,) of those that compete: the picture's nats and the name's."""
-        near = logits.topk(NEAREST, 1).indices + 1
-        others = torch.randint(1, CODES, (len(logits), OTHERS), generator=generator, device=logits.device)
-        candidates = torch.cat((near, others), 1)
-        quantizer, decoder = self.module.quantizer, self.module.decoder
-        costs = [drawing_nats(decoder.paint(looked, quantizer.embed(codes)), there) for codes in candidates.T]
-        shares = (quantizer.counts + DEAD_BELOW) / (quantizer.counts + DEAD_BELOW).sum()
-        cost = torch.stack(costs, 1) - RATE_WEIGHT * shares.log()[candidates]
-        return candidates.gather(1, cost.argmin(1, keepdim=True)).flatten()
-
     def after_step(self, step: int, generator: torch.Generator) -> None:
-        """Count how often codes are taken, and move those that nobody takes to what was drawn worst."""
-        vectors, codes, nats = self._seen
-        quantizer = self.module.quantizer
-        quantizer.count(codes)
-        dead = quantizer.unused(DEAD_BELOW)
-        hard = nats.argsort(descending=True)[: len(dead)]
-        hard = hard[nats[hard] > HARD]
-        quantizer.replace(dead[: len(hard)], vectors[hard])
+        """Start the codebook when it is time; after that, codes follow their vectors."""
+        if step == START_AT - 1:
+            self._start()
+        elif step >= START_AT:
+            vectors, codes = self._seen
+            sums = torch.zeros_like(self.model.quantizer.codebook).index_add_(0, codes, vectors)
+            count = torch.bincount(codes, minlength=CODES).float()
+            used = count > 0
+            book = self.model.quantizer.codebook
+            book[used] += (1 - DECAY) * (sums[used] / count[used, None] - book[used])
 
+    def _start(self) -> None:
+        """Vectors of the same event get one code, the commonest events first."""
+        patterns = self.patterns
+        vectors = torch.cat([self._vectors(part) for part in torch.arange(len(patterns.count)).split(4096)])
+        said = torch.cat((patterns.heads, patterns.bricks), 1)
+        _, event = said.unique(dim=0, return_inverse=True)
+        event = _majority(torch.cat((patterns.bits, patterns.place), 1), event, patterns.count)
+        events = int(event.max()) + 1
+        count = torch.zeros(events).index_add_(0, event, self.patterns.count)
+        order = count.argsort(descending=True)[: CODES - 1]
+        code = torch.zeros(events, dtype=torch.long)
+        code[order] = torch.arange(1, len(order) + 1)
+        sums = torch.zeros(events, vectors.shape[1]).index_add_(0, event, vectors)
+        means = sums / torch.bincount(event, minlength=events).clamp(min=1)[:, None]
+        book = self.model.quantizer.codebook
+        book.fill_(1e3)  # a code without an event is far from every vector
+        book[UNCHANGED] = 0
+        book[1 : len(order) + 1] = means[order]
+        assigned = code[event]
+        nearest = self.model.quantizer(vectors)
+        self.extra["assigned"].copy_(torch.where(assigned > 0, assigned, nearest))
+
+    def _vectors(self, which: Tensor) -> Tensor:
+        return self.model.encoder(self.patterns.unpacked(which), self.patterns.place[which].long())
+
+    @torch.no_grad()
     def validate(self) -> tuple[float, dict[str, Any]]:
-        """Share of changed pixels right on held-out episodes, with codes of the real pair."""
-        exact = right = pixels = 0
-        counts = torch.zeros(CODES, dtype=torch.int64, device=self._held.device)
-        for t in self._held.tensor_split(max(1, len(self._held) // 256)):
-            before, after, seen, pair = self._steps(t)
-            codes = self.module.encode(before, after, pair)
-            drawn = self.module.decode(before[:, None], codes, seen)
-            moved = before != after
-            pixels += int(moved.sum())
-            right += int(((drawn == after) & moved).sum())
-            exact += int((drawn == after).flatten(1).all(1).sum())
-            counts += torch.bincount(codes[changed(before, after)], minlength=CODES)
-        figures = {
-            "changed_pixels": right / max(pixels, 1),
-            "exact_frames": exact / len(self._held),
-            "codes_used": int((counts > 0).sum()) + 1,
-            "perplexity": _perplexity(counts),
-        }
-        return figures["changed_pixels"] + figures["exact_frames"], figures
+        """The share of held-out changed cells whose code says all that happens, and how many codes are in use."""
+        events, right, used = self.model.events(), torch.zeros(len(self.held.count)), set()
+        for which in torch.arange(len(self.held.count)).split(4096):
+            vectors = self.model.encoder(self.held.unpacked(which), self.held.place[which].long())
+            codes = self.model.quantizer(vectors)
+            used |= set(codes.tolist())
+            right[which] = _agrees(events, codes, self.held, which).float()
+        share = float((right * self.held.count).sum() / self.held.count.sum())
+        return share, {"codes_right": share, "codes_used": len(used)}
 
 
-def train_vqvae(
-    frames: Path,
-    settings: LoopSettings,
-    options: RunOptions,
-    device: torch.device,
-    show: Callable[[float, str], None] = lambda progress, text: None,
-) -> dict[str, Any]:
-    """Train on the dataset `frames` into `options.out`/vqvae.*. Returns the last validation's figures."""
-    dataset = TransitionDataset.load(frames)
-    meta = dataset_meta(dataset, frames)
-    material = Material(dataset, device, all_places(dataset, options.out, meta, show, device))
-    return train(VQVAETask(material, meta, settings.seed), VQVAE_NAME, settings, options, device, show)
+def _majority(crops: Tensor, event: Tensor, count: Tensor) -> Tensor:
+    """Where two events (U,) look the same (U, n), the one that is meant more often."""
+    _, same = crops.unique(dim=0, return_inverse=True)
+    most = torch.zeros(int(same.max()) + 1).scatter_reduce_(0, same, count, "amax")
+    winner = torch.zeros(len(most), dtype=torch.long)
+    winner[same[count >= most[same]]] = event[count >= most[same]]
+    return winner[same]
 
 
-def drawing_nats(logits: Tensor, there: Tensor) -> Tensor:
-    """What cells cost to draw: (M, 30, 32) logits and what is there -> (M,)."""
-    return F.binary_cross_entropy_with_logits(logits, there, reduction="none").flatten(1).sum(1)
+def _draw(data: Data, number: int, generator: torch.Generator) -> Tensor:
+    weights = interesting(data)
+    return data.steps[torch.multinomial(weights, min(number, len(weights)), generator=generator).sort().values]
 
 
-def _perplexity(counts: Tensor) -> float:
-    """exp of the entropy of the codes of changed cells: how many codes are in use, weighed by how often."""
-    shares = counts[counts > 0].double() / counts.sum().clamp(min=1)
-    return float(torch.exp(-(shares * shares.log()).sum()))
+def _said_loss(model: VQVAE, vectors: Tensor, patterns: Patterns, which: Tensor) -> Tensor:
+    heads, bricks = model.decoder(vectors)
+    wanted = patterns.heads[which].long()
+    loss = sum(F.cross_entropy(heads[name], wanted[:, number]) for number, name in enumerate(HEADS))
+    return loss + NEAR_BRICKS * F.binary_cross_entropy_with_logits(bricks, patterns.bricks[which].float())
+
+
+def _agrees(events: Events, codes: Tensor, patterns: Patterns, which: Tensor) -> Tensor:
+    said = torch.stack([events.said[name][codes] for name in HEADS], 1) == patterns.heads[which]
+    return said.all(1) & (events.bricks[codes] == patterns.bricks[which]).all(1)
+
+
+def _moves_unseen(data: Data, look: Appearance) -> Tensor:
+    """Which frames of a dataset have a ball that goes on unseen in the next one, or comes back: (N,) bool."""
+    seen = torch.cat([shows(data.things(part), look) for part in torch.arange(len(data.objects)).split(8192)])
+    ball = data.objects[:, 0] > 0
+    unseen = ball & ~seen
+    steps = torch.zeros_like(unseen)
+    steps[data.steps] = True
+    later = torch.cat((unseen[1:], unseen[:1]))
+    return steps & ball & (unseen | later)
+
+
+def hide(memory: Tensor, generator: torch.Generator, whole: float = 0.5, wrong: float = 0.0) -> Tensor:
+    """What a network is told of the true memory (B, V): in a `whole` share of the rows all that RAM tells, elsewhere a
+    random part is not known, and a share of the known is `wrong`."""
+    games = len(memory)
+    rate = torch.rand(games, 1, generator=generator) * (torch.rand(games, 1, generator=generator) >= whole)
+    hidden = torch.rand(memory.shape, generator=generator) < rate
+    if wrong:
+        other = memory[torch.randint(games, (games,), generator=generator)]
+        memory = torch.where(torch.rand(memory.shape, generator=generator) < wrong, other, memory)
+    return torch.where(hidden | (memory < 0), 0, memory)

@@ -1,55 +1,94 @@
-"""`analyze`: from weights to a report, and from the report to the page, its PNGs and its JSON."""
+"""`analyze`: from weights to a report and its pictures; `page.py` writes them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from evaluate.analysis.events import Event, Place
-from evaluate.analysis.futures import Futures, four_futures
-from evaluate.analysis.gallery import Example, collect_examples, describe_codes
+from collect.dataset import TransitionDataset
+from evaluate.analysis.gallery import Example, Futures, collect_examples, describe_codes, four_futures
 from evaluate.analysis.patterns import by_group, confusions, frequency, mistakes, worst_steps
-from evaluate.analysis.sample import AnalysisSettings, Sample, take_sample
 from evaluate.analysis.statistics import (
+    Watched,
     accuracy,
     calibration,
     codebook,
     count_codes,
     distances,
-    dreams_by_temperature,
     temperatures,
     top_changes,
     top_codes,
 )
-from evaluate.heldout import memory_of
-from evaluate.metrics import rounded
-from evaluate.predictors import Codes, action_to_shares, controllers_of
-from model import WorldModel
-from model.breakout import ACTIONS, Frame
-from model.files import SCHEMA, FileError
-from model.quantizer import UNCHANGED
+from evaluate.evaluate import refuse_trained_seed
+from evaluate.heldout import Event, Starts, Zone, classify, dream_starts, play_held_out, sample_transitions, zones
+from evaluate.rollouts import Logits, Predicted, Truth, dream, predict_all, probabilities, select
+from evaluate.summaries import UNCHANGED, summarise_dreams
+from model.breakout import ACTIONS, CELLS, CODES, Frame
+from model.files import SCHEMA, FileError, read_json
+from model.readers import Bools, Ints
+from model.state import State
+
+if TYPE_CHECKING:
+    from model.engine import Engine
 
 Show = Callable[[float, str], None]
-WORST = 7
-CHANGES = 5
-"""Codes shown for each action, all positions together."""
+WORST, CHANGES = 7, 5
+"""Steps shown as the worst of all; codes shown for each action, all positions together."""
+GAME_SECONDS = 90.0
+DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class AnalysisSettings:
+    """What an analysis depends on, beside the weights and the pairs.
+
+    `episodes` games are played by `policy`. `transitions` of their steps are predicted by every controller, and so many
+    more that each `Event` has `per_event`, or all that there are. `runs` dreams of at most `dream_seconds` are dreamt
+    at each temperature. `top` codes are shown for every action and position.
+    """
+
+    seed: int = 0
+    policy: str = "mixed"
+    episodes: int = 24
+    transitions: int = 3000
+    per_event: int = 60
+    runs: int = 12
+    dream_seconds: float = 10.0
+    top: int = 4
+
+    def __post_init__(self) -> None:
+        if min(self.episodes, self.transitions, self.runs, self.top) < 1 or self.per_event < 0:
+            raise ValueError("episodes, transitions, runs and top must be 1 or more, per-event 0 or more")
+        if not 0 < self.dream_seconds <= 60:
+            raise ValueError(f"dreams last more than 0 and at most 60 seconds, got {self.dream_seconds}")
 
 
 @dataclass(frozen=True)
 class ActionPairs:
-    """(action, code) pairs of `collect pairs`: `actions` (N,) int64, `codes` (N, 35) int64, and where from.
+    """(action, code) pairs of `collect pairs`: `actions` (N,) int64, `codes` (N, 35) int64, and where from."""
 
-    `codes_sha256` says whose codes they are, None where nothing does.
-    """
-
-    actions: npt.NDArray[np.int64]
-    codes: Codes
+    actions: Ints
+    codes: Ints
     source: str
-    codes_sha256: str | None = None
+
+
+def load_pairs(path: Path) -> ActionPairs:
+    """Pairs as `collect pairs` writes them. FileError if the file is missing or not one."""
+    found = read_json(path, "pairs", limit=1 << 30)
+    try:
+        actions = np.array([pair["action"] for pair in found])
+        codes = np.array([pair["latent_code"] for pair in found])
+        sound = len(actions) > 0 and actions.dtype.kind == codes.dtype.kind == "i" and codes.shape[1:] == (CELLS,)
+        sound = sound and bool(np.isin(actions, range(ACTIONS)).all() and ((codes >= 0) & (codes < CODES)).all())
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise FileError(f"pairs {path} are not a list of actions 0..3, each with 35 codes 0..255")
+    return ActionPairs(actions.astype(np.int64), codes.astype(np.int64), path.name)
 
 
 @dataclass(frozen=True)
@@ -71,27 +110,75 @@ class Pictures:
     futures: Futures
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What was played and predicted. `truth`, `predicted` and `watched` are of N steps, of which `even` (N,) bool were
+    drawn evenly; the others are there to make rare events frequent enough."""
+
+    dataset: TransitionDataset
+    events: Ints
+    truth: Truth
+    predicted: list[Predicted]
+    watched: dict[str, Watched]
+    even: Bools
+    starts: Starts
+    states: State
+
+
+def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = lambda share, text: None) -> Sample:
+    """Play held-out games, choose steps, and let every controller predict them from real history."""
+    count, rng = settings.episodes, np.random.default_rng([settings.seed, 1])
+    dataset = play_held_out(
+        settings.policy, engine.frameskip, settings.seed, count, GAME_SECONDS,
+        lambda n: show(0.2 * n / count, f"{n} of {count} games played"),
+    )  # fmt: skip
+    events = classify(dataset)
+    starts = dream_starts(dataset, settings.runs, settings.dream_seconds, settings.dream_seconds, rng)
+    evenly = sample_transitions(dataset, settings.transitions, rng)
+    t = np.union1d(evenly, more_of_rare(dataset, events, evenly, settings.per_event, rng))
+    watched = {name: Watched() for name in engine.controllers}
+
+    def watch(name: str, t: Ints, codes: Ints, logits: Logits, drawn: Frame) -> None:
+        watched[name].add(t, dataset.actions[t].astype(np.int64), codes, logits, np.isin(t, evenly))
+        watched[name].add_frames(t, dataset.frame(t + 1), drawn)
+
+    found = predict_all(
+        engine, dataset, t, starts.t, settings.seed,
+        progress=lambda share: show(0.2 + 0.8 * share, "one step from real history"), watch=watch,
+    )  # fmt: skip
+    even = np.isin(found.truth.t, evenly)
+    return Sample(dataset, events, found.truth, found.predicted, watched, even, starts, found.states)
+
+
+def more_of_rare(dataset: TransitionDataset, events: Ints, even: Ints, least: int, rng: np.random.Generator) -> Ints:
+    """Steps besides `even`, drawn evenly within each rare event until it has `least`, or all that there are."""
+    rest = np.setdiff1d(dataset.transitions(), even)
+    more = []
+    for event in Event:
+        missing = max(0, least - int((events[even] == event).sum()))
+        of_event = rest[events[rest] == event]
+        more.append(rng.choice(of_event, min(missing, len(of_event)), replace=False))
+    return np.concatenate(more)
+
+
 def analyse(
-    wm: WorldModel,
+    engine: Engine,
     settings: AnalysisSettings,
     pairs: ActionPairs | None = None,
     show: Show = lambda share, text: None,
 ) -> tuple[dict[str, Any], Pictures]:
     """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same.
 
-    With `pairs` the action-only controller is compared with them instead of with the held-out steps. FileError if the
-    weights hold no controller, none from the action alone for the pairs, or the pairs are of another VQ-VAE.
+    With `pairs` the action-only controller is compared with them instead of with the held-out steps.
     """
-    _check(wm, pairs)
-    sample = take_sample(wm, settings, lambda share, text: show(0.55 * share, text))
-    predictors = controllers_of(wm)
-    truth, said = sample.evenly()
-    first = sample.said[0]
-
-    show(0.55, "counting")
+    refuse_trained_seed(engine, settings.seed)
+    sample = take_sample(engine, settings, lambda share, text: show(0.6 * share, text))
+    dataset, events = sample.dataset, sample.events
+    truth, predicted = select(sample.truth, sample.even), [select(one, sample.even) for one in sample.predicted]
+    show(0.6, "counting")
     actual = count_codes(truth.actions, truth.codes)
     shares = {name: watched.shares for name, watched in sample.watched.items()}
-    distributions = compare_distributions(wm, sample, actual, pairs)
+    distributions = _compare_distributions(engine, sample, actual, pairs)
     top = top_codes(shares, actual, settings.top)
     wanted = {
         (entry["code"], cell)
@@ -100,84 +187,65 @@ def analyse(
         for entry in entries
         if entry["code"] != UNCHANGED
     }
-    examples = collect_examples(wm, sample, wanted, lambda share: show(0.57 + 0.1 * share, "drawing what codes do"))
-    names = describe_codes(sample, examples)
-    dreams = dreams_by_temperature(wm, sample, predictors, lambda share, text: show(0.67 + 0.3 * share, text))
-    show(0.97, "four futures")
-    futures, futures_report = four_futures(wm, settings.policy, settings.seed)
-    worst = worst_steps(sample.dataset, sample.truth, first, sample.events, WORST)
-    evenly = {predicted.name: predicted for predicted in said}
+    examples = collect_examples(dataset, sample.truth, wanted)
+    names = describe_codes(sample.truth.codes, examples)
+    dreams = _dreams_by_temperature(engine, sample, lambda share, text: show(0.65 + 0.3 * share, text))
+    show(0.96, "four futures")
+    futures, futures_report = four_futures(engine, settings.policy, settings.seed)
+    first = sample.predicted[0]
+    worst = worst_steps(dataset, sample.truth, first, events, WORST)
+    kept = {name: (watched.unchanged[sample.even], watched.tempered[sample.even]) for name, watched in
+            sample.watched.items()}  # fmt: skip
     report = {
         "schema": SCHEMA,
         "kind": "analysis",
-        "weights": wm.checksum,
-        "frameskip": wm.frameskip,
-        "context": wm.context,
+        "weights": engine.checksum,
+        "frameskip": engine.frameskip,
+        "context": engine.context,
         "settings": asdict(settings),
-        "controllers": list(wm.controllers),
+        "controllers": list(engine.controllers),
         "sample": {
             "policy": settings.policy,
-            "seed": sample.dataset.manifest["seed"],
-            "games": sample.dataset.episodes,
-            "steps_played": len(sample.dataset),
-            "steps_encoded": len(sample.counted),
+            "seed": dataset.manifest["seed"],
+            "games": dataset.episodes,
+            "steps_played": len(dataset),
             "steps_predicted": len(sample.truth.t),
             "steps_drawn_evenly": len(truth.t),
         },
-        "accuracy": accuracy(truth, said, wm.majority),
+        "accuracy": accuracy(truth, predicted, engine.majority),
         "distributions": distributions,
         "top_codes": top,
-        "top_changes": top_changes(distributions, list(wm.controllers), CHANGES),
+        "top_changes": top_changes(distributions, list(engine.controllers), CHANGES),
         "codes": names,
-        "codebook": codebook(sample),
-        "calibration": {
-            name: calibration(truth, evenly[name], watched.unchanged[sample.even])
-            for name, watched in sample.watched.items()
-        },
-        "temperature": {
-            name: temperatures(truth, evenly[name], watched, sample.even) for name, watched in sample.watched.items()
-        },
+        "codebook": codebook(truth, predicted),
+        "calibration": {one.name: calibration(truth, one, kept[one.name][0]) for one in predicted},
+        "temperature": {one.name: temperatures(truth, one, kept[one.name][1]) for one in predicted},
         "dreams": dreams,
         "events": {
-            "frequency": frequency(sample.dataset, sample.events),
-            "groups": by_group(sample.truth, sample.said, Event, sample.events),
+            "frequency": frequency(dataset, events),
+            "groups": by_group(sample.truth, sample.predicted, Event, events),
         },
-        "places": by_group(truth, said, Place, sample.places),
-        "mistakes": {predicted.name: mistakes(truth, predicted, sample.events) for predicted in said},
-        "confusions": {
-            predicted.name: confusions(sample.truth.codes, predicted.codes, names) for predicted in sample.said
-        },
+        "zones": by_group(truth, predicted, Zone, zones(dataset)),
+        "mistakes": {one.name: mistakes(truth, one, events) for one in predicted},
+        "confusions": {one.name: confusions(sample.truth.codes, one.codes, names) for one in sample.predicted},
         "worst": {"controller": first.name, **worst},
         "futures": futures_report,
     }
-    drawn = {name: _draw_steps(wm, sample, [step["frame"] for step in steps]) for name, steps in worst.items()}
-    return rounded(report), Pictures(sample.dataset.frame(int(truth.t[len(truth.t) // 2])), examples, drawn, futures)
+    drawn = _draw_steps(sample, worst)
+    return report, Pictures(dataset.frame(int(truth.t[len(truth.t) // 2])), examples, drawn, futures)
 
 
-def _check(wm: WorldModel, pairs: ActionPairs | None) -> None:
-    if not wm.controllers:
-        raise FileError("these weights hold no controller to analyse; train one with: python main.py train context")
-    if pairs is None:
-        return
-    if "action" not in wm.controllers:
-        raise FileError("these weights hold no action-only controller to compare with the pairs: train action first")
-    if pairs.codes_sha256 not in (None, wm.vqvae.codes_sha256()):
-        raise FileError(f"{pairs.source} holds codes of another VQ-VAE than the weights: run collect pairs again")
-
-
-def compare_distributions(
-    wm: WorldModel, sample: Sample, actual: npt.NDArray[np.int64], pairs: ActionPairs | None
-) -> dict[str, Any]:
-    """`distances` of every controller, and of "unchanged", which always says that nothing changes.
-
-    `actual` are the counts of the sample's evenly drawn steps; `pairs` as in `analyse`.
-    """
+def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: ActionPairs | None) -> dict[str, Any]:
+    """`distances` of every controller, and of "unchanged", which always says that nothing changes."""
     source = "held-out steps"
     found = {name: distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
     if pairs is not None:
+        if "action" not in engine.controllers:
+            raise FileError("these weights hold no action-only controller to compare with --pairs: train action first")
         counts = count_codes(pairs.actions, pairs.codes)
         # From the action alone, every step with it has the same distribution.
-        shares = np.stack([action_to_shares(wm, action) for action in range(ACTIONS)])
+        blank = engine.begin(sample.dataset.frame(np.zeros((ACTIONS, 1), np.int64)))
+        shares = probabilities(engine.logits(blank, np.arange(ACTIONS), "action")).astype(np.float64)
         found["action"] = distances(counts, shares * counts[:, 0].sum(-1)[:, None, None], pairs.source)
     unchanged = np.zeros(actual.shape)
     unchanged[..., UNCHANGED] = actual.sum(-1)
@@ -185,14 +253,32 @@ def compare_distributions(
     return found
 
 
-def _draw_steps(wm: WorldModel, sample: Sample, t: list[int]) -> list[WorstStep]:
-    """The steps at these frame numbers, as the first controller draws them."""
-    numbers = np.array(t, np.int64)
-    if not len(numbers):
-        return []
-    history = sample.dataset.frame(sample.dataset.history(numbers, wm.context))
-    memory = memory_of(sample.dataset, numbers, wm.context)
-    predictor = controllers_of(wm)[0]
-    _, codes = predictor.predict(history, sample.dataset.actions[numbers].astype(np.int64), memory, sample.rng)
-    drawn, real = wm.decode_batch(history, codes, memory.unseen), sample.dataset.frame(numbers + 1)
-    return [WorstStep(*frames) for frames in zip(history[:, -1], real, drawn, strict=True)]
+def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[str, list[Any]]:
+    """Dream horizons of every controller at a few temperatures, in seconds; all from the same moments."""
+    found: dict[str, list[Any]] = {}
+    jobs = [(name, temperature) for name in engine.controllers for temperature in DREAM_TEMPERATURES]
+    for number, (name, temperature) in enumerate(jobs):
+        text = f"{len(sample.starts)} dreams of the {name} controller at temperature {temperature}"
+
+        def part(share: float, number: int = number, text: str = text) -> None:
+            show((number + share) / len(jobs), text)
+
+        dreams = dream(
+            engine, sample.dataset, sample.starts, sample.states, np.zeros(0, np.int64), controller=name,
+            temperature=temperature, progress=part,
+        )  # fmt: skip
+        summary = summarise_dreams(dreams, engine.frameskip)
+        row = {key: summary[key] for key in ("runs", "horizon_seconds", "partings_per_minute", "reach_the_end")}
+        found.setdefault(name, []).append({"temperature": temperature, **row})
+    return found
+
+
+def _draw_steps(sample: Sample, worst: dict[str, list[Any]]) -> dict[str, list[WorstStep]]:
+    """The worst steps as the first controller draws them."""
+    watched = sample.watched[sample.predicted[0].name]
+
+    def draw(t: int) -> WorstStep:
+        before, after = sample.dataset.frame(np.array([t, t + 1]))
+        return WorstStep(before, after, watched.drawn(t, after))
+
+    return {name: [draw(step["frame"]) for step in steps] for name, steps in worst.items()}

@@ -1,53 +1,46 @@
-"""What each code does to a frame: drawn on held-out examples, and named by what was measured on them.
+"""What each code does to a frame, shown on held-out examples and named by them; and four futures of one moment.
 
-An example is a step in which the encoder gave a cell this code. The decoder redraws the frame from the codes of the
-real pair; a cell's own code alone decides what becomes of that cell. Ball and paddle are found in the frame before and
-in the drawn one, and the name is the median way they went: "ball 2 right, 3 up", "paddle 8 left".
+An example is a step in which a cell got this code. What happened in the cell is read from the emulator's RAM, and a
+code's name is the median way that ball or paddle went: "ball 2 right, 3 up", "paddle 8 left".
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from evaluate.analysis.events import DIGIT_ROWS
-from evaluate.analysis.sample import Sample
-from evaluate.objects import (
-    BALL_COLUMNS,
-    BALL_ROWS,
-    BRICK_HEIGHT,
-    BRICK_ROWS,
-    BRICK_TOP,
-    BRICK_WIDTH,
-    FIELD_COLUMNS,
-    PADDLE_ROWS,
-    find_balls,
-    find_bricks,
-    find_paddles,
-)
-from model import WorldModel
-from model.breakout import CELL_COLUMNS, CELL_ROWS, CODES, GRID_ROWS, Frame, to_cells
-from model.quantizer import UNCHANGED
+from collect import ram
+from collect.dataset import TransitionDataset
+from collect.emulator import Emulator
+from collect.policies import make_policy, start_episode
+from evaluate.heldout import SEED_OFFSET
+from evaluate.rollouts import Truth
+from evaluate.summaries import UNCHANGED, holds_ball, shows
+from model.breakout import CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, Action, Frame, to_cells
+from model.metrics import ball_error, paddle_error
+
+if TYPE_CHECKING:
+    from model.engine import Engine
 
 EXAMPLES = 6
 """Examples that a code's name is measured on, fewer for a rare code."""
 AGREE = 1.0
 """Pixels within which an example's way is that of the name."""
-BATCH = 64
-_PADDLE_WIDTH = 16
-UNCHANGED_NAME = "nothing changes"
+SECONDS = 0.5
+BALL_BETWEEN = 130, 165
+"""Rows in which the ball rises at the moment whose futures are shown: room above the paddle and below the bricks."""
+_TRIES = 20_000
 
 
 @dataclass(frozen=True)
 class Example:
-    """One cell (30, 32) uint8 classes before and after its code was drawn, and what moved there.
+    """One cell (30, 32) uint8 classes before and after a step in which it got this code, and what happened there.
 
-    `ball` and `paddle` are (rows, columns) gone, None if there was none here; `others` says what else happened.
+    `ball` and `paddle` are (rows, columns) and columns gone, None if there was none here; `others` what else happened.
     """
 
     code: int
@@ -65,104 +58,45 @@ class Example:
         return (*moved, *self.others) or ("something else",)
 
 
-def collect_examples(
-    wm: WorldModel,
-    sample: Sample,
-    wanted: Iterable[tuple[int, int]],
-    show: Callable[[float], None] = lambda share: None,
-) -> list[Example]:
+def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[tuple[int, int]]) -> list[Example]:
     """Examples of every code that occurs: `EXAMPLES` of each, and one of each `wanted` (code, cell) that occurs."""
-    rows, cells = np.nonzero(sample.codes != UNCHANGED)
-    codes = sample.codes[rows, cells]
-    order = np.random.default_rng(0).permutation(len(codes))
+    rows, cells = np.nonzero(truth.codes != UNCHANGED)
+    codes = truth.codes[rows, cells]
     seen: Counter[int] = Counter()
-    missing = set(wanted)
-    chosen = []
-    for number in order:
-        code, pair = int(codes[number]), (int(codes[number]), int(cells[number]))
-        if seen[code] < EXAMPLES or pair in missing:
+    missing, found = set(wanted), []
+    now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
+    for number in np.random.default_rng(0).permutation(len(codes)):
+        code, cell, n = int(codes[number]), int(cells[number]), int(rows[number])
+        if seen[code] < EXAMPLES or (code, cell) in missing:
             seen[code] += 1
-            missing.discard(pair)
-            chosen.append(number)
-    steps, which = np.unique(rows[chosen], return_inverse=True)
-    by_step: dict[int, list[int]] = {}
-    for number, step in zip(chosen, which, strict=True):
-        by_step.setdefault(int(step), []).append(int(cells[number]))
-    found = []
-    for start in range(0, len(steps), BATCH):
-        some = steps[start : start + BATCH]
-        history = sample.dataset.frame(sample.dataset.history(sample.counted[some], 2))
-        drawn = wm.decode_batch(history, sample.codes[some])
-        batch = [by_step[start + n] for n in range(len(some))]
-        found += _examples(history[:, -1], drawn, sample.codes[some], batch)
-        show((start + len(some)) / len(steps))
+            missing.discard((code, cell))
+            pair = to_cells(dataset.frame(truth.t[n] + np.arange(2)))[:, cell]
+            found.append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell)))
     return found
 
 
-def _examples(before: Frame, after: Frame, codes: npt.NDArray[np.int64], cells: list[list[int]]) -> list[Example]:
-    """One batch: frames (B, 210, 160), codes (B, 35), and the cells of each frame that are wanted."""
-    balls, paddles = (find_balls(before), find_balls(after)), (find_paddles(before), find_paddles(after))
-    gone = find_bricks(before) & ~find_bricks(after)
-    parts = to_cells(before), to_cells(after)
-    digits = (before[:, :DIGIT_ROWS] != after[:, :DIGIT_ROWS]).any(1)
-    found = []
-    for b, wanted in enumerate(cells):
-        for cell in wanted:
-            rows, columns = _extent(cell)
-            ball = paddle = None
-            others = []
-            here = [_touches(found_ball[b], rows, columns) for found_ball in balls]
-            if any(here):
-                if np.isnan(balls[0][b, 0]):
-                    others.append("ball appears")
-                elif np.isnan(balls[1][b, 0]):
-                    others.append("ball goes out of sight")
-                else:
-                    way = balls[1][b] - balls[0][b]
-                    ball = float(way[0]), float(way[1])
-            if rows.stop > PADDLE_ROWS.start and any(_overlaps(p[b], _PADDLE_WIDTH, columns) for p in paddles):
-                way = paddles[1][b] - paddles[0][b]
-                if way and not np.isnan(way):
-                    paddle = float(way)
-            if gone[b][_bricks_in(rows, columns)].any():
-                others.append("brick goes")
-            elif ball is None and not others and _at_bricks(rows):
-                others.append("ball at the bricks")
-            if rows.start == 0 and digits[b, columns].any():
-                others.append("digits")
-            code = int(codes[b, cell])
-            found.append(Example(code, cell, parts[0][b, cell], parts[1][b, cell], ball, paddle, tuple(others)))
-    return found
-
-
-def _extent(cell: int) -> tuple[slice, slice]:
-    """The rows and columns of the screen that a cell takes."""
+def _what_happened(
+    now: ram.GameState, after: ram.GameState, n: int, cell: int
+) -> tuple[tuple[float, float] | None, float | None, tuple[str, ...]]:
+    """Ball's way, paddle's way and all else that happened in a cell in step n."""
     column, row = divmod(cell, GRID_ROWS)
-    return (
-        slice(row * CELL_ROWS, (row + 1) * CELL_ROWS),
-        slice(column * CELL_COLUMNS, (column + 1) * CELL_COLUMNS),
-    )
-
-
-def _overlaps(start: float, length: int, span: slice) -> bool:
-    """Whether `length` pixels from `start` on reach into a span; NaN reaches nowhere."""
-    return bool(start + length > span.start and start < span.stop)
-
-
-def _touches(ball: npt.NDArray[np.float32], rows: slice, columns: slice) -> bool:
-    return _overlaps(ball[0], BALL_ROWS, rows) and _overlaps(ball[1], BALL_COLUMNS, columns)
-
-
-def _bricks_in(rows: slice, columns: slice) -> tuple[slice, slice]:
-    """The bricks that lie, at least in part, within these rows and columns of the screen."""
-    top, bottom = (rows.start - BRICK_TOP) // BRICK_HEIGHT, -((BRICK_TOP - rows.stop) // BRICK_HEIGHT)
-    left = (columns.start - FIELD_COLUMNS.start) // BRICK_WIDTH
-    right = -((FIELD_COLUMNS.start - columns.stop) // BRICK_WIDTH)
-    return slice(max(0, top), max(0, bottom)), slice(max(0, left), max(0, right))
-
-
-def _at_bricks(rows: slice) -> bool:
-    return rows.start < BRICK_TOP + BRICK_ROWS * BRICK_HEIGHT and rows.stop > CELL_ROWS
+    if row == 0:
+        return None, None, ("digits",)
+    places = [np.array((of.ball_row[n], of.ball_column[n]), np.int64) for of in (now, after)]
+    ball, paddle, others = None, None, []
+    if holds_ball(now, after, n, row, column):
+        was, there = (shows(place) for place in places)
+        if was and there:
+            way = places[1] - places[0]
+            ball = float(way[0]), float(way[1])
+        elif was or there:
+            others.append("ball appears" if there else "ball goes out of sight")
+        if (now.wall[n] & ~after.wall[n]).any():
+            others.append("brick goes")
+    moved = float(after.paddle_column[n] - now.paddle_column[n])
+    if row == GRID_ROWS - 1 and moved:
+        paddle = moved
+    return ball, paddle, tuple(others)
 
 
 def way_text(rows: float, columns: float) -> str:
@@ -186,8 +120,7 @@ def describe(examples: list[Example]) -> dict[str, Any]:
     kind = _commonest(examples)
     same = [example for example in examples if example.kind == kind]
     ball = paddle = None
-    agrees = np.ones(len(same), bool)
-    parts = []
+    agrees, parts = np.ones(len(same), bool), []
     if "ball" in kind:
         ways = np.array([example.ball for example in same])
         ball = np.median(ways, 0)
@@ -198,8 +131,7 @@ def describe(examples: list[Example]) -> dict[str, Any]:
         paddle = float(np.median(moves))
         agrees &= np.abs(moves - paddle) <= AGREE
         parts.append(f"paddle {way_text(0, paddle)}")
-    parts += [other for other in kind if other not in ("ball", "paddle")]
-    name = "; ".join(parts)
+    name = "; ".join(parts + [other for other in kind if other not in ("ball", "paddle")])
     return {
         "name": name if 2 * len(same) > len(examples) else f"mixed, often {name}",
         "examples": len(examples),
@@ -211,28 +143,87 @@ def describe(examples: list[Example]) -> dict[str, Any]:
 
 
 def representative(examples: list[Example]) -> Example:
-    """The example that shows a code best: of the commonest kind, with something to see, nearest to the median way."""
-    about = describe(examples)
-    goal = np.array([*(about["ball"] or (0, 0)), about["paddle"] or 0])
-
-    def off(example: Example) -> tuple[bool, bool, float, int]:
-        way = np.array([*(example.ball or (0, 0)), example.paddle or 0])
-        changed = int((example.before != example.after).sum())
-        # Of a thing that crosses a border a cell may show next to nothing, so more to see is better.
-        return example.kind != _commonest(examples), changed == 0, float(np.abs(way - goal).sum()), -changed
-
-    return min(examples, key=off)
+    """The example that shows a code best: of the commonest kind, with most to see."""
+    kind = _commonest(examples)
+    return min(examples, key=lambda one: (one.kind != kind, -int((one.before != one.after).sum())))
 
 
-def describe_codes(sample: Sample, examples: list[Example]) -> dict[str, dict[str, Any]]:
-    """`describe` for each code, by its number as text, with how often it was `seen`; a code never seen has no name."""
-    counts = np.bincount(sample.codes.ravel(), minlength=CODES)
-    by_code: dict[int, list[Example]] = {}
-    for example in examples:
-        by_code.setdefault(example.code, []).append(example)
-    nothing = {"examples": 0, "same_kind": None, "agree": None, "ball": None, "paddle": None}
-    found = {str(UNCHANGED): {"seen": int(counts[UNCHANGED]), "name": UNCHANGED_NAME, **nothing}}
-    for code in range(UNCHANGED + 1, CODES):
-        about = describe(by_code[code]) if code in by_code else {"name": None, **nothing}
-        found[str(code)] = {"seen": int(counts[code]), **about}
+def by_code(examples: list[Example]) -> dict[int, list[Example]]:
+    """The examples of each code, in the order of the codes."""
+    found: dict[int, list[Example]] = {}
+    for example in sorted(examples, key=lambda one: one.code):
+        found.setdefault(example.code, []).append(example)
     return found
+
+
+def describe_codes(codes: Any, examples: list[Example]) -> dict[str, dict[str, Any]]:
+    """`describe` for each code, by its number as text, with how often it was `seen` in codes (N, 35); a code never seen
+    has no name."""
+    counts, of = np.bincount(codes.ravel(), minlength=CODES), by_code(examples)
+    nothing = {"name": None, "examples": 0, "same_kind": None, "agree": None, "ball": None, "paddle": None}
+    found = {
+        str(code): {"seen": int(counts[code]), **(describe(of[code]) if code in of else nothing)}
+        for code in range(CODES)
+    }
+    found[str(UNCHANGED)]["name"] = "nothing changes"
+    return found
+
+
+@dataclass(frozen=True)
+class Futures:
+    """Screens of classes (210, 160) uint8: the moment, and by key the real end and every controller's."""
+
+    start: Frame
+    real: dict[str, Frame]
+    dreamt: dict[str, dict[str, Frame]]
+
+
+def four_futures(engine: Engine, policy: str, seed: int, seconds: float = SECONDS) -> tuple[Futures, dict[str, Any]]:
+    """Each key held for a while from one moment, in the real game and in every controller's dream, and how far the
+    dreams are off: wrong pixels, ball and paddle in pixels. ValueError without such a moment."""
+    emulator = Emulator(engine.frameskip)
+    state = find_moment(emulator, engine, policy, seed)
+    snapshot, steps = emulator.snapshot(), max(1, round(seconds * emulator.steps_per_second))
+    real: dict[str, Frame] = {}
+    numbers: dict[str, Any] = {}
+    dreamt: dict[str, dict[str, Frame]] = {name: {} for name in engine.controllers}
+    for action in Action:
+        key, held = action.name.lower(), np.array([action])
+        emulator.restore(snapshot)
+        for _ in range(steps):
+            emulator.step(action)
+        real[key] = emulator.frame
+        numbers[key] = {}
+        for name in engine.controllers:
+            dream = state
+            for _ in range(steps):
+                prediction = engine.predict(dream, held, name)
+                dream = engine.advance(dream, held, prediction.frame, prediction)
+            dreamt[name][key], pair = dream.frame[0], (real[key][None], dream.frame)
+            wrong = int((pair[0] != pair[1]).sum())
+            errors = {"ball_error": float(ball_error(*pair)[0]), "paddle_error": float(paddle_error(*pair)[0])}
+            numbers[key][name] = {"wrong_pixels": wrong, **errors}
+    return Futures(state.frame[0], real, dreamt), {"seconds": steps * engine.frameskip / EMULATOR_HZ, "keys": numbers}
+
+
+def find_moment(emulator: Emulator, engine: Engine, policy: str, seed: int) -> Any:
+    """Play a held-out game to the first moment with the ball rising below the bricks and the paddle near the middle.
+
+    The emulator is then there; returns the state of the twin that has watched.
+    """
+    rng = np.random.default_rng([SEED_OFFSET + seed, 1 << 20])
+    over, row = True, 0
+    for _ in range(_TRIES):
+        if over:
+            start_episode(emulator, policy, rng)
+            player = make_policy(policy, rng, emulator.frameskip)
+            state = engine.begin(emulator.frame[None, None])
+        action = player.act(emulator.objects())
+        over = emulator.step(action).over
+        state = engine.advance(state, np.array([action]), emulator.frame[None])
+        objects = emulator.objects()
+        last, row = row, objects.ball[0] if objects.ball else 0
+        middle = COLUMNS * 0.3 < objects.paddle < COLUMNS * 0.6
+        if row < last and BALL_BETWEEN[0] < row < BALL_BETWEEN[1] and middle:
+            return state
+    raise ValueError(f"the {policy} policy never had the ball in free flight; choose another --policy or --seed")

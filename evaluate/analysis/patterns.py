@@ -4,69 +4,60 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from collect.dataset import TransitionDataset
-from evaluate.analysis.events import Event, Place
-from evaluate.metrics import mean, ratio
-from evaluate.onestep import Said, Truth
-from evaluate.predictors import Codes
+from evaluate.heldout import Event, Zone
+from evaluate.rollouts import Predicted, Truth
+from evaluate.summaries import UNCHANGED
 from model.breakout import EMULATOR_HZ, Action
-from model.quantizer import UNCHANGED
+from model.metrics import mean, ratio
+from model.readers import Bools, Ints
 
 CONFUSIONS = 12
 
 
-def success(truth: Truth, predicted: Said, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
+def success(truth: Truth, predicted: Predicted, chosen: Bools) -> dict[str, Any]:
     """Rates over the chosen steps: `grid` all 35 codes right, `changed_cells`' codes right, `exact_frames`, and the
     mean of `wrong_pixels`."""
     hits, dynamic = (predicted.codes == truth.codes)[chosen], truth.dynamic[chosen]
-    episodes = truth.episodes[chosen]
+    wrong, episodes = predicted.drawn.wrong[chosen], truth.episodes[chosen]
     return {
         "grid": mean(hits.all(1), episodes),
         "changed_cells": ratio((hits & dynamic).sum(1), dynamic.sum(1), episodes),
-        "exact_frames": mean(predicted.drawn.wrong[chosen] == 0, episodes),
-        "wrong_pixels": mean(predicted.drawn.wrong[chosen], episodes),
+        "exact_frames": mean(wrong == 0, episodes),
+        "wrong_pixels": mean(wrong, episodes),
     }
 
 
 def by_group(
-    truth: Truth, said: Sequence[Said], groups: type[Event] | type[Place], of_frame: npt.NDArray[np.int64]
+    truth: Truth, predicted: Sequence[Predicted], groups: type[Event] | type[Zone], of_frame: Ints
 ) -> dict[str, Any]:
     """`success` of every controller within each group; `of_frame` gives the group of each frame of the dataset.
 
     `real_codes` is the share of frames that the codes of the real pair draw exactly: what no controller can better.
     """
-    found = {}
-    of_step = of_frame[truth.t]
+    found, of_step = {}, of_frame[truth.t]
     for group in groups:
         chosen = of_step == group
-        found[_label(group)] = {
+        found[group.name.lower()] = {
             "steps": int(chosen.sum()),
             "real_codes": mean(truth.inferred.wrong[chosen] == 0, truth.episodes[chosen]),
-            "controllers": {predicted.name: success(truth, predicted, chosen) for predicted in said},
+            "controllers": {one.name: success(truth, one, chosen) for one in predicted},
         }
     return found
 
 
-def _label(group: IntEnum) -> str:
-    return group.name.lower()
-
-
-def frequency(dataset: TransitionDataset, events: npt.NDArray[np.int64]) -> dict[str, Any]:
+def frequency(dataset: TransitionDataset, events: Ints) -> dict[str, Any]:
     """How often each group occurs in all that was played: its steps, and their share."""
     of_step = events[dataset.transitions()]
-    return {
-        _label(event): {"steps": int((of_step == event).sum()), "share": float((of_step == event).mean())}
-        for event in Event
-    }
+    counts = {event.name.lower(): of_step == event for event in Event}
+    return {name: {"steps": int(of.sum()), "share": float(of.mean())} for name, of in counts.items()}
 
 
-def mistakes(truth: Truth, predicted: Said, events: npt.NDArray[np.int64]) -> dict[str, Any]:
+def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]:
     """What sort of mistakes there are, in evenly drawn steps.
 
     Codes: `missed` a change taken for none, `invented` one where there was none, `wrong_change` another than the real
@@ -74,10 +65,8 @@ def mistakes(truth: Truth, predicted: Said, events: npt.NDArray[np.int64]) -> di
     just one or two wrong codes.
     """
     wrong = predicted.codes != truth.codes
-    missed = wrong & (predicted.codes == UNCHANGED)
-    invented = wrong & (truth.codes == UNCHANGED)
-    failed = wrong.any(1)
-    of_step = events[truth.t]
+    missed, invented = wrong & (predicted.codes == UNCHANGED), wrong & (truth.codes == UNCHANGED)
+    failed, of_step = wrong.any(1), events[truth.t]
     few = failed & (wrong.sum(1) <= 2)
     return {
         "codes": {
@@ -88,18 +77,15 @@ def mistakes(truth: Truth, predicted: Said, events: npt.NDArray[np.int64]) -> di
         },
         "failures": int(failed.sum()),
         "of_steps": len(failed),
-        "failures_by_event": {_label(event): int((failed & (of_step == event)).sum()) for event in Event},
+        "failures_by_event": {event.name.lower(): int((failed & (of_step == event)).sum()) for event in Event},
         "one_or_two_codes": ratio(few, failed, truth.episodes),
     }
 
 
-def confusions(real: Codes, predicted: Codes, names: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The commonest mistakes (N, 35) twice: real code, the code it was taken for, how often, and of how many.
-
-    Codes come with their names of `gallery.describe_codes`.
-    """
-    totals = np.bincount(real.ravel())
-    wrong = real != predicted
+def confusions(real: Ints, predicted: Ints, names: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The commonest mistakes (N, 35) twice: real code, the code it was taken for, with their `names`, how often, and of
+    how many."""
+    totals, wrong = np.bincount(real.ravel()), real != predicted
     pairs = Counter(zip(real[wrong].tolist(), predicted[wrong].tolist(), strict=True))
     ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))
     return [
@@ -116,11 +102,10 @@ def confusions(real: Codes, predicted: Codes, names: dict[str, dict[str, Any]]) 
 
 
 def worst_steps(
-    dataset: TransitionDataset, truth: Truth, predicted: Said, events: npt.NDArray[np.int64], most: int
+    dataset: TransitionDataset, truth: Truth, predicted: Predicted, events: Ints, most: int
 ) -> dict[str, list[dict[str, Any]]]:
     """The steps with most wrong pixels: the worst of each group of events, and the `most` worst of all."""
-    wrong = predicted.drawn.wrong
-    of_step = events[truth.t]
+    wrong, of_step = predicted.drawn.wrong, events[truth.t]
     order = np.argsort(-wrong, kind="stable")
     worst = [order[of_step[order] == event][:1] for event in Event]
     seconds = dataset.frameskip / EMULATOR_HZ

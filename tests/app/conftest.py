@@ -1,4 +1,4 @@
-"""A twin without networks, tiny weights, and a virtual screen with a window manager."""
+"""Engines without networks, and a virtual screen with a window manager."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import shutil
 import subprocess
 import time
 import zlib
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,87 +19,119 @@ from app.clock import Clock
 from app.keys import load_keys
 from app.loop import Loop
 from app.session import Session
-from collect.emulator import Emulator
+from collect.emulator import Emulator, Snapshot
+from collect.ram import read
 from model.breakout import CELLS, changed_cells, to_cells
-from model.memory import Unseen
+from model.state import VARIABLES, Prediction, State, Things
 
 Script = Generator[None, None, None]
 
 
-class StandInTwin:
-    """What the session uses of `WorldModel`. It predicts that nothing changes, or in dreams smears a dot along.
+@cache
+def emulator_of(frameskip: int, who: str = "") -> Emulator:
+    """One emulator for many tests: a session resets it, and engines restore it before each step."""
+    return Emulator(frameskip)
 
-    A changed cell's code is a hash of its new pixels, so equal changes have equal codes.
+
+class FakeEngine:
+    """What the app uses of `model.engine.Engine`. Its weights are an emulator, so it is right about everything.
+
+    A game's whole emulator is kept under a number, in one more column of the state's memory. While `mistakes` is set it
+    draws red where nothing is; `still`: it says that nothing ever moves. Codes are a hash of a changed cell's pixels.
     """
 
-    def __init__(self, frameskip: int = 2, context: int = 4, mistakes: bool = False) -> None:
-        self.frameskip, self.context, self.mistakes = frameskip, context, mistakes
-        self.controller, self.controllers = "context", {"context": None, "action": None}
+    controllers = ("context", "action")
+    checksum, name, meta = "stand-in" + "0" * 56, "stand-in", {}
+    context = 4
+
+    def __init__(self, frameskip: int = 2, mistakes: bool = False, still: bool = False, least_lives: int = 0) -> None:
+        self.frameskip, self.mistakes, self.still, self.least_lives = frameskip, mistakes, still, least_lives
         self.majority = np.zeros(CELLS, np.int64)
-        self.checksum = "stand-in"
-        self._frames: deque[np.ndarray] = deque(maxlen=context)
-        self.unseen = Unseen()
+        self.calls: list[tuple[str, int]] = []
+        self._hidden = emulator_of(frameskip, "hidden")
+        self._kept: dict[int, Snapshot] = {}
+        self._next = 0
 
-    @property
-    def history(self) -> np.ndarray:
-        return np.stack(self._frames)
+    @classmethod
+    def load(cls, path: Path | None = None) -> FakeEngine:
+        return cls()
 
-    def warm_up(self) -> None:
-        """There are no networks."""
+    def _keep(self) -> int:
+        self._next += 1
+        self._kept[self._next] = self._hidden.snapshot()
+        self._kept.pop(self._next - 2000, None)
+        return self._next
 
-    def reset_classes(self, frames: np.ndarray, keys: list[int] | None = None, unseen: Unseen | None = None) -> None:
-        self.unseen = unseen or Unseen()
-        newest = list(frames[-self.context :])
-        self._frames.extend([newest[0]] * (self.context - len(newest)) + newest)
+    def _state(self, numbers: list[int], frames: Any, before: Any = None) -> State:
+        """The state of these games, each as its emulator is, shown as `frames`."""
+        objects, walls, boards, memories = [], [], [], []
+        for number in numbers:
+            self._hidden.restore(self._kept[number])
+            now, shown = read(self._hidden.ram()), self._hidden.objects()
+            ball = shown.ball or (0, 0)
+            objects.append([*ball, int(now.paddle_column), int(now.paddle_width)])
+            walls.append(now.wall)
+            boards.append(
+                [shown.score // 100, shown.score // 10 % 10, shown.score % 10, max(self.least_lives, shown.lives)]
+            )
+            memories.append([0] * (len(VARIABLES) - 1) + [int(now.knob) + 1, number])
+        newest = np.array(objects, np.int64)[:, None]
+        past = np.repeat(newest, 3, 1) if before is None else before[:, 1:]
+        sure = np.full((len(numbers), len(VARIABLES)), 0.5, np.float32)
+        whole = np.concatenate((past, newest), 1), np.array(walls, np.uint8), np.array(boards, np.int64)
+        return State(np.asarray(frames), *whole, np.array(memories, np.int64), sure)
 
-    def predict_classes(self, action: int, temperature: float = 0.0) -> Any:
-        frame = self._frames[-1].copy()
-        if self.mistakes:
-            frame[100 : 100 + 10 * (action + 1), 40:60] = 5
-        return SimpleNamespace(classes=frame, codes=self.encode_classes(self._frames[-1], frame))
+    def begin(self, frames: Any, actions: Any = None) -> State:
+        self.calls.append(("begin", len(frames)))
+        self._hidden.reset()
+        return self._state([self._keep() for _ in frames], frames[:, -1])
 
-    def step_classes(self, action: int, temperature: float = 0.0) -> Any:
-        prediction = self.predict_classes(action)
-        self._frames.append(prediction.classes)
-        return prediction
+    def predict(self, state: State, action: Any, controller: str = "context", temperature: float = 0.0) -> Prediction:
+        self.calls.append(("predict", len(action)))
+        numbers, frames, codes = [], [], []
+        for row, key in enumerate(np.asarray(action).tolist()):
+            self._hidden.restore(self._kept[int(state.memory[row, -1])])
+            frame = self._hidden.step(key).frame.copy()
+            if self.still:
+                frame = state.frame[row].copy()
+            if self.mistakes:
+                frame[100 : 100 + 10 * (key + 1), 40:60] = 5
+            numbers.append(self._keep())
+            frames.append(frame)
+            codes.append(self._codes(state.frame[row], frame))
+        things = Things(np.array(numbers), *[np.zeros(0, np.int64)] * 3)
+        return Prediction(np.stack(codes), np.stack(frames), things)
 
-    def observe_classes(self, frame: np.ndarray, action: int | None = None) -> None:
-        self._frames.append(frame)
+    def advance(self, state: State, action: Any, frame: Any, guess: Prediction | None = None) -> State:
+        self.calls.append(("advance", len(action)))
+        guess = guess or self.predict(state, action)
+        return self._state(guess.things.ball.tolist(), frame, state.objects)
 
-    def encode_classes(self, previous: np.ndarray, following: np.ndarray, pair: Any = None) -> np.ndarray:
-        changed = changed_cells(np.ascontiguousarray(previous), np.ascontiguousarray(following))
-        codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(following)]
+    @staticmethod
+    def _codes(before: Any, after: Any) -> Any:
+        changed = changed_cells(np.ascontiguousarray(before), np.ascontiguousarray(after))
+        codes = [1 + zlib.crc32(cell.tobytes()) % 255 for cell in to_cells(after)]
         return np.where(changed, codes, 0).astype(np.int64)
 
-    def predict_each(self, held: int = 0) -> list[Any]:
-        return [self.predict_classes(action) for action in range(4)]
+    def encode(self, before: Any, after: Any) -> Any:
+        self.calls.append(("encode", len(before)))
+        return np.stack([self._codes(a, b) for a, b in zip(before, after, strict=True)])
 
 
 @pytest.fixture
-def make_twin() -> Callable[..., Any]:
-    return StandInTwin
+def make_engine() -> Callable[..., Any]:
+    return FakeEngine
 
 
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of random weights, as the training commands would leave it."""
-    import torch
+@pytest.fixture
+def fake_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`play` and `doctor` load the stand-in instead of networks."""
+    import sys
+    from types import ModuleType
 
-    from model.checkpoint import save_tensors
-    from model.weights import ACTION_NAME, CONTEXT_NAME, VQVAE_NAME
-    from model.world_model import WorldModel
-
-    torch.set_num_threads(1)
-    out = tmp_path_factory.mktemp("weights")
-    twin = WorldModel.untrained(frameskip=4)
-    about = {"frameskip": 4, "majority": [0] * CELLS}
-    vqvae = {"kind": "vqvae", "model": twin.vqvae.settings, **about}
-    save_tensors(out / VQVAE_NAME, twin.vqvae.state_dict(), vqvae)
-    about["codes_sha256"] = twin.vqvae.codes_sha256()
-    for kind, name in (("context", CONTEXT_NAME), ("action", ACTION_NAME)):
-        module: Any = twin.controllers[kind]
-        save_tensors(out / name, module.state_dict(), {"kind": kind, "model": module.settings, **about})
-    return out
+    module = ModuleType("model.engine")
+    module.Engine = FakeEngine  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "model.engine", module)
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +174,10 @@ class Stage:
         self._poll = loop.screen.poll
 
     def key(self, what: str, *keys: str) -> None:
-        subprocess.run(["xdotool", what, *keys], env={**os.environ, "DISPLAY": self._display}, check=True, timeout=60)
+        self.run("xdotool", what, *keys)
+
+    def run(self, *command: str) -> None:
+        subprocess.run(command, env={**os.environ, "DISPLAY": self._display}, check=True, timeout=60)
 
     def until(self, condition: Callable[[], Any], polls: int = 6000) -> Script:
         for _ in range(polls):
@@ -173,7 +207,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(display: str, make_twin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+def stage(display: str, make_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
     from app.window import Window
@@ -182,7 +216,7 @@ def stage(display: str, make_twin: Any, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     def make(fullscreen: bool = False, **options: Any) -> Stage:
         keys = load_keys()
-        session = Session(make_twin(**options), Emulator(2))
+        session = Session(make_engine(**options), emulator_of(2))
         window = Window(keys, fullscreen)
         windows.append(window)
         stage = Stage(Loop(session, window, Clock(session.steps_per_second), keys, captures=tmp_path), display)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.clock import Clock, Unpaced
 from app.keys import Held, load_keys
-from app.players import parse_actions
-from app.view import HELP, help_lines
+from app.players import parse_actions, read_actions
+from app.view import NEEDS_REALITY, help_lines
+from collect.emulator import Emulator
 from model.breakout import Action
 from model.files import FileError
 
@@ -57,38 +60,92 @@ def test_focus_loss_forgets_everything_and_a_pause_forgets_taps_only(held: Held)
     held.forget_taps()
     assert held.take() == Action.LEFT
     held.press("right")
+    held.point(20)
     held.release_all()
-    assert held.take() == Action.NOOP
+    assert held.take(80) == Action.NOOP
     assert not held.playing
 
 
-def test_d_belongs_to_the_hand_that_steers(held: Held) -> None:
-    assert held.press("d") == "dream"
-    held.press("a")
-    held.release("a")
-    held.take()
-    assert held.press("d") is None
-    assert held.take() == Action.RIGHT
-    assert held.press("d", shift=True) == "dream"
-    held.release("d")
+def test_both_hands_steer_and_d_is_nothing_but_right(held: Held) -> None:
+    for left, right, fire in (("left", "right", "up"), ("a", "d", "w")):
+        for key, action in ((left, Action.LEFT), (right, Action.RIGHT), (fire, Action.FIRE)):
+            assert held.press(key) is None
+            assert held.take() == action
+            held.release(key)
+    assert held.press("tab") == "dream"
+
+
+@given(st.lists(st.sampled_from(["left", "right", "space", "a", "d", "-left", "-right", "-space", "-a", "-d", "take"])))
+def test_no_order_of_keys_loses_a_press_or_holds_on_to_one(events: list[str]) -> None:
+    held, down = Held(load_keys()), set()
+    for event in events:
+        if event == "take":
+            held.take()
+        elif event.startswith("-"):
+            held.release(event[1:])
+            down.discard(event[1:])
+        else:
+            held.press(event)
+            down.add(event)
+            actions = {held.take() for _ in range(2)}
+            assert {"space": Action.FIRE, "left": Action.LEFT, "a": Action.LEFT}.get(event, Action.RIGHT) in actions
+    for key in down:
+        held.release(key)
+    held.take(), held.take()
+    assert held.take() == Action.NOOP
+
+
+@pytest.mark.parametrize("target", [30.0, 75.0, 120.0])
+def test_the_paddle_goes_under_the_pointer_and_stays_there(held: Held, target: float) -> None:
+    emulator = Emulator(1)
+    for _ in range(40):
+        emulator.step(Action.NOOP)
+    held.point(target)
+    where = []
+    for _ in range(120):
+        paddle = emulator.objects().paddle + 8
+        emulator.step(held.take(paddle))
+        where.append(paddle)
+    assert max(abs(paddle - target) for paddle in where[60:]) <= 6
     held.press("left")
-    assert held.press("d") == "dream"
+    held.release("left")
+    held.take()
+    assert held.take(100.0) == Action.NOOP, "a key ends the pointer's steering"
 
 
 def test_every_command_has_a_key_and_a_line_of_help() -> None:
     keys = load_keys()
-    assert {name for name, _ in HELP} == {"left", "right", "fire", *keys.commands.values()}
-    assert all(words for words, _ in help_lines(keys))
+    assert set(keys.help) == {"left", "right", "fire", *keys.commands.values()}
+    assert all(words for words, _ in help_lines(keys, False))
+
+
+def test_help_shows_what_is_true_without_a_real_game() -> None:
+    keys = load_keys()
+    whole, alone = help_lines(keys, False), help_lines(keys, True)
+    assert len(whole) - len(alone) == len(NEEDS_REALITY)
+    assert not any("reality" in what for _, what in alone)
+
+
+def test_letters_of_another_script_go_by_their_place() -> None:
+    keys = load_keys()
+    assert keys.meant("\N{CYRILLIC SMALL LETTER EF}", 4) == "a"
+    assert keys.meant("\N{GREEK SMALL LETTER MU}", 16) == "m"
+    assert keys.meant("\N{LATIN SMALL LETTER U WITH DIAERESIS}", 47) == "["
+    assert keys.meant("", 19) == "p"
+    assert keys.meant("q", 4) == "q", "a letter of ours counts as what it shows, wherever it lies"
+    assert keys.meant("left", 80) == "left"
+    reached = {keys.commands[name] for name in map(chr, range(97, 123)) if name in keys.commands}
+    assert reached >= {"resync", "autopilot", "pause", "futures", "help"}
 
 
 def test_a_users_key_map_replaces_lines(tmp_path: Path) -> None:
     mine = tmp_path / "keys.toml"
-    mine.write_text('[play]\nleft = ["j"]\n[command]\nquit = ["f10"]\n')
+    mine.write_bytes(b'\xef\xbb\xbf[play]\nleft = ["j"]\n[command]\nquit = ["f10"]\n')  # as Notepad writes it
     keys = load_keys(mine)
-    assert keys.play["j"] == (Action.LEFT, 0)
+    assert keys.play["j"] == Action.LEFT
     assert "a" not in keys.play
     assert keys.keys_of("quit") == ["f10"]
-    assert keys.keys_of("dream") == ["d", "shift+d"]
+    assert keys.keys_of("dream") == ["tab"]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +153,10 @@ def test_a_users_key_map_replaces_lines(tmp_path: Path) -> None:
     [
         ("[command]\njump = ['j']", "no command 'jump'"),
         ("[command]\nquit = 'q'", "list of key names"),
+        ("[command]\nquit = ['jump bar']", "quit has a key 'jump bar' that does not exist"),
+        ("[play]\nfire = ['spacebar']", "keys.toml: fire has a key 'spacebar'"),
+        ("[command]\ndream = ['d']", "'d' is given to right and to dream"),
+        ("[play]\nleft = ['shift+j']", "without shift"),
         ("[sound]\nloud = ['l']", "sections are"),
         ("play = 3", "sections are"),
         ("[command", "cannot be read"),
@@ -124,6 +185,21 @@ def test_actions_are_read_in_every_spelling(text: str) -> None:
 def test_wrong_actions_are_named_with_their_position(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_actions(text, "f")
+
+
+def test_actions_files_of_strangers(tmp_path: Path) -> None:
+    import os
+
+    marked = tmp_path / "marked.txt"
+    marked.write_bytes(b"\xef\xbb\xbf0 1 2")
+    assert read_actions(marked) == bytes([0, 1, 2])
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(FileError, match="a pipe"):
+            read_actions(tmp_path / "pipe")
+    if Path("/dev/zero").exists():
+        with pytest.raises(FileError, match="a device"):
+            read_actions(Path("/dev/zero"))
 
 
 class FakeTime:
@@ -158,6 +234,8 @@ def test_the_pace_is_true_whatever_a_step_costs_as_long_as_it_fits() -> None:
 def test_a_slow_machine_slows_the_game_says_so_and_never_catches_up() -> None:
     time = FakeTime()
     clock = Clock(30, now=time)
+    run(clock, time, 0.05, 40)
+    assert not clock.slow, "a hiccup of two seconds is no slow machine"
     run(clock, time, 0.05, 100)
     assert clock.slow
     assert clock.measured == pytest.approx(20)
@@ -165,8 +243,18 @@ def test_a_slow_machine_slows_the_game_says_so_and_never_catches_up() -> None:
     clock.begin()
     clock.end()
     assert clock.wait_time() == pytest.approx(1 / 30), "the steps missed in the hiccup were queued"
-    run(clock, time, 0.001, 100)
+    run(clock, time, 0.001, 200)
     assert not clock.slow
+
+
+def test_the_notice_of_a_slow_machine_does_not_come_and_go() -> None:
+    time = FakeTime()
+    clock = Clock(60, now=time)
+    told = []
+    for number in range(40):  # 52 of 60, and 49 of 60 for a second now and then
+        run(clock, time, 1 / (49 if number % 5 == 0 else 52), 50)
+        told.append(clock.slow)
+    assert not any(told)
 
 
 def test_headless_does_not_wait() -> None:

@@ -1,7 +1,8 @@
-"""The loop without a window: what commands do to time, players, recordings; gamepads; the sizes of the panels."""
+"""The loop without a window: what commands do to time, players, recordings, records; gamepads; the first run."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +16,10 @@ from app.clock import Unpaced
 from app.gamepad import BUTTONS, Gamepads
 from app.keys import Held, load_keys
 from app.loop import Loop
-from app.panel import difference, panel_size
 from app.players import Autopilot, Replay, Scripted
+from app.saved import Records, records_path
 from app.session import Session
+from app.tour import CARDS, Tour
 from app.view import View
 from collect.emulator import Emulator
 from model.breakout import Action
@@ -30,11 +32,13 @@ class Prompted:
         self.held = Held(load_keys())
         self.prompts, self.shown = list(prompts), []
         self.holding: set[str] = set()
+        self.pressed, self.lost = 0, False
 
     def poll(self, seconds: float) -> list[str]:
         if not self.prompts:
             return ["quit"]
         prompt = self.prompts.pop(0)
+        self.pressed += prompt is not None
         return [] if prompt is None else [prompt]
 
     def show(self, make: Callable[[], View]) -> None:
@@ -43,16 +47,22 @@ class Prompted:
     def is_held(self, command: str) -> bool:
         return command in self.holding
 
+    def toggle_fullscreen(self) -> None:
+        """There is no screen."""
 
-def loop_of(make_twin: Any, screen: Prompted, player: Any = None, **options: Any) -> Loop:
-    session = Session(make_twin(mistakes=True), Emulator(2))
+    def screenshot(self, path: Path) -> None:
+        raise OSError("no screen")
+
+
+def loop_of(make_engine: Any, screen: Prompted, player: Any = None, mistakes: bool = False, **options: Any) -> Loop:
+    session = Session(make_engine(mistakes=mistakes), Emulator(2))
     return Loop(session, screen, Unpaced(30), load_keys(), player, **options)
 
 
-def test_every_step_is_shown_with_its_own_frame(make_twin: Any) -> None:
+def test_every_step_is_shown_with_its_own_frame(make_engine: Any) -> None:
     screen = Prompted(*[None] * 6)
     screen.held.press("right")
-    loop = loop_of(make_twin, screen)
+    loop = loop_of(make_engine, screen)
     loop.run()
     assert loop.session.taken == 6
     assert [view.action for view in screen.shown[1:]] == [Action.RIGHT] * 6
@@ -60,30 +70,40 @@ def test_every_step_is_shown_with_its_own_frame(make_twin: Any) -> None:
     assert len({id(view.real) for view in screen.shown}) == 7
 
 
-def test_pausing_takes_no_steps_but_single_ones(make_twin: Any) -> None:
+def test_pausing_takes_no_steps_but_single_ones(make_engine: Any) -> None:
     screen = Prompted(None, "pause", None, None, "single", None, "pause", None)
-    loop = loop_of(make_twin, screen)
+    loop = loop_of(make_engine, screen)
     loop.run()
     assert loop.session.taken == 1 + 1 + 2
     assert "paused" in [view.message[0] for view in screen.shown if view.message]
 
 
-def test_the_frames_asked_for_are_played_and_no_more(make_twin: Any) -> None:
-    loop = loop_of(make_twin, Prompted(*[None] * 50), frames=7)
+def test_help_stops_the_time_until_any_key(make_engine: Any) -> None:
+    screen = Prompted(None, "help", None, None, "dream", None, "help", None, "help", None)
+    loop = loop_of(make_engine, screen)
+    loop.run()
+    assert loop.session.dreaming, "the key that closes it does what it does"
+    assert not loop.choices.help, "and its own key only closes it"
+    assert loop.session.taken == 1 + 2 + 2
+    assert sum(view.help is not None for view in screen.shown) >= 2
+
+
+def test_the_frames_asked_for_are_played_and_no_more(make_engine: Any) -> None:
+    loop = loop_of(make_engine, Prompted(*[None] * 50), frames=7)
     loop.run()
     assert loop.session.taken == 7
 
 
-def test_a_game_that_is_over_waits_for_its_player_and_scripts_start_anew(make_twin: Any) -> None:
+def test_a_game_that_is_over_waits_for_its_player_and_scripts_start_anew(make_engine: Any) -> None:
     lose = bytes([1, 3, 3, 3] * 500)
     screen = Prompted(*[None] * 2100)
-    loop = loop_of(make_twin, screen, Scripted(lose))
+    loop = loop_of(make_engine, screen, Scripted(lose))
     loop.run()
     assert loop.session.taken == 2000
     assert "restart" in [name for _, name in loop.session.log]
 
     screen = Prompted(*[None] * 5)
-    loop = loop_of(make_twin, screen)
+    loop = loop_of(make_engine, screen)
     while not loop.session.over:
         loop.session.step(int(Action.FIRE))
     taken = loop.session.taken
@@ -92,9 +112,9 @@ def test_a_game_that_is_over_waits_for_its_player_and_scripts_start_anew(make_tw
     assert screen.shown[-1].message == ("game over", "Enter starts a new one")
 
 
-def test_touching_a_key_takes_over_from_the_autopilot(make_twin: Any) -> None:
+def test_touching_a_key_takes_over_from_the_autopilot(make_engine: Any) -> None:
     screen = Prompted("autopilot", None, None)
-    loop = loop_of(make_twin, screen)
+    loop = loop_of(make_engine, screen)
     loop.run()
     assert isinstance(loop.player, Autopilot)
     screen.prompts = [None, None]
@@ -104,23 +124,23 @@ def test_touching_a_key_takes_over_from_the_autopilot(make_twin: Any) -> None:
     assert loop.session.actions[-1] == Action.LEFT
 
 
-def test_a_replay_in_a_window_ends_in_a_pause_and_a_command_ends_it_early(make_twin: Any) -> None:
-    loop = loop_of(make_twin, Prompted(*[None] * 8), Replay(bytes([1, 2, 3]), [(1, "dream")]), stay=True)
+def test_a_replay_in_a_window_ends_in_a_pause_and_a_command_ends_it_early(make_engine: Any) -> None:
+    loop = loop_of(make_engine, Prompted(*[None] * 8), Replay(bytes([1, 2, 3]), [(1, "dream")]), stay=True)
     loop.run()
     assert (loop.session.taken, loop.choices.paused, loop.session.dreaming) == (3, True, True)
     assert loop.replayed == loop.session.digests()
 
-    loop = loop_of(make_twin, Prompted(None, "restart", None), Replay(bytes([2] * 9), []), stay=True)
+    loop = loop_of(make_engine, Prompted(None, "restart", None), Replay(bytes([2] * 9), []), stay=True)
     loop.run()
     assert loop.player is None
     assert loop.replayed is None
     assert loop.session.actions == bytes([2, 0, 0])
 
 
-def test_time_stands_still_while_rewind_is_held(make_twin: Any) -> None:
+def test_time_stands_still_while_rewind_is_held(make_engine: Any) -> None:
     screen = Prompted(*[None] * 10, "rewind", None, None)
     screen.holding = {"rewind"}
-    loop = loop_of(make_twin, screen)
+    loop = loop_of(make_engine, screen)
     loop.run()
     assert loop.session.taken == 10
     assert screen.shown[-1].message[0] == "rewound"
@@ -129,23 +149,190 @@ def test_time_stands_still_while_rewind_is_held(make_twin: Any) -> None:
     assert loop.session.taken == 11
 
 
-def test_a_recording_that_fails_is_told_and_the_game_goes_on(make_twin: Any, tmp_path: Path) -> None:
+def test_every_change_of_mode_says_what_has_happened(make_engine: Any) -> None:
+    screen = Prompted(*[None] * 9, "dream", *[None] * 9, "resync", *[None] * 9, "dream", None)
+    loop_of(make_engine, screen).run()
+    said = list(dict.fromkeys(view.toast for view in screen.shown if view.toast))
+    assert said == [
+        "dreaming from here",
+        "back on reality after 0.3 s, true to the end; dreaming on",
+        "following reality again after 0.3 s, true to the end",
+    ]
+
+
+def test_a_parted_dream_says_so_and_goes_back_by_itself_if_asked(make_engine: Any) -> None:
+    for seconds in (None, 1.0):
+        screen = Prompted("dream", *[None] * 60)
+        loop = loop_of(make_engine, screen, mistakes=True)
+        loop.back_after = seconds
+        loop.run()
+        parted = [view for view in screen.shown if view.tone == "parted"]
+        assert "parted from reality after 0.0 s" in parted[0].mode
+        assert any("not the real game any more: Tab goes back" in strip for strip in parted[0].strips)
+        backs = [step for step, name in loop.session.log if name == "resync"]
+        assert backs == ([] if seconds is None else [30, 60])
+
+
+def test_futures_are_half_a_second_for_each_key_and_cost_a_little_each_step(make_engine: Any) -> None:
+    screen = Prompted("futures", *[None] * 40)
+    loop = loop_of(make_engine, screen, Scripted(bytes([1] * 100)))
+    calls = loop.session.engine.calls
+    loop.run()
+    steps = [i for i, call in enumerate(calls) if call[0] == "encode"]
+    most = max(calls[a:b].count(("predict", 4)) for a, b in itertools.pairwise(steps))
+    assert 1 <= most <= 3, "the work is spread over the steps"
+    ahead = screen.shown[-1].futures
+    assert ahead.frames.shape == (4, 210, 160)
+    assert ahead.balls.shape == (16, 4, 2)
+    paddles = [np.flatnonzero(frame[190, 8:152] == 5).mean() for frame in ahead.frames]
+    assert paddles[Action.LEFT] < paddles[Action.NOOP] - 20
+    assert paddles[Action.RIGHT] > paddles[Action.NOOP] + 20
+    assert len({tuple(ball) for ball in ahead.balls[:, 0].tolist()}) > 10, "the ball's way"
+
+
+def test_futures_while_time_stands_still_start_from_this_moment(make_engine: Any) -> None:
+    screen = Prompted(*[None] * 20, "pause", "futures", None)
+    loop = loop_of(make_engine, screen, Scripted(bytes([1] * 100)))
+    loop.run()
+    assert screen.shown[-1].futures.balls[0, 0].tolist() == list(loop.session.twin_ball)
+
+
+def test_a_recording_that_fails_is_told_and_the_game_goes_on(make_engine: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     screen = Prompted("record_gif", *[None] * 3)
-    loop = loop_of(make_twin, screen, captures=tmp_path / "file")
+    loop = loop_of(make_engine, screen, captures=tmp_path / "file")
     loop.run()
+    assert screen.shown[-1].recording
     loop.stop_recording()
     assert loop.session.taken == 4
     assert loop.recording_error is not None
 
 
-def test_speed_stays_within_its_range(make_twin: Any) -> None:
-    loop = loop_of(make_twin, Prompted(*["faster"] * 9))
+def test_captures_go_to_a_folder_of_their_own_and_their_name_is_said(
+    make_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    screen = Prompted(None, "record_gif", *[None] * 5, "record_gif", None)
+    loop_of(make_engine, screen).run()
+    files = list((tmp_path / "captures").iterdir())
+    assert len(files) == 1
+    assert f"saved captures/{files[0].name}" in [view.toast for view in screen.shown]
+
+
+def test_speed_stays_within_its_range(make_engine: Any) -> None:
+    loop = loop_of(make_engine, Prompted(*["faster"] * 9))
     loop.run()
     assert loop.clock.speed == 4
     loop.screen.prompts = ["slower"] * 12
     loop.run()
     assert loop.clock.speed == 0.25
+
+
+def test_sound_without_a_device_says_so_and_the_game_goes_on(make_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_AUDIODRIVER", "none")
+    screen = Prompted("sound", *[None] * 5)
+    loop = loop_of(make_engine, screen)
+    loop.run()
+    assert loop.session.taken == 6
+    assert loop.toast.startswith("no sound")
+    loop.close()
+
+
+def test_sound_is_heard_for_walls_bricks_and_paddle(make_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    loop = loop_of(make_engine, Prompted("sound", *[None] * 400), Autopilot("follow", 0))
+    played: list[Any] = []
+    loop.run()
+    assert loop.sound.on
+    for what in list(loop.sound._tones):
+        loop.sound._tones[what] = SimpleNamespace(play=lambda what=what: played.append(what))
+    loop.screen.prompts = [None] * 600
+    loop.run()
+    assert {"wall", "paddle"} <= set(played)
+    assert set(played) & {1, 4, 7}
+    loop.sound._tones.clear()
+    loop.close()
+
+
+# --- records and the first run ---
+
+
+def test_records_outlive_a_session_and_only_hands_earn_a_score(make_engine: Any, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "records.json"
+    for by_hand in (False, True):
+        screen = Prompted(*[None] * 900)
+        loop = loop_of(make_engine, screen, Autopilot("follow", 0))
+        loop.records = Records.load(path)
+        if by_hand:
+            autopilot, loop.player = loop.player, None
+            screen.held.take = lambda paddle=None, loop=loop, pilot=autopilot: pilot.act(loop.session)
+        loop.run()
+        loop.close()
+        kept = Records.load(path)
+        assert (kept.best_score > 0) == by_hand
+        assert kept.longest_dream == 0.0
+    loop = loop_of(make_engine, Prompted("dream", *[None] * 90), Autopilot("follow", 0))
+    loop.records = Records.load(path)
+    loop.run()
+    loop.close()
+    assert Records.load(path).longest_dream > 2
+    assert Records.load(path).best_score == kept.best_score
+
+
+def test_a_rewound_game_earns_no_score(make_engine: Any) -> None:
+    screen = Prompted(*[None] * 300, "rewind", *[None] * 100)
+    loop = loop_of(make_engine, screen)
+    pilot = Autopilot("follow", 0)
+    screen.held.take = lambda paddle=None: pilot.act(loop.session)
+    loop.run()
+    loop.close()
+    assert loop.records.best_score == 0
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"best_score": "x"}', '{"best_score": 5}', "\x00\x01"])
+def test_damaged_records_count_as_none(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "records.json"
+    path.write_text(content)
+    assert Records.load(path).longest_dream == 0.0
+    assert Records.load(path).save()
+
+
+def test_records_that_cannot_be_kept_take_nothing_from_the_game(
+    make_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    loop = loop_of(make_engine, Prompted(None))
+    loop.records = Records.load(tmp_path / "file" / "records.json")
+    assert not loop.records.save()
+    loop.run()
+    loop.close()
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert records_path() == tmp_path / "neural-breakout" / "records.json"
+
+
+def test_the_first_run_shows_one_step_a_dream_and_parting(make_engine: Any) -> None:
+    screen = Prompted(*[None] * 2000)
+    tour = Tour(Session(make_engine(), Emulator(2)), screen, load_keys(), Unpaced(30))
+    tour.run()
+    heads = list(dict.fromkeys(view.caption[0] for view in screen.shown if view.caption))
+    assert heads == [head for _, head, _ in CARDS]
+    assert tour.session.taken == 300, "ten seconds"
+    assert {view.tone for view in screen.shown} == {"step", "dream"}
+    assert not tour.quit
+
+
+@pytest.mark.parametrize("key", ["", "autopilot", "help"])
+def test_any_key_skips_the_first_run_and_does_nothing_else(make_engine: Any, key: str) -> None:
+    screen = Prompted(*[None] * 20, key, *[None] * 100)
+    tour = Tour(Session(make_engine(), Emulator(2)), screen, load_keys(), Unpaced(30))
+    tour.run()
+    assert tour.session.taken == 20
+    assert not tour.choices.help
+    assert not tour.quit
+
+
+# --- gamepads ---
 
 
 def test_a_gamepad_steers_and_lets_go_when_it_is_pulled_out() -> None:
@@ -185,33 +372,3 @@ def test_a_gamepad_plugged_in_is_opened_and_its_buttons_give_commands(monkeypatc
         given = pads.handle(SimpleNamespace(type=pygame.JOYBUTTONDOWN, instance_id=3, button=button))
         assert given == (None if name == "fire" else name)
         assert keys.keys_of(name)
-
-
-def test_the_start_screen_goes_by_itself_and_plays_nothing(make_twin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.loop._INTRO_SECONDS", 0.01)
-    screen = Prompted(*[None] * 100_000)
-    loop = loop_of(make_twin, screen)
-    loop.introduce()
-    assert screen.shown[0].help
-    assert not loop.choices.help
-    assert loop.session.taken == 0
-
-
-@pytest.mark.parametrize(
-    ("box", "size"), [((648, 480), (640, 420)), ((900, 640), (800, 630)), ((1300, 900), (1120, 840))]
-)
-def test_panels_are_whole_multiples_near_a_television(box: tuple[int, int], size: tuple[int, int]) -> None:
-    assert panel_size(*box) == size
-
-
-@pytest.mark.parametrize("box", [(1, 1), (0, 0), (-20, 5), (100, 60), (160, 210), (5000, 40)])
-def test_a_tiny_box_still_gets_a_picture_that_fits(box: tuple[int, int]) -> None:
-    width, height = panel_size(*box)
-    assert 1 <= width <= max(1, box[0])
-    assert 1 <= height <= max(1, box[1])
-
-
-def test_the_difference_names_every_wrong_pixel_by_its_kind() -> None:
-    real, twin = np.zeros((210, 160), np.uint8), np.zeros((210, 160), np.uint8)
-    real[0, 0], twin[0, 1], real[0, 2], twin[0, 2], real[0, 3], twin[0, 3] = 5, 5, 1, 5, 3, 3
-    assert difference(real, twin)[0, :5].tolist() == [18, 19, 20, 12, 9]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,64 +18,71 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from app.encoder import COLOURS, blank, compose, encode
-from app.recording import Recorder
-from app.start_frames import load_start_frames, make_start_frames
+from app.commands import app
+from app.play import START_COUNT, load_start_frames
+from app.recording import COLOURS, NO_MP4, Recorder, compose
+from app.saved import records_path
 from collect.emulator import Emulator
-from main import app
+from model.breakout import Action
 
-MAIN = Path(__file__).resolve().parents[2] / "main.py"
-
-
-def play(weights: Path, *arguments: str) -> Any:
-    return CliRunner().invoke(app, ["play", "--weights", str(weights), *arguments])
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_headless_writes_report_recording_and_a_session_that_replays(weights: Path, tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def _no_networks(fake_weights: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr("gc.freeze", lambda: None)
+
+
+def play(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["play", *arguments])
+
+
+def test_headless_writes_report_recording_and_a_session_that_replays(tmp_path: Path) -> None:
     report, gif, saved = tmp_path / "r.json", tmp_path / "o.gif", tmp_path / "s.json"
     outputs = ["--report", str(report), "--record", str(gif), "--save-session", str(saved)]
-    result = play(weights, "--headless", "--frames", "25", "--seed", "4", *outputs)
+    result = play("--headless", "--frames", "40", "--seed", "4", *outputs)
     assert result.exit_code == 0, result.output
     figures = json.loads(report.read_text())
-    assert figures["steps"] == figures["scored_steps"] == 25
-    assert sum(figures["action_steps"]) == 25
-    assert 0 <= figures["code_accuracy"] <= 1
-    assert figures["frameskip"] == 4
+    assert figures["steps"] == figures["scored_steps"] == 40
+    assert sum(figures["action_steps"]) == 40
+    assert figures["code_accuracy"] == figures["one_step"]["code_accuracy"] == 1
+    assert figures["dream"]["code_accuracy"] is None
     with Image.open(gif) as image:
         assert image.n_frames > 3
     again = tmp_path / "again.json"
-    command = [sys.executable, str(MAIN), "play", "--weights", str(weights), "--headless"]
-    fresh = subprocess.run(
-        [*command, "--replay", str(saved), "--report", str(again)], capture_output=True, text=True, timeout=300
-    )
-    assert (fresh.returncode, fresh.stderr) == (0, "")
-    assert "the same pixels on both sides" in fresh.stdout
+    result = play("--headless", "--replay", str(saved), "--report", str(again))
+    assert result.exit_code == 0, result.output
+    assert "the same pixels on both sides" in result.output
     replayed = json.loads(again.read_text())
     assert (replayed["real_digest"], replayed["twin_digest"]) == (figures["real_digest"], figures["twin_digest"])
+    assert not records_path().exists(), "headless keeps no records"
 
 
-def test_a_replay_that_differs_is_found_out(weights: Path, tmp_path: Path) -> None:
+def test_a_replay_that_differs_is_found_out(tmp_path: Path) -> None:
     saved = tmp_path / "s.json"
-    play(weights, "--headless", "--frames", "5", "--save-session", str(saved))
+    play("--headless", "--frames", "5", "--save-session", str(saved))
     content = json.loads(saved.read_text())
     saved.write_text(json.dumps({**content, "actions": "2" * 5}))
-    result = play(weights, "--headless", "--replay", str(saved))
+    result = play("--headless", "--replay", str(saved))
     assert result.exit_code == 1
     assert "pixels differ" in result.output
     saved.write_text(json.dumps({**content, "weights": "0" * 64}))
-    result = play(weights, "--headless", "--replay", str(saved))
+    result = play("--headless", "--replay", str(saved))
     assert result.exit_code == 1
     assert "other weights" in result.output
 
 
-def test_scripted_actions_dreaming_alone_as_mp4(weights: Path, tmp_path: Path) -> None:
+def test_scripted_actions_dreaming_alone_as_mp4(tmp_path: Path) -> None:
     script = tmp_path / "actions.txt"
-    script.write_text("1 1 2 2 3 0")
+    script.write_bytes(b"\xef\xbb\xbf1 1 2 2 3 0")  # as Notepad writes it
     out = tmp_path / "o.mp4"
     arguments = ["--headless", "--dream-only", "--actions", str(script), "--record", str(out)]
-    result = play(weights, *arguments, "--controller", "action")
+    result = play(*arguments, "--controller", "action")
     assert result.exit_code == 0, result.output
-    assert out.read_bytes()[4:8] == b"ftyp"
+    data = out.read_bytes()
+    assert data[4:8] == b"ftyp"
+    assert data.index(b"moov") < data.index(b"mdat"), "it plays while it loads"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -82,47 +92,84 @@ def test_scripted_actions_dreaming_alone_as_mp4(weights: Path, tmp_path: Path) -
         (["--actions", "bad.txt"], "action 3 (line 1) is '7'"),
         (["--actions", "empty.txt"], "holds no actions"),
         (["--actions", "missing.txt"], "does not exist"),
-        ([], "--headless needs an end"),
-        (["--frames", "5", "--record", "o.avi"], ".gif or .mp4"),
         (["--frames", "5", "--report", "bad.txt/r.json"], "bad.txt"),
         (["--frames", "5", "--report", "."], "cannot be written"),
-        (["--frames", "5", "--speed", "9"], "--speed must be"),
-        (["--frames", "5", "--device", "cuda"], "no CUDA GPU"),
         (["--frames", "5", "--keys", "bad.txt"], "key map"),
-        (["--frames", "5", "--weights", "nowhere"], "does not exist"),
+        (["--frames", "5", "--keys", "keys.toml"], "key map keys.toml: quit has a key 'nokey' that does not exist"),
         (["--replay", "bad.txt"], "session bad.txt"),
     ],
 )
 def test_bad_input_ends_in_one_line(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("bad.txt").write_text("0 1 7")
     Path("empty.txt").write_text("")
-    if "cuda" in arguments:
-        import torch
-
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    result = play(weights, "--headless", *arguments)
+    Path("keys.toml").write_text('[command]\nquit = ["nokey"]')
+    result = play("--headless", *arguments)
     assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert says in result.stderr
 
 
-def test_without_a_display_one_line_says_what_to_do(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "--headless needs an end"),
+        (["--frames", "5", "--record", "o.avi"], ".gif or .mp4"),
+        (["--frames", "5", "--speed", "9"], "speed"),
+        (["--frames", "5", "--speed", "nan"], "speed"),
+        (["--frames", "5", "--back-after", "inf"], "back-after"),
+        (["--replay", "s.json", "--actions", "random"], "its own actions"),
+        (["--frames", "0"], "frames"),
+        (["--seed", "-1"], "seed"),
+    ],
+)
+def test_a_wrong_value_is_wrong_usage(arguments: list[str], says: str) -> None:
+    result = play("--headless", *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", "")
+
+
+def test_key_maps_are_judged_alike_with_a_window_and_without(tmp_path: Path) -> None:
+    mine = tmp_path / "keys.toml"
+    mine.write_text('[play]\nfire = ["spacebar"]')
+    with_window, without = play("--keys", str(mine)), play("--headless", "--frames", "5", "--keys", str(mine))
+    assert with_window.exit_code == without.exit_code == 1
+    assert with_window.stderr == without.stderr
+    assert "fire has a key 'spacebar' that does not exist" in without.stderr
+
+
+def test_without_a_display_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "linux")
-    result = play(weights)
+    result = play()
     assert result.exit_code == 1
     assert result.stderr == (
         "error: no display: play opens a window; without a screen use: python main.py play --headless --frames 300\n"
     )
 
 
+def test_the_commands_are_read_at_once_and_without_torch() -> None:
+    code = (
+        "import sys; import app.commands, app.play; print(sorted({'torch', 'pygame', 'gymnasium'} & set(sys.modules)))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert told.stdout == "[]\n"
+
+
+# --- recordings ---
+
+
 def frames_of_play(count: int) -> list[np.ndarray]:
     emulator = Emulator(2)
     return [emulator.step(1 + step % 3).frame for step in range(count)]
+
+
+NOTES = ("score 3", "follows reality")
 
 
 @pytest.mark.parametrize("rate", [60.0, 30.0, 15.0])
@@ -131,7 +178,7 @@ def test_a_gif_is_exact_in_colours_and_in_time(tmp_path: Path, rate: float) -> N
     frames = frames_of_play(40)
     recorder = Recorder(path, rate)
     for frame in frames:
-        recorder.add(frame, frame)
+        recorder.add(frame, frame, notes=NOTES)
     recorder.close()
     with Image.open(path) as image:
         total = 0
@@ -143,25 +190,50 @@ def test_a_gif_is_exact_in_colours_and_in_time(tmp_path: Path, rate: float) -> N
                 first = np.asarray(image.convert("RGB"))
         last = np.asarray(image.convert("RGB"))
     assert abs(total / 1000 - len(frames) / rate) <= 0.02
-    assert np.array_equal(first, COLOURS[compose(blank(2), [frames[0]] * 2)])
+    assert np.array_equal(first, COLOURS[compose(NOTES, [frames[0]] * 2)])
     if rate <= 50:  # faster ones leave out frames
-        assert np.array_equal(last, COLOURS[compose(blank(2), [frames[-1]] * 2)])
+        assert np.array_equal(last, COLOURS[compose(NOTES, [frames[-1]] * 2)])
+
+
+def test_a_recording_carries_names_mode_and_accuracy() -> None:
+    frame = Emulator(2).frame
+    plain, noted = compose(("", ""), [frame] * 2), compose(("", "dreams, 12 px wrong"), [frame] * 2)
+    assert plain.shape[0] % 2 == plain.shape[1] % 2 == 0
+    rows, columns = np.nonzero(plain != noted)
+    assert rows.max() < 40
+    assert columns.min() >= plain.shape[1] // 2, "each panel has its own line"
+    assert (plain[:20] != plain[0, 0]).any(), "the panels have names"
+    assert compose(("x" * 200, ""), [frame] * 2).shape == plain.shape
+
+
+def record_and_die(path: Path, frames: list[np.ndarray]) -> None:
+    """In a process of its own: record, and be killed once all has gone to the encoder."""
+    recorder = Recorder(path, 30.0)
+    for frame in frames:
+        recorder.add(frame, frame, notes=NOTES)
+    time.sleep(2)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("name", ["o.gif", "o.mp4"])
 def test_what_was_recorded_when_a_game_is_killed_is_a_whole_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     frames = frames_of_play(9)
-    told = b"".join(frame.tobytes() * 2 for frame in frames)
-    encode(path, io.BytesIO(told[:-1000]), 30.0, 2)  # the last step is cut short
+    recorder = multiprocessing.get_context("spawn").Process(target=record_and_die, args=(path, frames))
+    recorder.start()
+    recorder.join()
+    for _ in range(600):
+        if path.exists():
+            break
+        time.sleep(0.05)
     if name.endswith("gif"):
         with Image.open(path) as image:
-            assert image.n_frames == 8
-            image.seek(7)
+            assert image.n_frames == 9
+            image.seek(8)
             last = np.asarray(image.convert("RGB"))
-        assert np.array_equal(last, COLOURS[compose(blank(2), [frames[7]] * 2)])
+        assert np.array_equal(last, COLOURS[compose(NOTES, [frames[8]] * 2)])
     else:
-        assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 8
+        assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 9
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
@@ -176,8 +248,21 @@ def test_a_failing_disk_ends_the_recording_and_not_the_game(tmp_path: Path, name
         recorder.close()
 
 
+def test_without_ffmpeg_one_line_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.recording.find_spec", lambda name: None)
+    result = play("--headless", "--frames", "5", "--record", str(tmp_path / "o.mp4"))
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {NO_MP4}\n"
+    assert play("--headless", "--frames", "5", "--record", str(tmp_path / "o.gif")).exit_code == 0
+
+
 def test_the_shipped_start_frames_are_the_emulators() -> None:
-    made = make_start_frames()
+    emulator = Emulator(frameskip=1)
+    for _ in range(40):
+        emulator.step(Action.NOOP)
+    while emulator.objects().ball is None:
+        emulator.step(Action.FIRE)
+    made = np.stack([emulator.step(Action.NOOP).frame for _ in range(START_COUNT)])
     for frameskip in (1, 2, 4):
         shipped = load_start_frames(frameskip)
         assert np.array_equal(shipped, made[::-1][::frameskip][::-1])

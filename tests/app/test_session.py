@@ -2,148 +2,141 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from app.play import load_start_frames
 from app.players import Autopilot, Replay
-from app.session import Session
-from app.session_file import load_session, save_session
-from app.start_frames import load_start_frames
+from app.saved import load_session, report, save_session
+from app.session import COMMANDS, Session
 from collect.emulator import Emulator
-from model.breakout import CELLS, KNOB_CENTRE, KNOB_END
+from model.breakout import CELLS
 from model.files import FileError
-from model.world_model import WorldModel
+from model.metrics import PARTED_STEPS
 
 
-def session_of(make_twin: Any, **options: Any) -> Session:
-    return Session(make_twin(**options), Emulator(2))
+@cache
+def shared_emulator() -> Emulator:
+    """Sessions follow one another in a test: each begins by resetting it."""
+    return Emulator(2)
 
 
-def test_scores_equal_a_recount_from_the_frames(make_twin: Any) -> None:
-    session = session_of(make_twin)
-    before = session.emulator.frame
+def session_of(make_engine: Any, dream: bool = False, **options: Any) -> Session:
+    return Session(make_engine(**options), shared_emulator(), dream)
+
+
+def play(session: Session, steps: int, seed: int = 0, name: str = "follow") -> None:
+    player = Autopilot(name, seed)
+    for _ in range(steps):
+        session.step(player.act(session) or 0)
+
+
+def test_scores_equal_a_recount_from_the_frames(make_engine: Any) -> None:
+    session = session_of(make_engine, still=True)
+    before, there = session.emulator.frame, session.objects
     rng = np.random.default_rng(1)
-    wrong = changed = exact = still = codes = 0
-    for _ in range(80):
-        moment = session.step(int(rng.integers(4)))
-        wrong += int((moment.twin != moment.real).sum())
-        changed += int((before != moment.real).sum())
-        exact += bool((moment.twin == moment.real).all())
-        still += bool((before == moment.real).all())
-        codes += int((moment.predicted == moment.actual).sum())
-        before = moment.real
-    rates = session.tally.rates()
-    assert rates["code_accuracy"] == codes / (80 * CELLS)
-    assert rates["wrong_pixels"] == wrong / 80
-    assert rates["copy_last_wrong_pixels"] == changed / 80
-    assert rates["exact_frames"] == exact / 80
-    assert rates["copy_last_exact_frames"] == still / 80
+    wrong, changed, exact, still, codes, played = [], [], [], [], [], []
+    for number in range(80):
+        moment = session.step(int(rng.integers(4)) if number > 20 else 0)
+        wrong.append((moment.twin != moment.real).sum())
+        changed.append((before != moment.real).sum())
+        exact.append((moment.twin == moment.real).all())
+        still.append((before == moment.real).all())
+        codes.append((moment.predicted == moment.actual).sum())
+        played.append(there.ball is not None or session.objects.ball is not None)
+        before, there = moment.real, session.objects
+    rates, those = session.tally.rates(in_play=True), np.array(played)
+    assert 0 < session.played == those.sum() < 80
+    assert rates["code_accuracy"] == np.array(codes)[those].sum() / (those.sum() * CELLS)
+    assert rates["wrong_pixels"] == np.array(wrong)[those].mean()
+    assert rates["copy_last_wrong_pixels"] == np.array(changed)[those].mean()
+    assert rates["exact_frames"] == np.array(exact)[those].mean()
+    assert session.tally.rates()["exact_frames"] == np.mean(exact)
     # A twin that says "nothing changes" is the copy-last-frame baseline and the majority code at once.
     assert rates["exact_frames"] == rates["copy_last_exact_frames"]
     assert rates["code_accuracy"] == rates["majority_code_accuracy"]
     assert rates["changed_pixels_right"] == 0
 
 
-def test_recent_rates_forget_and_an_empty_tally_has_no_rates(make_twin: Any) -> None:
-    session = session_of(make_twin)
-    assert set(session.tally.rates().values()) == {None}
-    for _ in range(session.steps(30) + 50):  # longer than the ring
-        session.step(0)
-    session.twin.mistakes = True
-    for _ in range(5):
-        session.step(0)
-    assert session.tally.rates(5)["exact_frames"] == 0
-    assert session.tally.rates()["exact_frames"] > 0.5
+def test_standing_still_scores_nothing(make_engine: Any) -> None:
+    for dream in (False, True):
+        session = session_of(make_engine, dream)
+        for _ in range(200):
+            session.step(0)
+        assert (session.exact_now, session.exact_longest, session.longest_true, session.played) == (0, 0, 0, 0)
+        assert set(session.tally.rates(in_play=True).values()) == {None}
+        assert session.tally.steps == 200
+        play(session, 100)
+        assert session.exact_longest == session.played > 80
+        assert (session.longest_true > 80) == dream
 
 
-def test_put_back_on_reality_the_twin_is_told_what_no_frame_of_it_shows(make_twin: Any) -> None:
-    session = session_of(make_twin)
-    player = Autopilot("follow", 0)
-    session.do("dream")
-    told = set()
-    for step in range(700):
-        session.step(player.act(session) or 0)
-        if step % 20 == 19 and session.objects.ball is not None:
-            session.do("resync")
-            told.add((session.twin.unseen.hits, int(session.emulator.ram()[107]) & 15))
-            assert session.twin.unseen.knob == session.emulator.knob
-    assert max(told)[0] >= 2
-    assert sum(said == counted for said, counted in told) >= len(told) - 1
+def test_a_step_enters_the_engine_three_times_dreaming_or_not(make_engine: Any) -> None:
+    session = session_of(make_engine)
+    calls = session.engine.calls
+    for rows in (1, 2):
+        calls.clear()
+        session.step(1)
+        assert calls == [("predict", rows), ("advance", rows), ("encode", 1)]
+        session.do("dream")
 
 
-def test_the_twin_knows_the_knob_whatever_is_done() -> None:
-    session = Session(WorldModel.untrained(2), Emulator(2))
-    rng = np.random.default_rng(4)
-    assert session.twin.unseen == (0, KNOB_CENTRE, 0)
-    key, knobs = 0, set()
-    for step in range(240):
-        if step % 10 == 9:
-            session.do(
-                str(rng.choice(["dream", "resync", "fork", "rewind", "rewind", "restart"], p=[0.19] * 5 + [0.05]))
-            )
-        if rng.random() < 0.08:
-            key = int(rng.choice([0, 2, 3]))
-        session.step(key)
-        knobs.add(session.emulator.knob)
-        assert session.twin.unseen.knob == session._real_unseen().knob == session.emulator.knob
-    assert {0, KNOB_END} <= knobs
-
-
-def test_a_dream_without_an_emulator_begins_with_a_serve_and_a_resting_paddle() -> None:
-    for frameskip in (1, 2, 4):
-        twin = WorldModel.untrained(frameskip)
-        Session(twin, None, start=load_start_frames(frameskip))
-        assert twin.unseen == (0, KNOB_CENTRE, 1)
-
-
-def test_one_step_history_is_real_and_a_dream_lives_on_itself(make_twin: Any) -> None:
-    session = session_of(make_twin, mistakes=True)
+def test_following_sees_reality_and_a_dream_lives_on_itself(make_engine: Any) -> None:
+    session = session_of(make_engine, mistakes=True)
     for _ in range(6):
         session.step(3)
-    assert np.array_equal(session.twin.history[-1], session.emulator.frame)
-    session.do("dream")
+    assert np.array_equal(session.twin.frame[0], session.emulator.frame)
+    assert session.do("dream") == "dreaming from here"
     moment = session.step(3)
-    assert np.array_equal(session.twin.history[-1], moment.twin)
+    assert np.array_equal(session.twin.frame[0], moment.twin)
+    assert np.array_equal(session.reality.frame[0], moment.real), "it looks on, so that coming back is free"
     for _ in range(5):
         session.step(3)
-    assert session.drift.parted_at == 0, "a dream with 200 wrong pixels is not true to reality"
+    assert session.parted_at == 0.0, "a dream with 200 wrong pixels is not true to reality"
     assert [mark.what for mark in session.marks] == ["dream", "parted"]
-    session.do("resync")
+    assert session.do("resync") == "back on reality after 0.2 s, parted after 0.0 s; dreaming on"
     assert session.dreaming
     assert session.since_real == 0
-    assert np.array_equal(session.twin.history[-1], session.emulator.frame)
+    assert np.array_equal(session.twin.frame[0], session.emulator.frame)
+    assert session.do("dream").startswith("following reality again")
+    assert not session.dreaming
+    assert session.do("resync") == "the twin follows reality already"
 
 
-def test_tying_back_keeps_the_imagined_history_and_switching_does_not(make_twin: Any) -> None:
-    for command, kept in (("fork", True), ("dream", False)):
-        session = session_of(make_twin, mistakes=True)
-        session.do(command)
-        imagined = session.step(0).twin
-        session.do(command)
-        assert not session.dreaming
-        assert np.array_equal(session.twin.history[-1], imagined) == kept
+def test_a_dream_says_when_it_parted(make_engine: Any) -> None:
+    session = session_of(make_engine)
+    play(session, 20)
+    session.do("dream")
+    play(session, 60)
+    assert session.parted_at is None
+    session.engine.mistakes = True
+    play(session, PARTED_STEPS + 4)
+    assert session.parted_at == pytest.approx(2.0)
+    assert session.longest_true == 60
+    assert session.do("dream") == "following reality again after 2.2 s, parted after 2.0 s"
 
 
 @pytest.mark.parametrize("dream", [False, True])
-def test_rewinding_goes_two_seconds_back_on_both_sides(make_twin: Any, dream: bool) -> None:
-    session = session_of(make_twin, mistakes=True)
-    if dream:
-        session.do("dream")
+def test_rewinding_goes_two_seconds_back_on_both_sides(make_engine: Any, dream: bool) -> None:
+    session = session_of(make_engine, dream)
     rng = np.random.default_rng(0)
-    frames, histories = [session.emulator.frame], [session.twin.history]
+    frames, twins = [session.emulator.frame], [session.twin.frame[0]]
     actions = [int(a) for a in rng.integers(4, size=100)]
     for action in actions:
         session.step(action)
         frames.append(session.emulator.frame)
-        histories.append(session.twin.history)
-    session.do("rewind")
+        twins.append(session.twin.frame[0])
+    assert session.do("rewind").startswith("2.0 s back")
     assert np.array_equal(session.emulator.frame, frames[40])
-    assert np.array_equal(session.twin.history, histories[40])
+    assert np.array_equal(session.twin.frame[0], twins[40])
     assert np.array_equal(session.moment.real, frames[40])
-    assert np.array_equal(session.moment.twin, histories[40][-1])
+    assert np.array_equal(session.moment.twin, twins[40])
     for at in range(40, 100):  # the same keys again: the same game again
         assert np.array_equal(session.step(actions[at]).real, frames[at + 1])
     for _ in range(5):
@@ -153,36 +146,46 @@ def test_rewinding_goes_two_seconds_back_on_both_sides(make_twin: Any, dream: bo
     session.step(0)
 
 
-def test_rewinding_into_a_dream_while_fed_reality_leaves_no_imagined_frame(make_twin: Any) -> None:
-    session = session_of(make_twin, mistakes=True)
+def test_rewinding_brings_back_the_mode_and_the_figures_of_then(make_engine: Any) -> None:
+    session = session_of(make_engine)
+    play(session, 30)
     session.do("dream")
-    for _ in range(40):
-        session.step(2)
+    session.engine.mistakes = True
+    play(session, 60)
+    session.engine.mistakes = False
+    since, at = session.since_real, session.parted_at
     session.do("dream")
-    for _ in range(30):
-        session.step(2)
+    play(session, 30)
+    assert session.do("rewind") == "2.0 s back: in the dream"
+    assert session.dreaming
+    assert session.since_real == since - 30
+    assert session.parted_at == at == 0.0
     session.do("rewind")
-    assert np.array_equal(session.twin.history[-1], session.emulator.frame)
+    assert not session.dreaming, "that far back it followed"
+    assert session.parted_at is None
 
 
-def test_a_saved_session_replays_to_the_same_pixels(make_twin: Any, tmp_path: Path) -> None:
-    session = session_of(make_twin, mistakes=True)
-    player = Autopilot("random", 3)
-    rng = np.random.default_rng(5)
-    for _ in range(400):
-        if rng.random() < 0.1:
-            session.do(str(rng.choice(["dream", "resync", "controller", "restart", "fork", "rewind"])))
-        session.step(player.act(session))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.one_of(st.sampled_from(COMMANDS), st.integers(0, 3)), max_size=30))
+def test_any_session_replays_to_the_same_pixels(make_engine: Any, tmp_path: Path, script: list[str | int]) -> None:
+    session = session_of(make_engine)
+    for entry in script:
+        if isinstance(entry, str):
+            assert session.do(entry)
+        else:
+            for _ in range(7):
+                session.step(entry)
     path = tmp_path / "s.json"
     save_session(path, session, 0, "context", False)
-    assert path.stat().st_size < 10_000
     saved = load_session(path)
-    again = session_of(make_twin, mistakes=True)
+    again = session_of(make_engine)
     replay = Replay(saved.actions, saved.commands)
     while (action := replay.act(again)) is not None:
         again.step(action)
     assert again.digests() == session.digests() == saved.digests
     assert again.actions == session.actions
+    assert again.dreaming == session.dreaming
+    assert report(again) == report(session)
 
 
 @pytest.mark.parametrize(
@@ -198,8 +201,8 @@ def test_a_saved_session_replays_to_the_same_pixels(make_twin: Any, tmp_path: Pa
         ("{", "", "cannot be read"),
     ],
 )
-def test_foreign_session_files_are_refused(make_twin: Any, tmp_path: Path, old: str, new: str, says: str) -> None:
-    session = session_of(make_twin)
+def test_foreign_session_files_are_refused(make_engine: Any, tmp_path: Path, old: str, new: str, says: str) -> None:
+    session = session_of(make_engine)
     session.step(1)
     path = tmp_path / "s.json"
     save_session(path, session, 0, "context", False)
@@ -210,74 +213,82 @@ def test_foreign_session_files_are_refused(make_twin: Any, tmp_path: Path, old: 
         load_session(path)
 
 
-def test_without_an_emulator_the_twin_dreams_alone(make_twin: Any) -> None:
-    start = np.stack([Emulator(2).frame] * 4)
-    session = Session(make_twin(mistakes=True), None, start=start)
+def test_without_an_emulator_the_twin_dreams_alone(make_engine: Any) -> None:
+    session = Session(make_engine(), None, start=load_start_frames(2))
     moment = session.step(2)
     assert moment.real is None
     assert session.dreaming
-    for command in ("dream", "fork", "resync", "rewind", "restart"):
-        session.do(command)
+    for command in COMMANDS:
+        assert session.do(command)
         assert session.dreaming
         session.step(1)
-    assert session.report()["code_accuracy"] is None
+    assert session.do("dream") == "there is no real game to go back to"
+    assert report(session)["code_accuracy"] is None
 
 
-def test_wrong_input_is_named(make_twin: Any) -> None:
-    session = session_of(make_twin)
+def test_alone_a_game_ends_when_the_last_ball_is_lost(make_engine: Any) -> None:
+    for least in (0, 1):  # a twin that draws no lives, and one that never does, as no real frame shows that
+        session = Session(make_engine(least_lives=least), None, start=load_start_frames(2))
+        lives = set()
+        for _ in range(4000):
+            session.step(1 if session.twin_ball is None and session.waiting % 8 == 7 else 3)
+            lives.add(session.twin_lives)
+            if session.over:
+                break
+        assert session.over
+        assert lives == set(range(least, 6))
+        session.do("restart")
+        assert not session.over
+
+
+def test_the_autopilot_looks_after_a_dream_without_a_real_game(make_engine: Any) -> None:
+    session = Session(make_engine(frameskip=1), None, start=load_start_frames(1))
+    play(session, 1500, seed=1)
+    assert session.twin_lives == 5
+    assert session.twin_score >= 5
+
+
+def test_the_autopilot_serves_whichever_side_waits(make_engine: Any) -> None:
+    session = session_of(make_engine)
+    session.do("dream")
+    player = Autopilot("follow", 0)
+    served = [0, 0]
+    for _ in range(600):
+        waiting = session.twin_ball is None, session.objects.ball is None
+        session.step(player.act(session) or 0)
+        served[0] += waiting[0] and session.twin_ball is not None
+        served[1] += waiting[1] and session.objects.ball is not None
+    assert min(served) >= 1
+
+
+def test_wrong_input_is_named(make_engine: Any) -> None:
+    session = session_of(make_engine)
     with pytest.raises(ValueError, match=r"action must be 0\.\.3, got 4"):
         session.step(4)
     with pytest.raises(ValueError, match="command must be one of"):
         session.do("jump")
     with pytest.raises(ValueError, match="frame skip is 3"):
-        Session(make_twin(), Emulator(3))
+        Session(make_engine(), Emulator(3))
+    with pytest.raises(ValueError, match="no 'other' controller"):
+        Session(make_engine(), Emulator(2), controller="other")
 
 
-def test_memory_does_not_grow_with_the_steps(make_twin: Any) -> None:
+def test_what_rewinding_needs_is_kept_small(make_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
-    session = session_of(make_twin)
-    for _ in range(session.steps(35)):
-        session.step(1)
-    tracemalloc.start()
-    for _ in range(2 * session.steps(12)):  # the rewind ring turns over, twice
-        session.step(1)
-    first = tracemalloc.get_traced_memory()[0]
-    for _ in range(session.steps(20)):
-        session.step(1)
-    grown = tracemalloc.get_traced_memory()[0] - first
-    tracemalloc.stop()
-    assert grown < 200_000
-
-
-def test_what_rewinding_needs_is_kept_small(make_twin: Any) -> None:
-    import tracemalloc
-
-    session = session_of(make_twin, mistakes=True)
-    session.do("dream")
-    tracemalloc.start()
-    first = tracemalloc.get_traced_memory()[0]
-    for number in range(session.steps(13)):
+    engine = make_engine()
+    session = Session(engine, Emulator(2), dream=True)
+    for number in range(session.steps(15)):  # the rings have turned over
         session.step(number % 4)
-    grown = tracemalloc.get_traced_memory()[0] - first
+    engine._kept.clear()
+    tracemalloc.start()
+    kept = session.steps(12)
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(kept):
+        engine._kept.clear()
+        session.reality = session.twin = engine.begin(session.emulator.frame[None, None])
+        session.step(number % 4)
+    engine._kept.clear()
+    grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert grown < 3_000_000, "frames and screens as they are would be 36 MB"
-
-
-def test_a_serve_is_drawn_in_a_dream_and_nothing_else_is(make_twin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    twin = make_twin()
-    session = Session(twin, Emulator(2))
-    asked: list[tuple[int, float]] = []
-    plain = twin.step_classes
-
-    def step_classes(action: int, temperature: float = 0.0) -> Any:
-        asked.append((action, temperature))
-        return plain(action, temperature)
-
-    monkeypatch.setattr(twin, "step_classes", step_classes)
-    session.step(1)
-    assert asked == []  # shown every real frame, there is nothing to draw
-    session.do("dream")
-    for action in (0, 1, 2, 3):
-        session.step(action)
-    assert [action for action, temperature in asked if temperature > 0] == [1]
+    assert grown < 12_000_000, "every step of twelve seconds as it is would be 60 MB at this frame skip"

@@ -1,190 +1,243 @@
-"""What the window says, and that it says it at every size."""
+"""What the window says, and where it puts it: sizes, hints, and what a small window leaves out last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pygame
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app import style
 from app.clock import Clock
+from app.draw import Painter, difference, scaled
 from app.keys import load_keys
-from app.overlay import Painter
-from app.pace import everything
+from app.play import load_start_frames
+from app.players import Autopilot
 from app.session import Session
-from app.view import PART, Choices, Timeline, View, help_lines, make_view
+from app.style import arrange, panel_size
+from app.view import Choices, View, bottom_line, help_lines, make_view, ram_says, remembered
 from collect.emulator import Emulator
+from model.breakout import COLUMNS, PALETTE, ROWS
+from model.state import VARIABLES
+
+KEYS = load_keys()
 
 
-class Ticking:
-    """A time source that a step makes `cost` seconds later."""
-
-    def __init__(self, cost: float) -> None:
-        self.now, self.cost = 0.0, cost
-
-    def __call__(self) -> float:
-        self.now += self.cost / 2
-        return self.now
+@pytest.fixture(scope="module", autouse=True)
+def _fonts() -> Any:
+    pygame.font.init()
+    yield
+    style.forget_fonts()
+    pygame.font.quit()
 
 
-@pytest.fixture
-def session(make_twin: Any) -> Session:
-    session = Session(make_twin(mistakes=True), Emulator(2))
-    for number in range(40):
-        session.step(number % 4)
+def session_of(make_engine: Any, steps: int = 60, **options: Any) -> Session:
+    session = Session(make_engine(**options), Emulator(2))
+    player = Autopilot("follow", 0)
+    for _ in range(steps):
+        session.step(player.act(session) or 0)
     return session
 
 
-@pytest.fixture
-def painter() -> Iterator[Painter]:
-    pygame.font.init()
-    yield Painter()
-    style.forget_fonts()
-    pygame.quit()
+def view_of(session: Session, **choices: Any) -> View:
+    return make_view(session, Clock(session.steps_per_second), Choices(**choices), KEYS)
 
 
-def test_score_and_lives_of_both_sides_are_said(session: Session) -> None:
-    view = make_view(session, Clock(30), Choices())
-    objects = session.objects
-    assert objects is not None
-    says = f"score {objects.score:03d}   lives {objects.lives}"
-    assert view.real_note == says
-    assert view.twin_note.startswith(says)
-    session.moment = replace(session.moment, twin=np.zeros((210, 160), np.uint8))
-    assert make_view(session, Clock(30), Choices()).twin_note.startswith(f"score ---   lives -{PART}")
-
-
-def test_a_dream_says_when_it_parted_and_how_long_the_best_was(make_twin: Any) -> None:
-    session = Session(make_twin(), Emulator(2))
-    for _ in range(3):
-        session.step(0)
-    session.do("dream")
-    for _ in range(6):
-        session.step(0)  # nothing moves before the serve, and the twin says so
-    session.twin.mistakes = True
-    for _ in range(6):
-        session.step(0)
-    view = make_view(session, Clock(30), Choices())
-    assert session.drift.parted_at is not None
-    assert f"parted at {session.drift.parted_at / 30:.1f} s" in view.twin_note
-    assert session.drift.longest >= 6
-    assert f"longest true dream {session.drift.longest / 30:.1f} s" in view.facts[1]
-    assert view.timeline is not None
-    assert [what for _, what in view.timeline.marks][-2:] == ["dream", "parted"]
-
-
-def test_a_machine_that_is_too_slow_is_told_what_to_switch_off(session: Session) -> None:
-    slow, fast = Clock(30, now=Ticking(0.05)), Clock(30, now=Ticking(0.0001))
-    for clock in (slow, fast):
-        for _ in range(100):
-            clock.begin()
-            clock.end()
-    assert "switch off F and X and G" in make_view(session, slow, everything()).warning
-    assert "smaller" in make_view(session, slow, Choices()).warning
-    assert make_view(session, fast, everything()).warning == ""
-
-
-@pytest.mark.parametrize(
-    "size", [(1, 1), (240, 160), (320, 900), (640, 400), (700, 1000), (1344, 772), (1920, 1080), (3840, 2160)]
-)
-def test_everything_is_drawn_at_every_size(session: Session, painter: Painter, size: tuple[int, int]) -> None:
-    keys = load_keys()
-    plain = make_view(session, Clock(30), Choices())
-    full = make_view(session, Clock(30), everything(), toast="a line that says something")
-    alone = replace(full, real=None, real_note="", table=[], facts=[], timeline=None)
-    pictures = []
-    views: list[View] = [plain, full, alone, replace(full, message=("game over", "Enter starts a new one"))]
-    views += [replace(full, help=help_lines(keys), warning="this machine is too slow"), replace(plain, grid=1)]
-    for view in views:
-        surface = pygame.Surface(size)
-        painter.paint(surface, view)
-        pictures.append(pygame.surfarray.array3d(surface))
-    if size != (1, 1):
-        assert len({picture.tobytes() for picture in pictures}) == len(views)
-
-
-def drawn(painter: Painter, view: View, size: tuple[int, int] = (1344, 772)) -> Any:
-    """(width, height, 3) uint8: the view in a window of this size."""
-    surface = pygame.Surface(size)
+def painted(view: View, width: int, height: int) -> tuple[Painter, pygame.Surface]:
+    painter, surface = Painter(), pygame.Surface((width, height), 0, 32)
     painter.paint(surface, view)
-    return pygame.surfarray.array3d(surface)
+    return painter, surface
 
 
-@pytest.mark.parametrize("width", [640, 900, 1344])
-def test_a_warning_leaves_the_way_to_the_keys_readable(session: Session, painter: Painter, width: int) -> None:
-    view = replace(make_view(session, Clock(30), Choices()), footer="key noop   17.0 of 30 steps/s   57.3 ms")
-    warned = replace(view, warning="this machine is too slow for true pace: switch off F and X and G")
-    differs = (drawn(painter, warned, (width, 480)) != drawn(painter, view, (width, 480))).any(-1).any(1)
-    assert differs.any()
-    assert np.flatnonzero(differs)[-1] < width - 14 - 6 * 7, "what H does stands there"
+def words(view: View, width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that was written and blitted whole into a window of that size."""
+    written: dict[int, str] = {}
+    seen: list[str] = []
+    plain = style.text
+
+    def text(what: str, size: int, colour: Any) -> pygame.Surface:
+        picture = plain(what, size, colour)
+        written[id(picture)] = what
+        return picture
+
+    class Surface(pygame.Surface):
+        def blit(self, source: Any, dest: Any, *rest: Any) -> Any:
+            left = dest[0]
+            if id(source) in written and left >= 0 and left + source.get_width() <= width:
+                seen.append(written[id(source)])
+            return super().blit(source, dest, *rest)
+
+    monkeypatch.setattr(style, "text", text)
+    Painter().paint(Surface((width, height), 0, 32), view)
+    return seen
 
 
-def test_a_long_toast_is_small_in_a_small_window(session: Session, painter: Painter) -> None:
-    view = make_view(session, Clock(30), Choices())
-    told = replace(view, toast="recording breakout-20260101-120000.gif; the key again ends it")
-    differs = (drawn(painter, told, (480, 360)) != drawn(painter, view, (480, 360))).any(-1).any(1)
-    assert not differs[:4].any()
-    assert not differs[-4:].any()
+@given(st.integers(1, 2600), st.integers(1, 1600))
+def test_a_panel_fills_its_box_or_is_sharp(width: int, height: int) -> None:
+    across, down = panel_size(width, height)
+    assert 1 <= across <= max(1, width)
+    assert 1 <= down <= max(1, height)
+    largest = min(width, height * 4 / 3) * min(width * 3 / 4, height)
+    if largest > 400:
+        assert across * down >= 0.8 * largest
+        assert 0.8 < across / down / (4 / 3) < 1.25
 
 
-def test_the_grid_marks_a_cell_that_is_wrong_and_no_other(session: Session, painter: Painter) -> None:
-    right = np.ones(35, np.int64)
-    view = replace(make_view(session, Clock(30), Choices(grid=1)), codes=(right, right))
-    quiet, corners = drawn(painter, view), []
-    for cell in (0, 17):
-        wrong = right.copy()
-        wrong[cell] = 2
-        differs = (drawn(painter, replace(view, codes=(wrong, right))) != quiet).any(-1)
-        xs, ys = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
-        assert (np.ptp(xs) + 1, np.ptp(ys) + 1) == (128, 60)
-        corners.append((xs[0], ys[0]))
-    assert corners[1] == (corners[0][0] + 2 * 128, corners[0][1] + 3 * 60), "cell 17 is column 2, row 3"
+@given(st.integers(240, 2600), st.integers(160, 1600), st.integers(1, 2), st.booleans(), st.booleans())
+def test_nothing_lies_over_another_or_outside(width: int, height: int, panels: int, large: bool, info: bool) -> None:
+    places = arrange(width, height, panels, large, info)
+    rects = [rect for rect in (places.twin, places.real, *places.info) if rect is not None]
+    assert len(rects) == panels + len(places.info)
+    for number, rect in enumerate(rects):
+        assert pygame.Rect(0, 0, width, height).contains(rect)
+        assert rect.collidelist(rects[number + 1 :]) == -1
+    if large and panels == 2 and places.roomy:
+        assert places.twin.width > places.real.width
 
 
-def test_of_the_four_futures_the_held_one_is_framed(session: Session, painter: Painter) -> None:
-    view, lefts = make_view(session, Clock(30), Choices(futures=True)), []
-    for action in range(4):
-        framed = (drawn(painter, replace(view, action=action)) == style.TWIN).all(-1).sum(1) >= 100
-        lefts.append(np.flatnonzero(framed)[0])
-        assert framed.sum() == 4, "two sides, two pixels each"
-    assert np.unique(np.diff(lefts)).size == 1
-    assert lefts[1] > lefts[0]
+def test_the_panels_grow_with_the_window() -> None:
+    usual, full = arrange(1344, 772, 2), arrange(1600, 1000, 2)
+    assert usual.twin.size == (640, 420)
+    assert full.twin.width > 740
+    assert arrange(1920, 1080, 2).twin.width > 900
+    assert arrange(1800, 500, 2).info, "a wide window has the table beside the panels"
+    assert arrange(600, 900, 2).twin.width > 550, "in a high one they are stacked"
+    assert arrange(1344, 772, 2, large=True).twin.width > 740
 
 
-def test_the_timeline_marks_what_happened(make_twin: Any) -> None:
-    session = Session(make_twin(), Emulator(2))
-    while session.objects and session.objects.lives == 5:
-        session.step(1)
-    for command in ("resync", "controller", "fork", "fork", "rewind", "restart"):
+def test_whole_multiples_are_exact_and_others_smooth(make_engine: Any) -> None:
+    frame = session_of(make_engine).moment.twin
+    exact = pygame.surfarray.array3d(scaled(frame, (480, 420)))
+    assert np.array_equal(exact[1::3, 1::2], PALETTE[frame].swapaxes(0, 1))
+    smooth = pygame.surfarray.array3d(scaled(frame, (500, 375)))
+    assert smooth.shape == (500, 375, 3)
+    assert abs(smooth.mean() - exact.mean()) < 2
+
+
+@pytest.mark.parametrize("size", [(240, 160), (320, 240), (400, 300), (640, 400), (640, 480), (1344, 772), (1800, 500)])
+@pytest.mark.parametrize("parted", [False, True])
+def test_accuracy_and_mode_are_the_last_to_go(
+    make_engine: Any, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], parted: bool
+) -> None:
+    session = session_of(make_engine)
+    if parted:
+        session.do("dream")
+        session.engine.mistakes = True
+        for _ in range(6):
+            session.step(0)
+    written = words(view_of(session), *size, monkeypatch)
+    mode, figure = ("parted from reality after 0.0 s", "px wrong") if parted else ("follows reality", "exact")
+    assert any(mode in line for line in written), written
+    assert any(figure in line or "exact frames" in line for line in written), written
+
+
+def test_a_side_without_a_ball_says_that_space_serves(make_engine: Any) -> None:
+    session = session_of(make_engine, 0)
+    for _ in range(20):
         session.step(0)
-        session.do(command)
+    view = view_of(session)
+    assert view.strips == ("no ball: Space serves",)
+    assert view.real_strip == "no ball: Space serves"
+    session = session_of(make_engine)
+    assert view_of(session).strips == ()
+    assert view_of(session).real_strip == ""
+
+
+def test_an_exact_frame_says_that_nothing_is_wrong(make_engine: Any) -> None:
+    session = session_of(make_engine)
+    assert any("nothing is wrong" in strip for strip in view_of(session, difference=True).strips)
+    session.engine.mistakes = True
     session.step(0)
-    timeline = make_view(session, Clock(30), Choices()).timeline
-    assert timeline is not None
-    names = ["life", "resync", "controller", "cut", "tied", "rewind", "restart"]
-    assert timeline.marks == [(7 - number, what) for number, what in enumerate(names)]
+    assert view_of(session, difference=True).strips == ()
 
 
-def test_a_single_bad_step_shows_on_the_timeline(session: Session, painter: Painter) -> None:
-    """Three steps and more share a column of pixels."""
-    view = make_view(session, Clock(60), Choices())
-    good = Timeline(1800, np.full(1800, 35), np.zeros(1800, np.int64), [])
-    before = drawn(painter, replace(view, timeline=good))
-    for at in (0, 7, 100, 101, 102, 1799):
-        codes, wrong = good.codes.copy(), good.wrong.copy()
-        codes[at], wrong[at] = 30, 34
-        differs = (drawn(painter, replace(view, timeline=Timeline(1800, codes, wrong, []))) != before).any(-1)
-        assert 1 <= differs.any(1).sum() <= 3, "columns"
-        assert differs.any(0).sum() > 20, "rows"
+def test_the_bottom_line_and_the_help_follow_the_mode(make_engine: Any) -> None:
+    assert bottom_line(KEYS, False) == "Space serves   Tab dreams   M machine plays   H keys"
+    assert bottom_line(KEYS, True) == "Space serves   M machine plays   H keys"
+    alone = Session(make_engine(), None, start=load_start_frames(2))
+    assert view_of(alone).mode == "dreams alone, 0.0 s"
+    assert view_of(alone, difference=True).strips == ()
 
 
-def test_words_grow_with_the_window(session: Session, painter: Painter) -> None:
-    heights = []
-    for size in ((1344, 772), (2688, 1544)):
-        painter.paint(pygame.Surface(size), make_view(session, Clock(30), Choices()))
-        heights.append(painter._text("words", 15, (255, 255, 255)).get_height())
-    assert heights[1] == pytest.approx(2 * heights[0], abs=2)
+def test_the_controllers_name_stays_in_a_parted_dream(make_engine: Any) -> None:
+    session = session_of(make_engine)
+    session.do("dream")
+    session.engine.mistakes = True
+    for _ in range(6):
+        session.step(0)
+    assert session.do("controller") == "codes from the key alone"
+    assert view_of(session).mode.endswith("from the key alone")
+    assert "parted" in view_of(session).mode
+
+
+def test_memory_stands_beside_what_the_real_game_holds(make_engine: Any) -> None:
+    session = session_of(make_engine, 300)
+    lines = {line.name: line for line in remembered(session)}
+    assert len(lines) == len(VARIABLES)
+    assert lines["knob"].value == lines["knob"].real
+    assert lines["knob"].certainty == 0.5
+    assert lines["hits"].value == "not known"
+    assert 0 < int(lines["hits"].real) <= 12
+
+
+def test_ram_is_told_in_the_words_of_the_memory() -> None:
+    emulator, classes = Emulator(1), {variable.name: variable.classes for variable in VARIABLES}
+    rng = np.random.default_rng(0)
+    told: dict[str, set[str]] = {}
+    for _ in range(1500):
+        emulator.step(int(rng.integers(4)))
+        for name, value in ram_says(emulator.ram()).items():
+            told.setdefault(name, set()).add(value)
+    for name, values in told.items():
+        assert values <= set(classes[name]), name
+    assert len(told["speed"]) >= 3
+
+
+def test_every_view_paints_at_every_size(make_engine: Any) -> None:
+    from app.futures import Futures
+
+    session, futures = session_of(make_engine), Futures()
+    futures.finish(session)
+    session.do("dream")
+    session.engine.mistakes = True
+    for _ in range(5):
+        session.step(0)
+    choices = Choices(grid=2, difference=True, futures=True, memory=True)
+    view = make_view(session, Clock(30), choices, KEYS, futures.ahead)
+    more = {
+        "toast": "something has happened",
+        "caption": ("a dream", "one line\nanother"),
+        "warning": "slow: switch off F",
+        "message": ("paused", "P plays on"),
+        "recording": True,
+    }
+    for size in ((240, 160), (333, 222), (640, 400), (700, 900), (1000, 700), (1800, 500), (1920, 1080)):
+        for large in (False, True):
+            for alone in (False, True):
+                shown = replace(view, large=large, **({"real": None, "difference": False} if alone else {}))
+                _, plain = painted(shown, *size)
+                _, full = painted(replace(shown, **more, help=help_lines(KEYS, alone)), *size)
+                assert (pygame.surfarray.array3d(plain) != pygame.surfarray.array3d(full)).any()
+
+
+def test_the_difference_marks_each_wrong_pixel_by_its_kind() -> None:
+    real, twin = np.zeros((ROWS, COLUMNS), np.uint8), np.zeros((ROWS, COLUMNS), np.uint8)
+    real[0, 0], twin[0, 1], real[0, 2], twin[0, 2] = 5, 5, 5, 3
+    shown = difference(real, twin)
+    assert len({int(shown[0, column]) for column in range(4)}) == 4
+    assert len(np.unique(shown[1:])) == 1
+
+
+def test_the_mark_of_a_recording_stays(make_engine: Any) -> None:
+    view = view_of(session_of(make_engine))
+    for size in ((1344, 772), (640, 400)):
+        painter, marked = painted(replace(view, recording=True), *size)
+        _, plain = painted(view, *size)
+        differs = (pygame.surfarray.array3d(marked) != pygame.surfarray.array3d(plain)).any(2)
+        assert differs.any()
+        xs, ys = np.nonzero(differs)
+        assert painter.places.real.contains(pygame.Rect(xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1))

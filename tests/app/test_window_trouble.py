@@ -75,7 +75,7 @@ def test_minimised_the_game_goes_on_and_restored_it_is_drawn(stage: Any) -> None
     s.play(script())
 
 
-@pytest.mark.parametrize("key", ["g", "x", "f", "h"])
+@pytest.mark.parametrize("key", ["g", "x", "f", "v", "l"])
 def test_as_small_as_the_window_manager_lets_it_every_view_still_draws(stage: Any, key: str) -> None:
     from app.window import SMALLEST
 
@@ -173,7 +173,7 @@ def test_a_disk_that_is_full_ends_the_recording_and_not_the_game(
         yield from s.until(lambda: s.loop.recorder is not None)
         s.loop.player = Churn()
         yield from s.until(lambda: s.loop.recorder is None)
-        assert s.loop._toast.startswith("recording failed")
+        assert s.loop.toast.startswith("recording failed")
         yield from s.steps(3)
         s.key("key", "q")
         yield

@@ -27,7 +27,7 @@ def played(tmp_path: Path) -> Callable[[CollectSettings, int], Episode]:
 
     def play(settings: CollectSettings, number: int) -> Episode:
         writer, over = play_episode(settings, number)
-        writer.save(tmp_path / "played.npz", over)
-        return load_episode(tmp_path / "played.npz")
+        writer.save(tmp_path / "played.safetensors", over)
+        return load_episode(tmp_path / "played.safetensors")
 
     return play

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from collect.dataset import MANIFEST, TransitionDataset, read_manifest
 from collect.emulator import Emulator
 from collect.episode import EpisodeWriter, load_episode
-from model.breakout import CELLS, KNOB_CENTRE, NO_KNOB, UNKNOWN_HITS, changed_cells, to_cells
+from model.breakout import CELLS, changed_cells, to_cells
 from model.files import FileError
 
 FUZZ = settings(
@@ -50,42 +49,47 @@ def changed(directory: Path, **changes: object) -> None:
     (directory / MANIFEST).write_text(json.dumps(manifest))
 
 
-def test_frames_come_back_as_the_emulator_showed_them(tmp_path: Path) -> None:
+def test_frames_and_ram_come_back_as_the_emulator_gave_them(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     emulator = Emulator(2)
-    frames, actions, rewards = [emulator.frame], rng.integers(4, size=200).tolist(), []
-    writer = EpisodeWriter(emulator.screen, 5)
+    frames, memory, actions, rewards = [emulator.frame], [emulator.ram()], rng.integers(4, size=200).tolist(), []
+    writer = EpisodeWriter(emulator.screen, emulator.ram())
     for action in actions:
         step = emulator.step(action)
-        writer.add(action, emulator.screen, step.reward, step.lives)
+        writer.add(action, emulator.screen, emulator.ram(), step.reward)
         frames.append(step.frame)
+        memory.append(emulator.ram())
         rewards.append(step.reward)
-    writer.save(tmp_path / "e.npz", over=True)
-    episode = load_episode(tmp_path / "e.npz")
+    writer.save(tmp_path / "e.safetensors", over=True)
+    episode = load_episode(tmp_path / "e.safetensors")
     assert len(episode) == len(writer) == 200
     assert np.array_equal(episode.frame(slice(None)), np.stack(frames))
     assert np.array_equal(episode.frame(7), frames[7])
+    assert np.array_equal(episode.ram, np.stack(memory))
     assert episode.actions.tolist() == actions
     assert episode.rewards.tolist() == rewards
+    assert episode.lives.tolist() == [state[57] for state in memory]
     assert episode.over
 
 
-def test_what_no_frame_shows_comes_back_for_every_scene(tmp_path: Path) -> None:
+def test_scenes_of_an_episode_are_episodes_of_the_dataset() -> None:
     emulator = Emulator(2)
-    writer = EpisodeWriter(emulator.screen, 5, 3, emulator.knob)
+    writer = EpisodeWriter(emulator.screen, emulator.ram())
     for action in (2, 2, 3):
-        writer.add(action, emulator.screen, emulator.advance(action), 5)
-    writer.cut(emulator.screen, 5, knob=emulator.knob)
-    writer.add(0, emulator.screen, 1, 5)
-    writer.cut(emulator.screen, 5)
-    writer.save(tmp_path / "e.npz", over=False)
-    episode = load_episode(tmp_path / "e.npz")
-    assert episode.unseen.dtype == np.uint8
-    assert episode.unseen.tolist() == [[3, KNOB_CENTRE], [UNKNOWN_HITS, emulator.knob], [UNKNOWN_HITS, NO_KNOB]]
+        writer.add(action, emulator.screen, emulator.ram(), emulator.advance(action))
+    writer.cut(emulator.screen, emulator.ram())
+    writer.add(1, emulator.screen, emulator.ram(), 1)
+    writer.cut(emulator.screen, emulator.ram())
+    episode = writer.to_episode(False)
     dataset = TransitionDataset([episode, episode], {"frameskip": 2})
-    assert np.array_equal(dataset.unseen, np.concatenate((episode.unseen, episode.unseen)))
     assert dataset.rewards.tolist() == 2 * [0, 0, 0, 0, 1, 0, 0]
+    assert dataset.actions.tolist() == 2 * [2, 2, 3, 0, 1, 0, 0]
     assert dataset.first.tolist() == [0, 4, 6, 7, 11, 13, 14]
+    assert dataset.transitions().tolist() == [0, 1, 2, 4, 7, 8, 9, 11]
+    assert np.array_equal(dataset.ram, np.concatenate((episode.ram, episode.ram)))
+    assert np.array_equal(dataset.frame(np.arange(14)), np.concatenate(2 * [episode.frame(slice(None))]))
+    assert len(dataset.cells) == len(episode.cells), "what episodes share is held once"
+    assert dataset.cells.flags.writeable, "PyTorch warns of arrays that are not"
 
 
 def test_changed_cells_agree_with_a_plain_comparison() -> None:
@@ -115,8 +119,7 @@ def test_pairs_never_cross_an_episodes_end(frames_dir: Path) -> None:
         mine = dataset.transitions(np.array([number]))
         assert np.array_equal(dataset.frame(mine + 1), episode.frame(slice(1, None)))
         assert np.array_equal(dataset.actions[mine], episode.actions)
-    history = dataset.history(dataset.first[:-1], 4)  # at a start there is nothing before
-    assert (history == dataset.first[:-1, None]).all()
+        assert np.array_equal(dataset.ram[mine + 1], episode.ram[1:])
 
 
 def test_splits_are_by_whole_episode_and_repeatable(frames_dir: Path) -> None:
@@ -140,18 +143,18 @@ def test_one_episode_cannot_be_split(frames_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"schema": 2}, "newer"),
-        ({"schema": 0}, "older"),
+        ({"schema": 3}, "update this program"),
+        ({"schema": 1}, "collect it anew"),
         ({"schema": None}, "no schema"),
         ({"schema": True}, "no schema"),
         ({"frameskip": "2"}, "frame skip"),
         ({"frameskip": 0}, "frame skip"),
         ({"episodes": []}, "empty"),
         ({"episodes": 3}, "episodes"),
-        ({"episodes": ["episode-00000.npz"]}, "entry"),
+        ({"episodes": ["episode-00000.safetensors"]}, "entry"),
         ({"episodes": [{"file": "../../etc/passwd", "sha256": ""}]}, "entry"),
-        ({"episodes": [{"file": "episode-00099.npz", "sha256": ""}]}, "lacks"),
-        ({"episodes": [{"file": "episode-00000.npz", "sha256": "0"}]}, "checksum"),
+        ({"episodes": [{"file": "episode-00099.safetensors", "sha256": ""}]}, "lacks"),
+        ({"episodes": [{"file": "episode-00000.safetensors", "sha256": "0"}]}, "checksum"),
     ],
 )
 def test_foreign_manifests(copy: Path, changes: dict[str, object], says: str) -> None:
@@ -164,9 +167,12 @@ def test_damaged_datasets(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(FileError, match="does not exist"):
         TransitionDataset.load(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileError, match=r"no manifest\.json"):
+    with pytest.raises(FileError, match="is not a dataset"):
         TransitionDataset.load(tmp_path / "empty")
-    episode = copy / "episode-00001.npz"
+    (tmp_path / "empty" / "settings.json").write_text("{}")
+    with pytest.raises(FileError, match="was not finished"):
+        TransitionDataset.load(tmp_path / "empty")
+    episode = copy / "episode-00001.safetensors"
     whole = episode.read_bytes()
     episode.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FileError, match="damaged"):
@@ -182,10 +188,15 @@ def test_damaged_datasets(copy: Path, tmp_path: Path) -> None:
             TransitionDataset.load(copy)
 
 
+def test_a_byte_order_mark_is_read(copy: Path) -> None:
+    text = (copy / MANIFEST).read_bytes()
+    (copy / MANIFEST).write_bytes(b"\xef\xbb\xbf" + text)
+    assert len(TransitionDataset.load(copy)) == 700
+
+
 def arrays(frames_dir: Path) -> dict[str, np.ndarray]:
     """The raw arrays of an episode file."""
-    with np.load(frames_dir / "episode-00000.npz") as file:
-        return dict(file)
+    return load_file(frames_dir / "episode-00000.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -193,41 +204,36 @@ def arrays(frames_dir: Path) -> dict[str, np.ndarray]:
     [
         ("actions", np.array([4] * 20, np.uint8)),
         ("actions", np.zeros((2, 2), np.uint8)),
+        ("actions", np.full(150, 5, np.uint8)),
         ("actions", np.zeros(3, np.int64)),
         ("cells", np.zeros((0, 480), np.uint8)),
         ("cells", np.full((500, 480), 0x9A, np.uint8)),
-        ("index", np.full((151, CELLS), 60000, np.uint16)),
-        ("index", np.zeros((0, CELLS), np.uint16)),
-        ("unseen", np.array([13, 116], np.uint8)),
-        ("unseen", np.array([[13, 116, 0]], np.uint8)),
-        ("unseen", np.array([[13, 116]], np.int64)),
-        ("unseen", np.zeros((0, 2), np.uint8)),
-        ("unseen", np.array([[13, 116], [13, 116]], np.uint8)),
-        ("unseen", np.array([[14, 116]], np.uint8)),
-        ("unseen", np.array([[13, 233]], np.uint8)),
-        ("unseen", np.array([[13, 254]], np.uint8)),
-        ("over", np.array([True])),
-        ("over", np.array({"pickled": 1}, dtype=object)),
+        ("cells", np.zeros((), np.uint8)),
+        ("index", np.full((151, CELLS), 60000, np.uint32)),
+        ("index", np.zeros((0, CELLS), np.uint32)),
+        ("ram", np.zeros((150, 128), np.uint8)),
+        ("ram", np.zeros((151, 127), np.uint8)),
+        ("ram", np.zeros((151, 128), np.int8)),
+        ("over", np.array(True)),
+        ("over", np.array([1], np.uint8)),
         ("other", np.zeros(1)),
     ],
 )
 def test_foreign_episodes(frames_dir: Path, tmp_path: Path, name: str, value: np.ndarray) -> None:
-    np.savez_compressed(tmp_path / "e.npz", **{**arrays(frames_dir), name: value})  # type: ignore[arg-type]
+    save_file({**arrays(frames_dir), name: value}, tmp_path / "e.safetensors")
     with pytest.raises(FileError, match="episode") as error:
-        load_episode(tmp_path / "e.npz")
+        load_episode(tmp_path / "e.safetensors")
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_claims_more_than_it_holds_takes_no_memory(frames_dir: Path, tmp_path: Path) -> None:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 480)}
-    )  # half a petabyte
-    path = tmp_path / "e.npz"
-    with zipfile.ZipFile(frames_dir / "episode-00000.npz") as source, zipfile.ZipFile(path, "w") as target:
-        for name in source.namelist():
-            target.writestr(name, header.getvalue() if name == "cells.npy" else source.read(name))
-    with pytest.raises(FileError, match="size or type"):
+def test_a_file_that_claims_more_than_it_holds_takes_no_memory(tmp_path: Path) -> None:
+    header = json.dumps({"cells": {"dtype": "U8", "shape": [1 << 40, 480], "data_offsets": [0, 480 << 40]}}).encode()
+    path = tmp_path / "e.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(FileError, match="damaged"):
+        load_episode(path)
+    path.write_bytes((1 << 60).to_bytes(8, "little") + header)
+    with pytest.raises(FileError, match="damaged"):
         load_episode(path)
 
 
@@ -236,27 +242,24 @@ def test_a_file_that_claims_more_than_it_holds_takes_no_memory(frames_dir: Path,
 def test_bytes_changed_anywhere_give_an_episode_or_one_clean_error(
     frames_dir: Path, tmp_path: Path, data: st.DataObject
 ) -> None:
-    content = bytearray((frames_dir / "episode-00000.npz").read_bytes())
+    content = bytearray((frames_dir / "episode-00000.safetensors").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(content) - 1))
         content[start : start + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=8))
-    path = tmp_path / "fuzz.npz"
+    path = tmp_path / "fuzz.safetensors"
     path.write_bytes(content)
     read_or_refused(path)
 
 
 @FUZZ
 @given(data=st.data())
-def test_arrays_changed_behind_sound_checksums(frames_dir: Path, tmp_path: Path, data: st.DataObject) -> None:
-    path = tmp_path / "fuzz.npz"
-    with zipfile.ZipFile(frames_dir / "episode-00000.npz") as source:
-        members = {name: bytearray(source.read(name)) for name in source.namelist()}
-    member = members[data.draw(st.sampled_from(sorted(members)))]
-    where = data.draw(st.integers(0, min(len(member), 400) - 1))
-    member[where : where + data.draw(st.integers(0, 12))] = data.draw(st.binary(max_size=12))
-    with zipfile.ZipFile(path, "w") as target:
-        for name, content in members.items():
-            target.writestr(name, bytes(content))
+def test_a_header_changed_anywhere(frames_dir: Path, tmp_path: Path, data: st.DataObject) -> None:
+    content = bytearray((frames_dir / "episode-00000.safetensors").read_bytes())
+    end = 8 + int.from_bytes(content[:8], "little")
+    where = data.draw(st.integers(0, end - 1))
+    content[where : where + data.draw(st.integers(0, 12))] = data.draw(st.binary(max_size=12))
+    path = tmp_path / "fuzz.safetensors"
+    path.write_bytes(content)
     read_or_refused(path)
 
 

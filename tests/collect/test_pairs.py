@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from collect.dataset import read_manifest
 from collect.episode import load_episode
 from collect.frames import CollectSettings, play_episode
-from collect.pairs import Encoder, PairSource, code_statistics, collect_pairs, stats_path
+from collect.pairs import PairSource, code_statistics, collect_pairs, stats_path
 from model.breakout import CELLS, CODES, Frame, changed_cells, to_cells
 from model.files import FileError, checksum
 
@@ -22,14 +23,23 @@ def encode(before: Frame, after: Frame) -> np.ndarray:
     return np.where([changed_cells(b, a) for b, a in zip(before, after, strict=True)], numbers, 0)
 
 
-ENCODER = Encoder(encode, 2, "0" * 64)
+class Encoder:
+    """An encoder of frame skip 2; codes are a function's."""
+
+    frameskip = 2
+
+    def __init__(self, function: Callable[[Frame, Frame], np.ndarray]) -> None:
+        self.encode = function
+
+
+ENCODER = Encoder(encode)
 PLAYED = PairSource(None, frameskip=2, seed=3)
 
 
 def test_pairs_are_those_of_the_games_played(tmp_path: Path) -> None:
     out = tmp_path / "actions" / "pairs.json"
     done: list[int] = []
-    stats = collect_pairs(ENCODER, PLAYED, out, 700, done.append)
+    stats = collect_pairs(ENCODER, PLAYED, out, 700, done.append, codes_sha256="0" * 64)
     items = json.loads(out.read_text())
     assert len(items) == stats["pairs"] == sum(stats["episode_lengths"]) == 700 == done[-1]
     assert all(set(item) == {"action", "latent_code"} for item in items)
@@ -43,6 +53,7 @@ def test_pairs_are_those_of_the_games_played(tmp_path: Path) -> None:
             assert item["latent_code"] == encode(episode.frame([t]), episode.frame([t + 1]))[0].tolist()
         start += length
     assert json.loads(stats_path(out).read_text()) == stats
+    assert stats["codes_sha256"] == "0" * 64
 
 
 def test_statistics_agree_with_the_pairs(tmp_path: Path) -> None:
@@ -96,7 +107,7 @@ def test_a_failure_leaves_what_was_there(frames_dir: Path, tmp_path: Path) -> No
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        collect_pairs(Encoder(broken, 2, ""), PLAYED, out, 90)
+        collect_pairs(Encoder(broken), PLAYED, out, 90)
     with pytest.raises(FileError, match="frame skip 2, the weights are of 4"):
         collect_pairs(ENCODER, PairSource(frames_dir, 4, 0), out, 90)
     assert (out.read_bytes(), stats_path(out).read_bytes()) == before

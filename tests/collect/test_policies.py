@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from collect.emulator import WALL_BYTES
 from collect.episode import Episode
 from collect.frames import CollectSettings
 from collect.policies import POLICIES, make_policy, random_wall
+from collect.ram import WALL_BYTES
 from model.breakout import Action
 
 Play = Callable[[CollectSettings, int], Episode]

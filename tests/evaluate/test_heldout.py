@@ -1,78 +1,88 @@
-"""Held-out games are the same for a seed, of no training seed, and dreams start with the ball in play."""
+"""Held-out games are new, the same for the same seed, and what happened in them is what RAM says."""
 
 import numpy as np
 import pytest
 
-from collect.frames import CollectSettings, play_episode
-from evaluate.heldout import SEED_OFFSET, dream_starts, memory_of, play_held_out, rallies, sample_transitions
-from evaluate.objects import find_balls
-from model import WorldModel
-from model.breakout import NO_KNOB, turned
-from model.memory import Unseen
+from collect import ram
+from evaluate.heldout import Event, Zone, classify, dream_starts, episode_of, play_held_out, sample_transitions, zones
+from evaluate.memory import summarise_memory, true_memory
+from model.readers import find_bricks
+from model.state import INDEX, SIGNED_SPEEDS, VARIABLES
 
 
-def test_the_same_seed_gives_the_same_games_and_another_seed_others(games) -> None:
-    again = play_held_out("people", 2, 0, 4, 12.0)
-    assert np.array_equal(again.index, games.index)
+def test_the_same_seed_gives_the_same_games(games) -> None:
+    again = play_held_out("people", games.frameskip, 0, 3, 12.0)
     assert np.array_equal(again.actions, games.actions)
-    assert not np.array_equal(play_held_out("people", 2, 1, 1, 12.0).actions[:100], games.actions[:100])
+    assert np.array_equal(again.ram, games.ram)
+    assert not np.array_equal(play_held_out("people", games.frameskip, 1, 3, 12.0).actions, games.actions)
+    with pytest.raises(ValueError, match="1 or more"):
+        play_held_out("people", 2, 0, 0, 12.0)
 
 
-def test_no_training_seed_plays_a_held_out_game(games) -> None:
-    trained, _ = play_episode(CollectSettings(0, "people", 2, 0, 12.0), 0)
-    assert games.manifest["seed"] == SEED_OFFSET
-    assert trained.to_bytes(False) != play_episode(CollectSettings(0, "people", 2, SEED_OFFSET, 12.0), 0)[0].to_bytes(0)
+def test_a_dream_starts_with_the_ball_in_play_and_ends_with_the_recording(games) -> None:
+    starts = dream_starts(games, 20, 2.0, 5.0, np.random.default_rng(0))
+    assert len(starts) == 20
+    assert (np.diff(starts.t) > 0).all()
+    assert (ram.read(games.ram[starts.t]).ball_row > 0).all()
+    assert (episode_of(games, starts.t) == episode_of(games, starts.t + starts.steps)).all()
+    assert (starts.steps >= 60).all()
+    assert starts.steps.max() == 150
+    assert len(dream_starts(games, 20, 50.0, 60.0, np.random.default_rng(0))) == 0
 
 
-def test_rallies_hold_one_life_and_begin_with_a_ball(games) -> None:
-    found = rallies(games)
-    assert len(found) > 3
-    for first, last in found:
-        assert not np.isnan(find_balls(games.frame(np.array([first]))))[0, 0]
-        assert len(set(games.lives[first : last + 1].tolist())) == 1
-        assert first not in games.first[1:]
-        at_end = last + 1 == games.first[np.searchsorted(games.first, first, side="right")]
-        assert at_end or games.lives[last + 1] < games.lives[last]
-
-
-def test_starts_leave_the_time_they_promise(games) -> None:
-    starts = dream_starts(games, 50, 1.0, 2.0, np.random.default_rng(0))
-    assert len(starts) == 50
-    assert starts.steps.min() >= 30
-    assert starts.steps.max() <= 60
-    ends = {int(last) for _, last in rallies(games)}
-    short = starts.steps < 60
-    assert {int(end) for end in (starts.t + starts.steps)[short]} <= ends
-    assert len(dream_starts(games, 5, 50.0, 60.0, np.random.default_rng(0))) == 0
-
-
-def test_transitions_are_drawn_once_and_never_across_episodes(games) -> None:
-    t = sample_transitions(games, 200, np.random.default_rng(0))
-    assert len(np.unique(t)) == 200
-    assert not np.isin(t + 1, games.first).any()
+def test_transitions_are_drawn_without_repeats(games) -> None:
+    t = sample_transitions(games, 50, np.random.default_rng(0))
+    assert len(set(t.tolist())) == 50
+    assert not np.isin(t, games.first[1:] - 1).any()
     assert len(sample_transitions(games, 10**6, np.random.default_rng(0))) == len(games)
 
 
-def test_what_no_frame_shows_is_known_by_watching_from_the_beginning(games) -> None:
-    """The knob is that of the same keys in the emulator, and the twin that watches knows the same."""
-    wm, first = WorldModel.untrained(), int(games.first[1])
-    t = np.arange(first, first + 120)
-    keys, unseen = memory_of(games, t, wm.context)
-    assert unseen.shape == (120, 3)
-    wm.reset_classes(games.frame(t[:1]), unseen=Unseen(*games.unseen[1].tolist()))
-    knob = int(games.unseen[1, 1])
-    assert knob != NO_KNOB
-    for number, at in enumerate(t):
-        assert wm.unseen == tuple(unseen[number])
-        assert unseen[number, 1] == knob
-        action = int(games.actions[at])
-        assert number == 0 or keys[number, -1] == games.actions[at - 1]
-        wm.observe_classes(games.frame(at + 1), action)
-        knob = turned(knob, action, games.frameskip)
-    assert len(np.unique(unseen[:, 1])) > 5
+def test_events_are_what_ram_says(games) -> None:
+    events, truth = classify(games), ram.read(games.ram)
+    assert (events[games.first[1:] - 1] == Event.NOTHING).all()
+    for event in (Event.LIFE_LOST, Event.SERVE, Event.BRICK, Event.PADDLE, Event.SIDE_WALL):
+        assert (events == event).any(), event
+    t = np.flatnonzero(events == Event.SERVE)
+    assert (truth.ball_row[t] == 0).all()
+    assert (truth.ball_row[t + 1] > 0).all()
+    t = np.flatnonzero(events == Event.PADDLE)
+    assert (truth.contact[t + 1] == 1).all()
+    assert (truth.ball_row[t] > 150).all()
+    t = np.flatnonzero(events == Event.BRICK)
+    gone = find_bricks(games.frame(t)).sum((1, 2)) > find_bricks(games.frame(np.minimum(t + 2, len(events) - 1))).sum(
+        (1, 2)
+    )
+    assert gone.all()
+    t = np.flatnonzero(events == Event.SIDE_WALL)
+    assert np.minimum(truth.ball_column[t] - 6, 152 - truth.ball_column[t]).max() < 10
+    where = zones(games)
+    assert ((where == Zone.NO_BALL) == (truth.ball_row == 0)).all()
 
 
-@pytest.mark.parametrize("arguments", [("mixed", 2, 0, 0), ("mixed", 2, -1, 1), ("nobody", 2, 0, 1)])
-def test_bad_input_is_refused(arguments: tuple) -> None:
-    with pytest.raises(ValueError):
-        play_held_out(*arguments)
+def test_every_class_of_the_memory_is_what_ram_says(games) -> None:
+    memory, truth = true_memory(games), ram.read(games.ram)
+    assert memory.shape == (len(games.index), len(VARIABLES))
+    sizes = np.array([len(variable.classes) for variable in VARIABLES])
+    assert (memory != 0).all()
+    assert (memory < sizes).all()
+    assert (memory[:, INDEX["clock"]] == truth.clock % 4 + 1).all()
+    played = truth.ball_row > 0
+    speeds = np.array(SIGNED_SPEEDS)[memory[:, INDEX["speed"]] - 1]
+    assert (speeds[played] * 256 == np.stack((truth.row_speed, truth.column_speed), 1)[played]).all()
+    assert (speeds[~played] == 0).all()
+    # From a reset or a settled start the knob is in its centre, and the keys turn it.
+    assert (memory[games.first[:-1], INDEX["knob"]] == 117).all()
+    assert len(np.unique(memory[:, INDEX["knob"]])) > 10
+    due = memory[:, INDEX["life_due"]] == 2
+    assert 0 < due.sum() <= (classify(games) == Event.LIFE_LOST).sum()
+
+
+def test_what_is_known_and_right_is_counted_by_hand() -> None:
+    truth = np.full((4, len(VARIABLES)), 1)
+    memory = truth.copy()
+    memory[:, 0] = 1, 2, 0, 0
+    truth[3, 0] = -1  # not told by RAM
+    found = summarise_memory(memory, truth, np.arange(4))[VARIABLES[0].name]
+    assert found["known"].value == pytest.approx(2 / 3)
+    assert found["right_when_known"].value == 0.5
+    assert found["right"].value == pytest.approx(1 / 3)

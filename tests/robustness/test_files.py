@@ -2,76 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import errno
+import os
+import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
-from collect.pairs import Encoder, PairSource, collect_pairs
-from model.checkpoint import load_tensors, meta_path, save_tensors, tensor_path
-from model.files import FileError, write_atomic, write_json
-from train.latent_action_data import load_pairs
-from train.loop import Loop, LoopSettings
-from train.trackers import Tracker
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
-class Kill:
-    """Lets `left` file operations below `directory` pass, and none after: not even those of a `finally`."""
-
-    directory, left, counted = "", 0, 0
-
-    def __call__(self, event: str, details: tuple[Any, ...]) -> None:
-        if not self.directory or self.directory not in str(details[:1]):
-            return
-        if event in ("open", "os.rename", "os.remove", "os.link", "os.mkdir", "os.truncate"):
-            self.left -= 1
-            if self.left < 0:
-                raise Killed
-
-
-KILL = Kill()
-sys.addaudithook(KILL)
-
-
-@contextmanager
-def killed_after(operations: int, directory: Path) -> Iterator[None]:
-    """A kill after so many operations; none if there are fewer."""
-    KILL.directory, KILL.left = str(directory), operations
-    try:
-        yield
-    finally:
-        KILL.directory = ""
-
-
-def at_every_operation(directory: Path, do: Callable[[], object], check: Callable[[bool], None]) -> int:
-    """Do it again and again, killed one operation later each time; check after each. Returns how many kills there were.
-
-    `check` is told whether it got to its end.
-    """
-    for operations in range(200):
-        done = False
-        try:
-            with killed_after(operations, directory):
-                do()
-                done = True
-        except Killed:
-            pass
-        check(done)
-        if done:
-            return operations
-    raise AssertionError("it never ends")
+from collect.pairs import PairSource, collect_pairs
+from model.files import checksum, keep_as, read_description, write_atomic, write_described, write_json
+from tools.robustness.jobs import StandIn
+from tools.robustness.operations import at_every_operation
 
 
 def test_a_file_is_the_old_or_the_new(tmp_path: Path) -> None:
@@ -90,27 +31,27 @@ def test_a_file_is_the_old_or_the_new(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"], "what kills left was not removed"
 
 
-def test_weights_and_their_settings_are_of_one_save(tmp_path: Path) -> None:
-    path, number = tmp_path / "w", 0
-    save_tensors(path, {"x": torch.tensor([0.0])}, {"number": 0})
+def test_a_file_and_its_description_are_of_one_run(tmp_path: Path) -> None:
+    path, about, number = tmp_path / "x.bin", tmp_path / "x.json", 0
 
     def save() -> None:
         nonlocal number
         number += 1
-        save_tensors(path, {"x": torch.tensor([float(number)])}, {"number": number})
+        write_described(path, lambda file: file.write(bytes([number])), about, lambda: {"number": number}, "sha256")
 
+    save()
     seen = 0
 
     def check(done: bool) -> None:
         nonlocal seen
-        tensors, meta = load_tensors(path)
-        assert tensors["x"].item() == meta["number"]
-        assert seen <= meta["number"] <= number
-        assert meta["number"] == number or not done
-        seen = meta["number"]
+        found = read_description(about, "description", "sha256", checksum(path), limit=1000)["number"]
+        assert path.read_bytes()[0] == found
+        assert seen <= found <= number
+        assert found == number or not done
+        seen = found
 
     assert at_every_operation(tmp_path, save, check) >= 6
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["w.json", "w.safetensors"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["x.bin", "x.json"]
 
 
 def test_pairs_and_their_statistics_are_of_one_run(tmp_path: Path) -> None:
@@ -119,119 +60,49 @@ def test_pairs_and_their_statistics_are_of_one_run(tmp_path: Path) -> None:
     def collect() -> None:
         nonlocal number
         number += 1
-        encoder = Encoder(lambda before, after: np.full((len(before), 35), number % 256), 2, str(number))
-        collect_pairs(encoder, PairSource(None, 2, 0), out, 5)
+        collect_pairs(StandIn(shift=number), PairSource(None, 2, 0), out, 5, codes_sha256=str(number))
 
     collect()
 
     def check(done: bool) -> None:
+        from train.latent_action_data import load_pairs
+
         pairs = load_pairs(out)
         assert pairs.stats is not None
-        assert pairs.stats["codes_sha256"] == str(pairs.codes[0, 0].item())
-        assert not done or pairs.codes[0, 0] == number
+        assert pairs.stats["codes_sha256"] == str(pairs.codes[0, -1].item()), "the last cell of a first step is still"
+        assert not done or pairs.codes[0, -1] == number
 
     assert at_every_operation(tmp_path, collect, check) >= 6
 
 
-class Count(SimpleNamespace):
-    """A task whose only weight is the number of its steps."""
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_says_what_was_being_written_and_what_is_kept(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def __init__(self) -> None:
-        module = nn.Linear(1, 1, bias=False)
-        super().__init__(module=module, samples=10, meta={"kind": "x"}, extra={"steps": torch.zeros(1)})
-
-    def set(self, step: int) -> None:
-        """As if `step` steps were done."""
-        with torch.no_grad():
-            self.module.weight.fill_(float(step))
-        self.extra["steps"].fill_(float(step))
-
-
-def loop_in(out: Path) -> tuple[Loop, Count]:
-    """A loop that never ran."""
-    task, tracker = Count(), SimpleNamespace(log=lambda line: None)
-    settings = LoopSettings(batch=1, rate=1e-3, epochs=1)
-    loop = Loop(task, settings, out, "x", torch.device("cpu"), tracker)  # type: ignore[arg-type]
-    task.module(torch.ones(1, 1)).sum().backward()
-    loop.optimiser.step()
-    return loop, task
+    path = tmp_path / "x.json"
+    for kept in ("", "; the file that was there is kept"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, full)
+            with pytest.raises(OSError, match="No space left on device, while writing") as error:
+                write_json(path, {"a": 2})
+        assert error.value.strerror == f"No space left on device, while writing {path}{kept}"
+        assert error.value.errno == errno.ENOSPC
+        assert not [file for file in tmp_path.iterdir() if file != path]
+        write_json(path, {"a": 1})
+    assert path.read_text() == '{\n "a": 1\n}\n'
 
 
-def test_a_checkpoint_is_there_at_any_moment(tmp_path: Path) -> None:
-    loop, task = loop_in(tmp_path)
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
-    def save() -> None:
-        loop.step += 1
-        task.set(loop.step)
-        loop._save_last()
-
-    save()
-    save()
-    seen = 2
-
-    def check(done: bool) -> None:
-        nonlocal seen
-        resumed, found = loop_in(tmp_path)
-        said: list[str] = []
-        assert resumed.resume(said.append)
-        assert resumed.step == found.module.weight.item() == found.extra["steps"].item()
-        assert seen <= resumed.step <= loop.step
-        assert not any("damaged" in line for line in said), "the newest must always be sound"
-        assert not done or resumed.step == loop.step
-        seen = resumed.step
-
-    assert at_every_operation(tmp_path, save, check) >= 10
-    assert len(list(tmp_path.iterdir())) == 4
-
-
-def test_a_checkpoint_changed_on_the_disk_falls_back_to_the_one_before(tmp_path: Path) -> None:
-    loop, task = loop_in(tmp_path)
-    for step in (1, 2):
-        loop.step = step
-        task.set(step)
-        loop._save_last()
-    file = tensor_path(tmp_path / "x_last")
-    data = bytearray(file.read_bytes())
-    data[-3] ^= 64  # still sound safetensors, of other numbers
-    file.write_bytes(data)
-    said: list[str] = []
-    resumed, found = loop_in(tmp_path)
-    resumed.resume(said.append)
-    assert resumed.step == found.module.weight.item() == 1
-    assert said[0].startswith("warning: the newest checkpoint is damaged")
-
-
-@pytest.mark.parametrize("change", [{"step": None}, {"step": "1"}, {"step": -(10**400)}, {"elapsed_seconds": []}])
-def test_a_checkpoint_whose_numbers_are_none_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    loop, _ = loop_in(tmp_path)
-    loop._save_last()
-    path = meta_path(tmp_path / "x_last")
-    write_json(path, {**json.loads(path.read_text()), **change})
-    with pytest.raises(FileError, match="no number of a run"):
-        loop_in(tmp_path)[0].resume(lambda text: None)
-
-
-@pytest.mark.parametrize(
-    ("name", "tensor"),
-    [
-        ("optimiser.0.exp_avg_sq", torch.zeros(3)),
-        ("optimiser.1.step", torch.zeros(())),
-        ("optimiser.x.step", torch.zeros(())),
-        ("optimiser.0", torch.zeros(())),
-        ("optimiser.0.step", torch.zeros(2)),
-    ],
-)
-def test_another_optimiser_is_refused(tmp_path: Path, name: str, tensor: Tensor) -> None:
-    loop, _ = loop_in(tmp_path)
-    loop._save_last()
-    tensors, meta = load_tensors(tmp_path / "x_last")
-    save_tensors(tmp_path / "x_last", {**tensors, name: tensor}, meta)
-    with pytest.raises(FileError, match="optimiser"):
-        loop_in(tmp_path)[0].resume(lambda text: None)
-
-
-def test_a_log_line_cut_by_a_kill_is_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / "x_log.jsonl"
-    path.write_text('{"step": 1}\n{"step": 2, "lo')
-    Tracker(tmp_path, "x").log({"step": 2})
-    assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+    (tmp_path / "a").write_text("a")
+    monkeypatch.setattr(os, "link", refused)
+    keep_as(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_text() == "a"
+    monkeypatch.setattr(shutil, "copyfile", refused)
+    with pytest.raises(PermissionError, match=r"while writing .*b; the file that was there is kept"):
+        keep_as(tmp_path / "a", tmp_path / "b")

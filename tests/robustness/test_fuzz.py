@@ -1,4 +1,4 @@
-"""A few damaged files of every format; `python -m tests.robustness.fuzz` reads a hundred thousand of each."""
+"""A few damaged files of every format; `python -m tools.robustness.fuzz` reads a hundred thousand of each."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.robustness.formats import FORMATS, Target
-from tests.robustness.mutate import damaged_bytes
+from tools.robustness.formats import FORMATS, Target
+from tools.robustness.mutate import damaged_bytes
 
-fuzz = pytest.importorskip("tests.robustness.fuzz", reason="needs alarms as POSIX has them")
+fuzz = pytest.importorskip("tools.robustness.fuzz", reason="needs alarms as POSIX has them")
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -48,6 +48,7 @@ def chatty(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("read", "says"), [(forgotten, "KeyError"), (endless, "Hang"), (greedy, "MB for"), (chatty, "one printable line")]
 )
+@pytest.mark.slow
 def test_what_is_unclean_is_found(read: object, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
 

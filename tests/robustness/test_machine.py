@@ -5,27 +5,21 @@ Each ends in one line and status 1, and what was there is untouched.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 import collect.frames
 from collect.frames import CollectSettings, collect_frames
 from main import app
-from model.checkpoint import load_tensors
-from tests.robustness.test_files import loop_in
-from train.loop import TrainingError
 
 resource = pytest.importorskip("resource", reason="needs limits as POSIX has them")
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +44,7 @@ def one_error(result: subprocess.CompletedProcess[str]) -> str:
     return result.stderr
 
 
+@pytest.mark.slow
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     """A real write that fails half-way: files may have 4 kB here, and an episode has more."""
     out = tmp_path / "frames"
@@ -65,10 +60,10 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 48 kB."""
+    """A disk of 400 kB."""
     where = tmp_path / "disk"
     where.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=48k", "none", str(where)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "none", str(where)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting takes rights that this process does not have")
     yield where
@@ -87,52 +82,6 @@ def test_a_disk_that_is_full(small_disk: Path, tmp_path: Path) -> None:
     assert all((tmp_path / "whole" / name).read_bytes() == data for name, data in kept.items())
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "link"])
-def test_a_disk_full_while_a_checkpoint_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
-    loop, task = loop_in(tmp_path)
-    for step in (1, 2):
-        loop.step = step
-        task.set(step)
-        loop._save_last()
-    before = contents(tmp_path)
-
-    def full(*arguments: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    loop.step = 3
-    task.set(3)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, call, full)
-        patch.setattr(shutil, "copyfile", full)
-        with pytest.raises(OSError, match="No space left"):
-            loop._save_last()
-    assert {path: data for path, data in contents(tmp_path).items() if "_last" in path} == {
-        path: data for path, data in before.items() if "_last" in path
-    }
-    resumed, _ = loop_in(tmp_path)
-    assert resumed.resume(lambda text: None)
-    assert resumed.step == 2
-
-
-@pytest.fixture
-def read_only() -> Iterator[Path]:
-    """A directory that this process may read only. Root may write anywhere, so it is someone else meanwhile."""
-    where = Path(tempfile.mkdtemp())
-    (where / "mine.txt").write_text("mine")
-    where.chmod(0o555)
-    root = os.geteuid() == 0
-    try:
-        if root:
-            os.seteuid(65534)
-    except OSError:
-        pytest.skip("root cannot become another user here")
-    yield where
-    if root:
-        os.seteuid(0)
-    where.chmod(0o755)
-    shutil.rmtree(where)
-
-
 def test_a_directory_that_cannot_be_written(read_only: Path) -> None:
     for out in (read_only, read_only / "frames"):
         result = CliRunner().invoke(app, [*COLLECT, "--out", str(out), "--workers", "1"])
@@ -142,13 +91,7 @@ def test_a_directory_that_cannot_be_written(read_only: Path) -> None:
     assert {path.name for path in read_only.iterdir()} == {"mine.txt"}
 
 
-def test_weights_cannot_be_written(read_only: Path) -> None:
-    loop, _ = loop_in(read_only)
-    with pytest.raises(PermissionError):
-        loop._save_last()
-    assert {path.name for path in read_only.iterdir()} == {"mine.txt"}
-
-
+@pytest.mark.slow
 def test_no_memory_left(tmp_path: Path) -> None:
     """A real process that may have 60 MB more than it has when its work begins."""
     pairs = tmp_path / "pairs.json"
@@ -180,6 +123,7 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
 def test_a_worker_that_dies(tmp_path: Path) -> None:
     """A real worker, killed as the system kills one when memory runs out."""
@@ -187,7 +131,7 @@ def test_a_worker_that_dies(tmp_path: Path) -> None:
     arguments = ("collect", "frames", "--transitions", 20000, "--seed", 1, "--workers", 2, "--out", out)
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     until = time.monotonic() + 30
-    while not list(out.glob("episode-*.npz")) and time.monotonic() < until:
+    while not list(out.glob("episode-*.safetensors")) and time.monotonic() < until:
         time.sleep(0.01)
     os.kill(children_of(process.pid)[0], signal.SIGKILL)
     _, said = process.communicate(timeout=30)
@@ -196,16 +140,5 @@ def test_a_worker_that_dies(tmp_path: Path) -> None:
     assert lines == [
         "error: a worker process died (out of memory, or killed); what was finished is kept: run the command again"
     ]
-    assert list(out.glob("episode-*.npz"))
-    assert all(len(collect.frames.load_episode(path)) for path in out.glob("episode-*.npz"))
-
-
-def test_weights_that_are_no_numbers_are_never_saved(tmp_path: Path) -> None:
-    loop, task = loop_in(tmp_path)
-    loop._save_last()
-    task.set(1)
-    task.module.weight.data[0] = float("inf")
-    with pytest.raises(TrainingError, match="a weight is not a number"):
-        loop._validate(lambda share, text: None)
-    assert torch.isfinite(load_tensors(tmp_path / "x_last")[0]["model.weight"]).all()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert list(out.glob("episode-*.safetensors"))
+    assert all(len(collect.frames.load_episode(path)) for path in out.glob("episode-*.safetensors"))

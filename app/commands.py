@@ -1,0 +1,101 @@
+"""The commands `play` and `doctor`. Heavy imports are inside them, so that --help is instant."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console import MOST_SEED, clean_errors, finite
+
+app = typer.Typer(no_args_is_help=True)
+WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
+
+
+class ControllerName(StrEnum):
+    """Who chooses the twin's codes, as a choice on the command line."""
+
+    context = "context"
+    action = "action"
+
+
+@app.command("play")
+def play(
+    weights: WeightsOption = None,
+    controller: Annotated[ControllerName, typer.Option(help="Who predicts the codes.")] = ControllerName.context,
+    dream: Annotated[bool, typer.Option("--dream", help="Begin with the twin on its own frames.")] = False,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same keys: the same session.")] = 0,
+    speed: Annotated[float, typer.Option(help="Times true pace, 0.25 to 4.", callback=finite(0.25, 4.0))] = 1.0,
+    fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Begin in full screen.")] = False,
+    sound: Annotated[bool, typer.Option("--sound", help="Begin with sound on.")] = False,
+    keys: Annotated[Path | None, typer.Option(help="Your own key map; see assets/keys.toml.")] = None,
+    back_after: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds after which a dream that has parted puts itself back on reality; default: never.",
+            callback=finite(0.0, 3600.0),
+        ),
+    ] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="The same loop without a window.")] = False,
+    frames: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
+    actions: Annotated[str | None, typer.Option(help="A text file of digits 0..3, or random.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write both panels as .gif or .mp4.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the session's accuracy as JSON.")] = None,
+    save_session: Annotated[Path | None, typer.Option(help="Write the session, to be replayed.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Play a saved session again, pixel by pixel.")] = None,
+    dream_only: Annotated[bool, typer.Option("--dream-only", help="The twin alone, no emulator behind it.")] = False,
+) -> None:
+    """Play Breakout beside its neural twin, under the same key. H shows the keys.
+
+    Example: python main.py play --headless --frames 300 --actions random --record out.gif --report out.json
+    """
+    with clean_errors():
+        from app.play import PlayOptions, wrong_usage
+        from app.play import play as run
+
+        options = PlayOptions(
+            weights=weights,
+            controller=controller.value,
+            dream=dream,
+            seed=seed,
+            headless=headless,
+            frames=frames,
+            actions=actions,
+            record=record,
+            report=report,
+            save_session=save_session,
+            replay=replay,
+            dream_only=dream_only,
+            speed=speed,
+            keys=keys,
+            fullscreen=fullscreen,
+            back_after=back_after,
+            sound=sound,
+        )
+        if wrong := wrong_usage(options):
+            raise typer.BadParameter(wrong)
+        run(options)
+
+
+@app.command("doctor")
+def doctor(
+    weights: WeightsOption = None,
+    seconds: Annotated[
+        float, typer.Option(help="How long steps are measured; 0: not at all.", callback=finite(0.0, 600.0))
+    ] = 3.0,
+) -> None:
+    """Say whether this machine can play, and what a maintainer would ask for. Exit status 1 if something is broken.
+
+    Example: python main.py doctor
+    """
+    with clean_errors():
+        from app.doctor import examine
+
+        broken = 0
+        for finding in examine(weights, seconds):
+            broken += finding.broken
+            print(finding.line(), flush=True)
+        if broken:
+            raise typer.Exit(1)

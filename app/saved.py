@@ -1,0 +1,184 @@
+"""What is kept of sessions: a report, the file from which one plays again, and a person's records."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from app.session import COMMANDS, Session
+from model.breakout import ACTIONS, CELLS, COLUMNS, ROWS
+from model.files import SCHEMA, FileError, check_schema, read_json, write_json
+
+KIND = "neural-breakout session"
+_LIMIT, _SMALL = 1 << 26, 1 << 12
+
+
+def report(session: Session) -> dict[str, Any]:
+    """The session's figures, ready for JSON. Rates at the top count steps with a ball in play, in either mode."""
+    real, twin = session.digests()
+    return {
+        "steps": session.taken,
+        "game_seconds": round(session.seconds(session.taken), 3),
+        "frameskip": session.engine.frameskip,
+        "controller": session.controller,
+        "mode": "dream" if session.dreaming else "one-step",
+        "weights": session.engine.checksum,
+        "score": session.objects.score if session.objects else None,
+        "lives": session.objects.lives if session.objects else None,
+        "twin_score": session.twin_score,
+        "twin_lives": session.twin_lives,
+        "scored_steps": session.tally.steps,
+        "codes_per_step": CELLS,
+        "pixels_per_step": ROWS * COLUMNS,
+        **session.tally.rates(in_play=True),
+        "one_step": session.following.rates(in_play=True),
+        "dream": session.dreams.rates(in_play=True),
+        "with_and_without_ball": session.tally.rates(),
+        "longest_exact_steps": session.exact_longest,
+        "longest_true_steps": session.longest_true,
+        "action_steps": [session.actions.count(action) for action in range(ACTIONS)],
+        "commands": [{"step": step, "command": command} for step, command in session.log],
+        "real_digest": real,
+        "twin_digest": twin,
+    }
+
+
+# --- a session to be played again ---
+
+
+@dataclass(frozen=True)
+class SavedSession:
+    """What a session file says."""
+
+    seed: int
+    frameskip: int
+    controller: str
+    dream: bool
+    alone: bool
+    weights: str
+    actions: bytes
+    commands: list[tuple[int, str]]
+    digests: tuple[str, str]
+
+
+def save_session(path: Path, session: Session, seed: int, controller: str, dream: bool) -> None:
+    """Write a session, atomically. `controller` and `dream` are what it began with."""
+    write_json(
+        path,
+        {
+            "kind": KIND,
+            "schema": SCHEMA,
+            "seed": seed,
+            "frameskip": session.engine.frameskip,
+            "controller": controller,
+            "dream": dream,
+            "dream_only": session.emulator is None,
+            "weights": session.engine.checksum,
+            "actions": "".join(map(str, session.actions)),
+            "commands": [list(entry) for entry in session.log],
+            "digests": list(session.digests()),
+        },
+    )
+
+
+def load_session(path: Path) -> SavedSession:
+    """Read what `save_session` wrote. FileError if it is missing, damaged, foreign or of another version."""
+    found = read_json(path, "session", limit=_LIMIT)
+    if not isinstance(found, dict) or found.get("kind") != KIND:
+        raise FileError(f"session {path} is not a session of this program")
+    check_schema(found.get("schema"), "session", path, "python main.py play --save-session")
+
+    def take(name: str, kind: type) -> Any:
+        value = found.get(name)
+        if type(value) is not kind:
+            raise FileError(f"session {path}: {name} is missing or not a {kind.__name__}")
+        return value
+
+    seed, frameskip = take("seed", int), take("frameskip", int)
+    actions, commands, digests = take("actions", str), take("commands", list), take("digests", list)
+    if not actions.isascii() or actions.strip("0123"):
+        raise FileError(f"session {path}: actions must be digits 0..3")
+    if not 0 <= seed < 1 << 63 or not 1 <= frameskip <= 60:
+        raise FileError(f"session {path}: seed or frameskip out of range")
+    at = 0
+    for entry in commands:
+        if not isinstance(entry, list) or len(entry) != 2 or type(entry[0]) is not int or entry[1] not in COMMANDS:
+            raise FileError(f"session {path}: {str(entry)[:60]} is not a command at a step")
+        if not at <= entry[0] <= len(actions):
+            raise FileError(f"session {path}: commands are not in the order of the steps")
+        at = entry[0]
+    if len(digests) != 2 or not all(isinstance(digest, str) for digest in digests):
+        raise FileError(f"session {path}: digests are missing")
+    return SavedSession(
+        seed=seed,
+        frameskip=frameskip,
+        controller=take("controller", str),
+        dream=take("dream", bool),
+        alone=take("dream_only", bool),
+        weights=take("weights", str),
+        actions=actions.encode().translate(bytes((code - 48) % 256 for code in range(256))),
+        commands=[(step, name) for step, name in commands],
+        digests=(digests[0], digests[1]),
+    )
+
+
+# --- a person's records ---
+
+
+@dataclass
+class Records:
+    """The best score of a game played by hand, and the longest dream that was true with a ball in play, in seconds.
+
+    `path` None: nothing is read or written. A folder that cannot be written takes nothing from the game.
+    """
+
+    path: Path | None = None
+    best_score: int = 0
+    longest_dream: float = 0.0
+    introduced: bool = False
+    """Whether this person has seen the first run's introduction."""
+
+    @classmethod
+    def load(cls, path: Path | None) -> Records:
+        """What is kept at `path`; a file that is missing or damaged counts as none."""
+        records = cls(path)
+        with suppress(FileError, TypeError, KeyError, ValueError):
+            found = read_json(path, "records", _SMALL) if path is not None else {}
+            records.best_score = max(0, int(found["best_score"]))
+            records.longest_dream = max(0.0, float(found["longest_dream_seconds"]))
+            records.introduced = bool(found["introduced"])
+        return records
+
+    def note(self, score: int = 0, dream: float = 0.0) -> bool:
+        """Take in a game's score or a dream's true seconds; whether that is a new record. Not yet written."""
+        better = score > self.best_score or dream > self.longest_dream
+        self.best_score, self.longest_dream = max(self.best_score, score), max(self.longest_dream, dream)
+        return better
+
+    def save(self) -> bool:
+        """Write them, atomically; false if that is not possible."""
+        if self.path is None:
+            return False
+        kept = asdict(self)
+        kept["longest_dream_seconds"] = round(kept.pop("longest_dream"), 2)
+        del kept["path"]
+        try:
+            write_json(self.path, {"schema": SCHEMA, **kept})
+        except (OSError, FileError):
+            return False
+        return True
+
+
+def records_path() -> Path:
+    """Where a person's records are kept: the system's folder for programs' data."""
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Application Support"
+    else:
+        folder = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return folder / "neural-breakout" / "records.json"

@@ -1,0 +1,80 @@
+"""The `collect` commands: datasets of transitions, and (action, code) pairs. Heavy imports are inside the commands."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console import SeedOption, clean_errors, progress
+
+app = typer.Typer(no_args_is_help=True, help="Make datasets: transitions, and (action, code) pairs.")
+
+
+class PolicyName(StrEnum):
+    """`collect.policies.POLICIES`, as a choice on the command line."""
+
+    random = "random"
+    mixed = "mixed"
+    drill = "drill"
+    people = "people"
+
+
+@app.command("frames")
+def collect_frames(
+    transitions: Annotated[int, typer.Option(min=1, help="How many transitions to collect.")] = 100_000,
+    policy: Annotated[PolicyName, typer.Option(help="Who plays; people is for held-out games.")] = PolicyName.mixed,
+    frameskip: Annotated[int, typer.Option(min=1, max=16, help="Emulator frames in a step.")] = 1,
+    seed: SeedOption = 0,
+    out: Annotated[Path, typer.Option(help="The dataset's directory.")] = Path("data/frames"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core, at most 8.")] = None,
+) -> None:
+    """Play Breakout and store every frame, losslessly. Run it again after an interruption: it goes on.
+
+    Example: python main.py collect frames --transitions 100000 --policy mixed --out data/frames
+    """
+    with clean_errors():
+        from collect.frames import CollectSettings
+        from collect.frames import collect_frames as collect
+
+        settings = CollectSettings(transitions, policy.value, frameskip, seed)
+        with progress("collecting") as show:
+            manifest = collect(settings, out, workers, lambda n: show(n / transitions, f"{n} of {transitions}"))
+        size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+        print(f"{out}: {transitions} transitions of {len(manifest['episodes'])} episodes, {size:.1f} MB")
+        print(f"next: python main.py train vqvae --frames {out}")
+
+
+@app.command("pairs")
+def collect_pairs(
+    weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
+    frames: Annotated[Path | None, typer.Option(help="A dataset to encode; without it a random agent plays.")] = None,
+    out: Annotated[Path, typer.Option(help="The pairs; statistics go beside.")] = Path(
+        "data/actions/action_latent_pairs.json"
+    ),
+    transitions: Annotated[int, typer.Option(min=1, help="How many pairs; of a smaller dataset, all.")] = 100_000,
+    seed: SeedOption = 0,
+) -> None:
+    """Encode pairs of frames of a random agent's games: (action, latent code) pairs in the seed design's format.
+
+    Example: python main.py collect pairs --out data/actions/action_latent_pairs.json
+    """
+    with clean_errors():
+        from collect.pairs import PairSource
+        from collect.pairs import collect_pairs as collect
+        from model.engine import Engine
+
+        engine = Engine.load(weights)
+        source = PairSource(frames, engine.frameskip, seed)
+        with progress("collecting pairs") as show:
+            said = f"of {transitions}"
+            stats = collect(
+                engine, source, out, transitions, lambda n: show(n / transitions, f"{n} {said}"), engine.checksum
+            )
+        actions = ", ".join(f"{name} {part['share']:.1%}" for name, part in stats["actions"].items())
+        codes = stats["codes"]
+        print(f"{out}: {stats['pairs']} pairs of {stats['episodes']} episodes; {actions}")
+        print(f"{codes['used']} codes in use, perplexity {codes['perplexity']:.2f} over all 35 positions")
+        print(f"next: python main.py train action --pairs {out}")

@@ -1,0 +1,275 @@
+"""What every command shares: errors that end in one line, progress that fits where it is shown, checks of options."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from model.files import UserError, one_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+INTERRUPTED = 130
+Show = Callable[[float, str], None]
+"""Told the share that is done, 0..1, and a line that says where things stand."""
+KEPT = ("warning: ", "note: ")
+"""A line that begins like this is shown at once and stays on the screen."""
+PREPARING = "preparing: "
+"""A line that begins like this tells of work before the first step: it has a bar, and a clock, of its own."""
+
+EXTRAS = {
+    "torch": "train", "onnx": "train", "onnxscript": "train", "matplotlib": "report", "jinja2": "report",
+    "imageio_ffmpeg": "record", "stable_baselines3": "player", "tensorboard": "tensorboard", "wandb": "wandb",
+    "atheris": "fuzz", "pytest": "dev", "hypothesis": "dev",
+}  # fmt: skip
+"""Which extra of pyproject.toml brings a module."""
+CORE = {"numpy", "onnxruntime", "gymnasium", "ale_py", "pygame", "PIL", "safetensors", "rich"}
+
+MOST_SEED = 2**31 - 1  # the emulator's seeds are 32 bits with a sign
+SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="The same seed gives the same result.")]
+
+
+def finite(low: float | None = None, high: float | None = None, above: float | None = None) -> Callable[[Any], Any]:
+    """A callback for a Typer option: its number must be finite, `low`..`high`, more than `above`; else wrong usage.
+
+    Typer's own `min` and `max` let NaN through.
+    """
+
+    def check(value: float | None) -> float | None:
+        if value is None:
+            return None
+        if not math.isfinite(value):
+            raise typer.BadParameter(f"{value} is not a number to work with.")
+        if low is not None and value < low:
+            raise typer.BadParameter(f"{value} is less than {low}.")
+        if high is not None and value > high:
+            raise typer.BadParameter(f"{value} is more than {high}.")
+        if above is not None and value <= above:
+            raise typer.BadParameter(f"{value} is not more than {above}.")
+        return value
+
+    return check
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, status: int = 1) -> typer.Exit:
+    print(one_line(f"error: {message}"), file=sys.stderr)
+    return typer.Exit(status)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _signals() -> AbstractContextManager[None]:
+    main = threading.current_thread() is threading.main_thread()  # no other thread may set a signal's handler
+    return _terminated_as_interrupted() if main else nullcontext()
+
+
+@contextmanager
+def clean_errors() -> Iterator[None]:
+    """Run a command's body: whatever a user or the machine can cause ends in one line on stderr and exit status 1.
+
+    Ctrl-C and SIGTERM end in status 130. Anything else is a bug of the program and keeps its traceback.
+    """
+    with _signals():
+        try:
+            yield
+        except KeyboardInterrupt:
+            print("interrupted; what was finished is kept", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            message = explanation(error)
+            if message is None:
+                raise
+            raise _fail(message) from None
+
+
+def explanation(error: Exception) -> str | None:
+    """One line for an error that a user or the machine can cause; None for a bug of the program."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if type(error).__name__ == "BrokenProcessPool":  # by its name: the module takes 20 ms to load
+        return "a worker process died (out of memory, or killed); what was finished is kept: run the command again"
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(error)
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    if isinstance(error, (ValueError, UserError)):
+        return str(error)
+    if isinstance(error, RuntimeError) and "memory" in str(error):  # PyTorch's, onnxruntime's
+        return str(error).partition("\n")[0]
+    if type(error).__module__.partition(".")[0] in ("wandb", "tensorboard"):  # asked for by a flag, set up by the user
+        return f"{type(error).__module__.partition('.')[0]}: {error}"
+    return None
+
+
+def _missing(error: ModuleNotFoundError) -> str | None:
+    module = (error.name or "").partition(".")[0]
+    if module in EXTRAS:
+        return f'{module} is not installed; this command needs: pip install -e ".[{EXTRAS[module]}]"'
+    if module in CORE:
+        return f"{module} is not installed; in the folder of this program: pip install -e ."
+    return None
+
+
+class _Lines:
+    """Progress as plain lines, for logs: one when ten seconds have passed, and one at the end."""
+
+    EVERY = 10.0
+
+    def __init__(self, title: str) -> None:
+        self._title, self._last = title, ""
+        self._shown = time.monotonic()
+        self._part: str | None = None
+        self._start, self._first = self._shown, 0.0
+
+    def __call__(self, share: float, text: str = "") -> None:
+        now = time.monotonic()
+        if text.startswith(KEPT):
+            print(f"{self._title}: {text}", flush=True)
+            return
+        part, share, text = _parted(share, text)
+        if part != self._part:  # the time that is left is counted from where this part began
+            self._part, self._start, self._first = part, now, share if share < 1 else 0.0
+        if now - self._shown < self.EVERY and (share < 1 or part):
+            return
+        done = share - self._first
+        left = (now - self._start) * (1 - share) / done if done > 0 else 0.0
+        tail = f", {left:.0f} s left" if done > 0 and share < 1 else ""
+        line = f"{self._title}: {part}{_percent(share)}{tail}  {text}".rstrip()
+        if line != self._last:
+            print(line, flush=True)
+        self._shown, self._last = now, line
+
+
+def _parted(share: float, text: str) -> tuple[str, float, str]:
+    """(part of the work, share within 0..1, text) of what was said; the main part has no name."""
+    share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
+    if text.startswith(PREPARING):
+        return PREPARING.replace(":", ""), share, text.removeprefix(PREPARING)
+    return "", share, text
+
+
+def _percent(share: float) -> str:
+    return f"{min(0.99, share) if share < 1 else 1.0:4.0%}"  # 100% is said when all is done
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Show]:
+    """A bar with the time left on a terminal, plain lines elsewhere. Gives a function to call with share and text."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        yield _Lines(title)
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.fields[title]}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns) as bar:
+        yield _Bars(bar, title)
+
+
+class _Bars:
+    """A bar for the work, and one above it for what was prepared."""
+
+    def __init__(self, bar: Progress, title: str) -> None:
+        self._bar, self._title = bar, title
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, share: float, text: str = "") -> None:
+        if text.startswith(KEPT):
+            self._bar.console.print(text, markup=False, highlight=False)
+            return
+        part, share, text = _parted(share, text)
+        if part not in self._tasks:
+            for task in self._tasks.values():  # what came before is done
+                self._bar.update(task, completed=1.0, description="")
+            # Begun where a resumed run begins: what it did before says nothing of the time that is left.
+            title = f"{self._title} {part}"
+            self._tasks[part] = self._bar.add_task(text, total=1.0, completed=share, title=title)  # type: ignore[arg-type]
+        self._bar.update(self._tasks[part], completed=share, description=text)
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output that may go away: when nobody reads it any more (`| head`), the work goes on and says nothing."""
+
+    def _lost(self, error: OSError) -> None:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, self.fileno())
+        os.close(nothing)
+        if not isinstance(error, BrokenPipeError):
+            raise OSError(error.errno, f"{error.strerror}, while writing to standard output") from None
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            self._lost(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self._lost(error)
+
+
+def run(app: Callable[[], object]) -> None:
+    """The whole program: `app` with standard streams that can be written to, whatever the shell did to them."""
+    for number in (0, 1, 2):  # closed with >&- ; the next file that is opened would take its place
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        old = sys.stdout
+        coding, errors, by_line = old.encoding, old.errors, old.line_buffering
+        sys.stdout = _Output(old.detach(), encoding=coding, errors=errors, line_buffering=by_line)
+    try:
+        app()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except OSError as error:  # outside of any command: the help could not be shown
+        sys.exit(_fail(str(error.strerror)).exit_code)
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            sys.exit(_fail(str(error.strerror)).exit_code)
+
+
+def version() -> str:
+    """The version in pyproject.toml, which lies beside this file."""
+    import tomllib
+
+    about = tomllib.loads((Path(__file__).resolve().parent / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(about["project"]["version"])

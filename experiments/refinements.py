@@ -1,0 +1,169 @@
+"""The seed design's controller and what may be done to it, by the same held-out metrics as the context controller.
+
+    python -m experiments.refinements [--json OUT.json]
+
+The seed maps the key alone to codes. Its refinements are trained here, all on the same pairs: balanced actions, a model
+for each action, and drawing codes instead of taking the likeliest (once, and the best of many, which looks at the truth
+to choose). What was found is in docs/log.md. Takes a few minutes of one core, and `pip install -e ".[train]"`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from torch.nn import functional as F
+
+from console import SeedOption, clean_errors, progress
+from evaluate.heldout import play_held_out, sample_transitions
+from evaluate.rollouts import Drawn, Pass, Predicted, compare, predict_all, probabilities
+from evaluate.summaries import plain, summarise_predicted, summarise_truth
+from evaluate.tables import make_table, with_interval
+from model.breakout import ACTIONS, CELLS, CODES
+from model.controllers import ActionToLatentMLP
+from model.engine import Engine
+from model.files import write_json
+from model.metrics import psnr
+from model.readers import Ints
+
+GAMES, GAME_SECONDS, STEPS = 24, 40.0, 800
+TRAINING_SEED = 1 << 20
+"""Far from the seeds of the games that are tested on."""
+EPOCHS, BATCH, RATE = 20, 512, 1e-3
+BEST_OF = 16
+CHUNK = 64
+COLUMNS = ("code_accuracy", "dynamic_accuracy", "changed_pixels", "exact_frames")
+
+
+def make_pairs(engine: Engine, seed: int) -> tuple[Ints, Ints]:
+    """(actions (N,), codes (N, 35)) of games that the mixed policy plays, none of them among those tested on."""
+    games = play_held_out("mixed", engine.frameskip, seed + TRAINING_SEED, GAMES, GAME_SECONDS)
+    t = games.transitions()
+    parts = [t[start : start + CHUNK] for start in range(0, len(t), CHUNK)]
+    codes = [engine.encode(games.frame(part), games.frame(part + 1)) for part in parts]
+    return games.actions[t].astype(np.int64), np.concatenate(codes)
+
+
+def fit(actions: Ints, codes: Ints, seed: int) -> np.ndarray:
+    """The action-only controller trained on pairs: its logits for each action, (4, 35, 256) float32."""
+    torch.manual_seed(seed)
+    model, order = ActionToLatentMLP(), torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.Adam(model.parameters(), RATE)
+    one_hot, targets = F.one_hot(torch.from_numpy(actions), ACTIONS).float(), torch.from_numpy(codes)
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(len(actions), generator=order).split(BATCH):
+            loss = F.cross_entropy(model(one_hot[batch]).flatten(0, 1), targets[batch].flatten())
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    with torch.inference_mode():
+        return model.eval()(torch.eye(ACTIONS)).numpy()
+
+
+def balanced(actions: Ints, rng: np.random.Generator) -> Ints:
+    """Numbers of pairs, as many of each action that occurs as of the commonest."""
+    most = np.bincount(actions).max()
+    return np.concatenate([rng.choice(np.flatnonzero(actions == action), most) for action in np.unique(actions)])
+
+
+def tables(actions: Ints, codes: Ints, seed: int) -> dict[str, np.ndarray]:
+    """Each refinement's logits by action, (4, 35, 256)."""
+    even = balanced(actions, np.random.default_rng([seed, 2]))
+    whole = fit(actions, codes, seed)
+    separate = whole.copy()  # an action that nobody took has nothing to learn from
+    for action in np.unique(actions):
+        mine = actions == action
+        separate[action] = fit(actions[mine], codes[mine], seed)[action]
+    return {
+        "action only": whole,
+        "action only, actions balanced": fit(actions[even], codes[even], seed),
+        "action only, a model for each action": separate,
+    }
+
+
+def draw(engine: Engine, found: Pass, dataset_frames: tuple[np.ndarray, np.ndarray], codes: Ints) -> Drawn:
+    """What codes (N, 35) draw in the states of a pass, compared with the real frames before and after."""
+    parts = []
+    for start in range(0, len(codes), CHUNK):
+        part = slice(start, start + CHUNK)
+        drawn = engine.draw(found.states.rows(part), codes[part])
+        parts.append(compare(dataset_frames[0][part], dataset_frames[1][part], drawn))
+    return Drawn(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("wrong", "right", "psnr")))
+
+
+def predicted(
+    name: str,
+    engine: Engine,
+    found: Pass,
+    frames: tuple[np.ndarray, np.ndarray],
+    table: np.ndarray,
+    draws: int,
+    seed: int,
+) -> Predicted:
+    """The steps as the action alone predicts them: the likeliest codes, or the best of so many draws."""
+    truth = found.truth
+    shares = probabilities(table)  # (4, 35, 256)
+    of_truth = shares[truth.actions[:, None], np.arange(CELLS), truth.codes]
+    if draws:
+        rng = np.random.default_rng([seed, 5])
+        # Gumbel noise: the likeliest of noisy logits is a draw from the softmax.
+        options = [
+            (table[truth.actions] + rng.gumbel(size=(len(truth.t), CELLS, CODES))).argmax(-1) for _ in range(draws)
+        ]
+        right = np.stack([(codes == truth.codes).sum(1) for codes in options])
+        codes = np.stack(options)[right.argmax(0), np.arange(len(truth.t))]
+    else:
+        codes = table[truth.actions].argmax(-1)
+    of_chosen = shares[truth.actions[:, None], np.arange(CELLS), codes]
+    rank = (shares[truth.actions] > of_truth[..., None]).sum(-1)
+    drawn = draw(engine, found, frames, codes)
+    return Predicted(name, codes, of_chosen, of_truth, rank, drawn, psnr(frames[1], frames[0]))
+
+
+def main(
+    seed: SeedOption = 0,
+    json: Annotated[Path | None, typer.Option(help="Write every number as JSON.")] = None,
+) -> None:
+    """Compare what can be done to a controller that sees the key alone with one that sees the state."""
+    with clean_errors():
+        engine = Engine.load()
+        report = {}
+        with progress("refinements") as show:
+            show(0.0, "pairs")
+            variants = tables(*make_pairs(engine, seed), seed)
+            for number, policy in enumerate(("mixed", "people")):
+                show(0.4 + 0.3 * number, policy)
+                dataset = play_held_out(policy, engine.frameskip, seed, GAMES, GAME_SECONDS)
+                t = sample_transitions(dataset, STEPS, np.random.default_rng([seed, 1]))
+                found = predict_all(engine, dataset, t, t, seed)
+                frames = dataset.frame(t), dataset.frame(t + 1)
+                rows = [predicted(name, engine, found, frames, table, 0, seed) for name, table in variants.items()]
+                for name, draws in (("drawn once", 1), (f"best of {BEST_OF} draws", BEST_OF)):
+                    first = next(iter(variants.values()))
+                    rows.append(predicted(f"action only, {name}", engine, found, frames, first, draws, seed))
+                rows += [one for one in found.predicted if one.name == "context"]
+                report[policy] = {"truth": summarise_truth(found.truth, engine.majority)}
+                report[policy] |= {row.name: summarise_predicted(row, found.truth) for row in rows}
+            show(1.0, "")
+        if json is not None:
+            write_json(json, plain(report))
+        show_tables(report)
+
+
+def show_tables(report: dict[str, dict[str, dict]]) -> None:
+    """One table for each policy."""
+    from rich.console import Console
+
+    for policy, rows in report.items():
+        table = make_table(policy, "controller", *(name.replace("_", " ") for name in COLUMNS))
+        for name, found in rows.items():
+            if name != "truth":
+                table.add_row(name, *(with_interval(found[column]["all"]) for column in COLUMNS))
+        Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

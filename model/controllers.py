@@ -1,0 +1,72 @@
+"""The controllers: from the key to the codes of the next step.
+
+`ActionToLatentMLP` is the seed design's: it sees the key alone, so all it can learn is the average change. The context
+controller also sees the state: where ball and paddle are, which bricks are near, and what the memory holds.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS
+from model.context import PADDLE_STEP, Embedding, Trunk, crop, describe, sizes
+from model.state import HISTORY, INDEX, PADDLE, SIZES, State
+
+BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
+"""The events of a step, each of which has a code: what ball and bricks do, what the paddle does alone, what changes in
+the cells of hundreds and tens, of ones, and of lives, and whether a new wall comes."""
+EVENTS = 6
+SCORE_CELLS = {GRID_ROWS: SCORE, 2 * GRID_ROWS: POINTS, 3 * GRID_ROWS: LIFE}
+"""The cells of the score's row that ever change, and the event that each shows."""
+
+
+class ActionToLatentMLP(nn.Module):
+    """One-hot action (4) -> 512 -> 256 -> 35 x 256 logits, with ReLU and dropout."""
+
+    def __init__(self, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.settings = {"dropout": dropout}
+        self.layers = nn.Sequential(
+            nn.Linear(ACTIONS, 512),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(512, 256),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(256, CELLS * CODES),
+        )
+
+    def forward(self, one_hot: Tensor) -> Tensor:
+        """(B, 4) float one-hot actions -> (B, 35, 256) logits."""
+        return self.layers(one_hot).reshape(-1, CELLS, CODES)
+
+
+class ContextController(nn.Module):
+    """(state, action) -> for each of six events the logits of its code, 0 for "it does not happen".
+
+    Every cell that an event touches has that event's code (`model/vqvae.py`), so there is one choice an event, not one
+    a cell; which cells it touches is seen by drawing it (`Twin.grid`). Paddle and key have a small network of their own.
+    """
+
+    def __init__(self, width: int = 384, paddle_width: int = 192) -> None:
+        super().__init__()
+        self.settings = {"width": width, "paddle_width": paddle_width}
+        self.trunk = Trunk(sizes(), width)
+        self.out = nn.Linear(width, EVENTS * CODES)
+        keys = (COLUMNS, SIZES[INDEX["knob"]], ACTIONS + 1, *[2 * PADDLE_STEP + 1] * (HISTORY - 1))
+        self.keys = nn.Sequential(
+            Embedding(keys, paddle_width), nn.ReLU(), nn.Linear(paddle_width, paddle_width), nn.ReLU(),
+            nn.Linear(paddle_width, CODES),
+        )  # fmt: skip
+
+    def forward(self, state: State, action: Tensor) -> Tensor:
+        """A state and actions (B,) int64 -> (B, 6, 256) logits."""
+        told = describe(state.objects, state.board, state.memory, action).values
+        features = self.trunk(told, crop(state.wall, state.objects[:, -1, :2]))
+        logits = self.out(features).reshape(-1, EVENTS, CODES)
+        at = state.objects[:, :, PADDLE]
+        moved = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
+        keys = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), state.memory[:, INDEX["knob"], None], action[:, None], moved), 1)
+        paddle = logits[:, PADDLE_EVENT : PADDLE_EVENT + 1] + self.keys(keys)[:, None]
+        return torch.cat((logits[:, :PADDLE_EVENT], paddle, logits[:, PADDLE_EVENT + 1 :]), 1)

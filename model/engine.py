@@ -1,0 +1,220 @@
+"""The twin without PyTorch: its functions as ONNX graphs, run by onnxruntime.
+
+A directory of weights holds `manifest.json`, a graph for each function without its weights (`train/export.py`), and one
+checkpoint with all weights, `twin.safetensors`. Files may come from strangers: every one is limited in size and must
+have the checksum that the manifest names, and a graph may use standard operators alone and no data outside itself.
+
+Everything is batch first and nothing is changed in place: one game, sixteen in an environment or four futures are the
+same call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS, ROWS
+from model.checkpoint import load_tensors
+from model.files import FileError, read_bytes, read_json
+from model.graphs import with_weights
+from model.state import SIZES, Array, Prediction, State, Things
+
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "weights"
+MANIFEST, WEIGHTS = "manifest.json", "twin.safetensors"
+PREFIX = "twin."
+"""What the exporter puts before a weight's name."""
+WEIGHTS_SCHEMA = 2
+NAMES = ("start", "predict", "draw", "advance", "encode", "action")
+CONTROLLERS = ("context", "action")
+EVENTS = 6
+"""Events of a step that have a code each: ball, paddle, hundreds and tens, ones, lives, new wall; see
+`model/controllers.py`."""
+CONTEXT = 64
+"""So many past frames are worth giving: most of what is hidden shows itself within a second."""
+STILL = 30.0
+"""The logit of code 0 in a cell that does not change."""
+_LIMIT = 1 << 24
+_STATE = ("frame", "objects", "wall", "board", "memory")
+
+
+class Engine:
+    """A trained twin. `controllers` are "context" and "action"; `majority` (35,) int64 are the commonest codes."""
+
+    controllers = CONTROLLERS
+    context = CONTEXT
+
+    def __init__(self, graphs: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        self.meta = manifest
+        self.frameskip = int(manifest["frameskip"])
+        self.checksum = str(manifest["checksum"])
+        self.majority = np.array(manifest["majority"], np.int64)
+        self._sessions = {name: _session(graphs[name], name) for name in NAMES}
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Engine:
+        """Load a directory of weights; None: the shipped ones. FileError if something is missing, damaged or foreign."""
+        manifest, graphs = read_weights(SHIPPED if path is None else Path(path))
+        return cls(graphs, manifest)
+
+    def _run(self, name: str, **inputs: Array) -> list[Array]:
+        session = self._sessions[name]
+        result: list[Array] = session.run(None, {each.name: inputs[each.name] for each in session.get_inputs()})
+        return result
+
+    def begin(self, frames: Array, actions: Array | None = None) -> State:
+        """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions
+        (B, n - 1) between them, where they are known; without them NOOP is taken for all."""
+        objects, wall, board = self._run("start", frame=frames[:, 0])
+        nothing = np.zeros((len(frames), len(SIZES)), np.int64)
+        state = State(frames[:, 0], objects, wall, board, nothing, nothing.astype(np.float32))
+        for number in range(1, frames.shape[1]):
+            action = np.zeros(len(frames), np.int64) if actions is None else np.asarray(actions[:, number - 1], np.int64)
+            state = self.advance(state, action, frames[:, number])
+        return state
+
+    def predict(
+        self,
+        state: State,
+        action: Array,
+        controller: str = "context",
+        temperature: float = 0.0,
+        rng: np.random.Generator | None = None,
+    ) -> Prediction:
+        """The next step if `action` (B,) 0..3 is taken now; changes nothing. At temperature 0 the likeliest codes, else
+        drawn by `rng` from softmax(logits / temperature)."""
+        action = np.asarray(action, np.int64)
+        if controller == "action":
+            codes = (self._run("action", action=action)[0] + _gumbel(temperature, (len(action), CELLS, CODES), rng)).argmax(2)
+            drawn, *things = self._run("draw", **_parts(state), codes=codes)
+            return Prediction(codes, drawn, Things(*things))
+        noise = _gumbel(temperature, (len(action), EVENTS, CODES), rng)
+        codes, drawn, *things, _ = self._run("predict", **_parts(state), action=action, noise=noise)
+        return Prediction(codes, drawn, Things(*things))
+
+    def advance(self, state: State, action: Array, frame: Array, guess: Prediction | None = None) -> State:
+        """The state one step later: `action` (B,) led to `frame` (B, 210, 160) uint8 classes, a real or a drawn one.
+
+        `guess` is what `predict` gave for this action; left out, it is predicted here. It says where the ball is that
+        the frame does not show.
+        """
+        action = np.asarray(action, np.int64)
+        guess = guess or self.predict(state, action)
+        parts = self._run("advance", **_parts(state), action=action, next_frame=frame, expected=guess.things.ball)
+        return State(frame, *parts)
+
+    def draw(self, state: State, codes: Array) -> Array:
+        """The next frame (B, 210, 160) uint8 classes for codes (B, 35)."""
+        drawn: Array = self._run("draw", **_parts(state), codes=np.asarray(codes, np.int64))[0]
+        return drawn
+
+    def encode(self, before: Array, after: Array) -> Array:
+        """The actual codes (B, 35) int64 of real pairs of frames (B, 210, 160) uint8 classes."""
+        codes: Array = self._run("encode", before=before, after=after)[0]
+        return codes
+
+    def logits(self, state: State, action: Array, controller: str = "context") -> Array:
+        """The controller's logits (B, 35, 256) float32. The context controller gives them for each event; a cell that
+        the likeliest events change has its event's, all others are sure of code 0."""
+        action = np.asarray(action, np.int64)
+        if controller == "action":
+            alone: Array = self._run("action", action=action)[0]
+            return alone
+        noise = _gumbel(0.0, (len(action), EVENTS, CODES), None)
+        codes, *_, heads = self._run("predict", **_parts(state), action=action, noise=noise)
+        logits = np.zeros((len(action), CELLS, CODES), np.float32)
+        logits[:, :, 0] = STILL
+        likeliest = heads.argmax(2)
+        for game, cell in zip(*np.nonzero(codes), strict=True):
+            logits[game, cell] = heads[game, _event(cell, codes[game, cell], likeliest[game])]
+        return logits
+
+
+def _event(cell: int, code: int, likeliest: npt.NDArray[np.int64]) -> int:
+    """Which event a changed cell shows: those of the score's row by column, else the one with the cell's code."""
+    column, row = divmod(int(cell), GRID_ROWS)
+    if row == 0:
+        return min(max(column, 1), 3) + 1
+    return next(event for event in (0, 1, 5) if likeliest[event] == code)
+
+
+def _parts(state: State) -> dict[str, Array]:
+    return {name: getattr(state, name) for name in _STATE}
+
+
+def _gumbel(temperature: float, shape: tuple[int, ...], rng: np.random.Generator | None) -> npt.NDArray[np.float32]:
+    """Noise that makes an argmax a draw from softmax(logits / temperature) (Gumbel 1954; Maddison et al. 2014,
+    https://arxiv.org/abs/1411.0030). Raises ValueError for a temperature that is negative or not finite."""
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature must be 0 or more and finite, got {temperature}")
+    if temperature == 0:
+        return np.zeros(shape, np.float32)
+    return (temperature * (rng or np.random.default_rng()).gumbel(size=shape)).astype(np.float32)
+
+
+def read_weights(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The manifest of a directory of weights, and its graphs as the bytes of whole ONNX files. FileError as `load`."""
+    manifest = read_manifest(directory)
+
+    def check(file: Path, digest: str) -> None:
+        if digest != manifest["files"].get(file.name):
+            raise FileError(f"weights {file} are damaged, or are not those that {MANIFEST} describes")
+
+    tensors, about = load_tensors(directory / WEIGHTS)
+    check(directory / WEIGHTS, about["sha256"])
+    graphs = {}
+    for name in NAMES:
+        file, wants = directory / f"{name}.onnx", manifest["wants"].get(name, [])
+        data = read_bytes(file, "weights", _LIMIT)
+        check(file, hashlib.sha256(data).hexdigest())
+        if any(each not in tensors for each in wants):
+            raise FileError(f"weights {directory / WEIGHTS} lack what {file.name} wants: they are of another model")
+        graphs[name] = with_weights(data, {PREFIX + each: tensors[each] for each in wants})
+    return manifest, graphs
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """What a directory of weights says of itself. FileError if it is none."""
+    manifest = read_json(directory / MANIFEST, "weights", limit=1 << 20)
+    parts = [manifest.get(key) for key in ("files", "wants")] if isinstance(manifest, dict) else [None]
+    if not isinstance(manifest, dict) or not all(isinstance(part, dict) for part in parts):
+        raise FileError(f"{directory / MANIFEST} does not describe weights")
+    if manifest.get("schema") != WEIGHTS_SCHEMA:
+        raise FileError(f"weights {directory} are of another version; make them with: python main.py ship")
+    majority, skip = manifest.get("majority"), manifest.get("frameskip")
+    codes = isinstance(majority, list) and len(majority) == CELLS and all(type(c) is int for c in majority)
+    if not codes or type(skip) is not int or not 1 <= skip <= 60 or not isinstance(manifest.get("checksum"), str):
+        raise FileError(f"{directory / MANIFEST} lacks its frame skip, majority codes or checksum")
+    return manifest
+
+
+def _session(data: bytes, name: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # The graphs are small: a second thread costs more than it gives, and would spin beside the game.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has an exception for each of its stages
+        why = str(error).partition("\n")[0][:200]
+        raise FileError(f"the graph {name}.onnx cannot be read: {why}") from None
+    return session
+
+
+def check_action(action: int) -> int:
+    """An action 0..3. Raises ValueError for another one."""
+    if isinstance(action, bool) or not isinstance(action, (int, np.integer)) or not 0 <= action < ACTIONS:
+        raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action!r}")
+    return int(action)
+
+
+def check_frames(frames: Any, what: str) -> Array:
+    """RGB frames (..., 210, 160, 3) uint8. Raises ValueError naming shape or dtype."""
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.shape[-3:] != (ROWS, COLUMNS, 3):
+        found = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
+        raise ValueError(f"{what} must be uint8 (..., {ROWS}, {COLUMNS}, 3), got {found}")
+    return frames

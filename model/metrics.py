@@ -1,0 +1,315 @@
+"""Every metric, defined once: the window, `evaluate` and training all call this module.
+
+Frames are palette classes, (210, 160) or (B, 210, 160) uint8; codes are (35,) or (B, 35) int64. Each number stands
+beside what a model gets for free: the majority code of each position, and the last frame again. Intervals are 95%
+bootstrap intervals over whole episodes: steps of one game are alike, games are not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, CODES, GRID_COLUMNS, GRID_ROWS, PALETTE, Frame
+from model.readers import Bools, Floats, Ints, find_balls, find_bricks, find_paddles
+
+Numbers = npt.NDArray[Any]
+
+PARTED_PIXELS, PARTED_DISTANCE, PARTED_STEPS = 34, 4, 3
+"""A dream has parted when for three steps running more than 34 pixels (0.1%) differ, or the ball in the open field is
+missing or more than 4 pixels away on either axis."""
+PSNR_CAP = 60.0
+RESAMPLES = 1000
+
+# --- one step from real history ("teacher forced") ---
+
+
+class StepScore(NamedTuple):
+    """What one step counts for. Codes are of 35, pixels of 33,600."""
+
+    codes_right: int
+    majority_right: int
+    cells_changed: int  # whose 30 x 32 pixels differ between the two real frames
+    changed_cells_right: int
+    majority_changed_right: int
+    pixels_wrong: int
+    pixels_changed: int  # between the two real frames
+    changed_pixels_right: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether every pixel is right."""
+        return self.pixels_wrong == 0
+
+
+def changed_cells(before: Frame, after: Frame) -> Bools:
+    """Which cells differ between frames (B, 210, 160) each: (B, 35) bool, flat order."""
+    return _by_cell(before != after)
+
+
+def _by_cell(differ: Bools) -> Bools:
+    blocks = differ.reshape(len(differ), GRID_ROWS, CELL_ROWS, GRID_COLUMNS, CELL_COLUMNS)
+    return np.swapaxes(np.any(blocks, axis=(2, 4)), 1, 2).reshape(len(differ), CELLS)  # flat order is column by column
+
+
+def score_steps(before: Frame, real: Frame, twin: Frame, predicted: Ints, actual: Ints, majority: Ints) -> Ints:
+    """Score predictions: frames (B, 210, 160), codes (B, 35), `majority` (35,); `before` is the real frame before.
+
+    (B, 8) int64, columns in the order of `StepScore`.
+    """
+    wrong, moved = twin != real, before != real
+    right, often, dynamic = predicted == actual, majority == actual, _by_cell(moved)
+    cells = right, often, dynamic, right & dynamic, often & dynamic
+    pixels = wrong, moved, moved & ~wrong
+    return np.stack([part.reshape(len(real), -1).sum(1) for part in (*cells, *pixels)], 1)
+
+
+def score_step(before: Frame, real: Frame, twin: Frame, predicted: Ints, actual: Ints, majority: Ints) -> StepScore:
+    """`score_steps` for one step: frames (210, 160), codes (35,)."""
+    scores = score_steps(before[None], real[None], twin[None], predicted[None], actual[None], majority)
+    return StepScore(*scores[0].tolist())
+
+
+_COLUMNS = (*StepScore._fields, "exact", "still", "in_play")
+
+
+class Tally:
+    """Sums since the start, and every step of the last `memory` steps (a ring: memory does not grow).
+
+    Steps with the ball in play are summed apart as well: without a ball there is little to get wrong.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self._ring = np.zeros((memory, len(_COLUMNS)), np.int64)
+        self._totals = np.zeros((2, len(_COLUMNS)), np.int64)  # of all steps, of those with the ball in play
+        self.steps = 0
+
+    def add(self, score: StepScore, in_play: bool = True) -> None:
+        """Count one step; `in_play`: whether there was a ball."""
+        row = [*score, score.exact, score.pixels_changed == 0, in_play]
+        self._ring[self.steps % len(self._ring)] = row
+        self._totals[: 1 + in_play] += np.array(row, np.int64)
+        self.steps += 1
+
+    def last(self, steps: int) -> Ints:
+        """The newest `steps` rows or fewer, oldest first; columns as in `StepScore`, then exact, still, in_play."""
+        count = min(steps, self.steps, len(self._ring))
+        return self._ring[np.arange(self.steps - count, self.steps) % len(self._ring)]
+
+    def series(self, steps: int) -> tuple[Ints, Ints]:
+        """Codes right and wrong pixels of the newest steps, oldest first."""
+        rows = self.last(steps)
+        return rows[:, _COLUMNS.index("codes_right")], rows[:, _COLUMNS.index("pixels_wrong")]
+
+    def rates(self, steps: int | None = None, in_play: bool = False) -> dict[str, float | None]:
+        """Rates over the newest `steps` (None: since the start), all or only those with the ball in play.
+
+        None where nothing was there to be right about.
+        """
+        if steps is None:
+            sums, count = self._totals[int(in_play)], int(self._totals[1, -1]) if in_play else self.steps
+        else:
+            rows = self.last(steps)
+            rows = rows[rows[:, -1] > 0] if in_play else rows
+            sums, count = rows.sum(0), len(rows)
+        by_name = dict(zip(_COLUMNS, sums.tolist(), strict=True))
+
+        def share(part: str, whole: int) -> float | None:
+            return by_name[part] / whole if whole else None
+
+        return {
+            "code_accuracy": share("codes_right", count * CELLS),
+            "majority_code_accuracy": share("majority_right", count * CELLS),
+            "dynamic_code_accuracy": share("changed_cells_right", by_name["cells_changed"]),
+            "majority_dynamic_code_accuracy": share("majority_changed_right", by_name["cells_changed"]),
+            "exact_frames": share("exact", count),
+            "copy_last_exact_frames": share("still", count),
+            "wrong_pixels": share("pixels_wrong", count),
+            "copy_last_wrong_pixels": share("pixels_changed", count),
+            "changed_pixels_right": share("changed_pixels_right", by_name["pixels_changed"]),
+        }
+
+
+_SQUARED = ((PALETTE.astype(np.int64)[:, None] - PALETTE.astype(np.int64)[None]) ** 2).sum(-1)
+
+
+def psnr(real: Frame, drawn: Frame) -> npt.NDArray[np.float64]:
+    """Peak signal-to-noise ratio in dB, at most 60: frames (B, 210, 160), taken as RGB 0..255 -> (B,).
+
+    Controllability is psnr of the codes of the real pair less psnr of codes for a random action (Bruce et al. 2024,
+    Genie, https://arxiv.org/abs/2402.15391, delta PSNR).
+    """
+    differ = real != drawn
+    squared = np.zeros(len(real))
+    np.add.at(squared, np.nonzero(differ)[0], _SQUARED[real[differ], drawn[differ]])
+    mean_error = squared / (3 * real[0].size) if len(real) else squared
+    return np.minimum(PSNR_CAP, 20 * math.log10(255) - 10 * np.log10(np.maximum(mean_error, 1e-12)))
+
+
+def ambiguous(codes: Ints, outcomes: Ints) -> Bools:
+    """Of changed cells (N,): whether a cell's outcome is not the commonest one of its code. `outcomes` number what
+    happened (ball step, bricks gone, digits changed); a code is ambiguous as far as it does not tell."""
+    pairs, pair, counts = np.unique(np.stack((codes, outcomes)), axis=1, return_inverse=True, return_counts=True)
+    commonest = np.zeros(CODES, np.int64)
+    order = np.argsort(counts, kind="stable")
+    commonest[pairs[0][order]] = order  # the last one written is the commonest
+    return commonest[codes] != pair.reshape(-1)
+
+
+# --- dreaming ---
+
+
+def ball_error(real: Frame, drawn: Frame) -> Floats:
+    """Pixels between the balls in the open field of frames (B, 210, 160), the larger of both axes: (B,) float32.
+
+    NaN where the real field has no ball, infinite where the drawn one lacks it.
+    """
+    there, here = find_balls(real), find_balls(drawn)
+    missing = np.isnan(here[:, 0]) & ~np.isnan(there[:, 0])
+    return np.where(missing, np.float32(np.inf), np.abs(there - here).max(1))
+
+
+def paddle_error(real: Frame, drawn: Frame) -> Floats:
+    """Pixels between the paddles of frames (B, 210, 160): (B,) float32, infinite where the drawn frame has none."""
+    there, here = find_paddles(real), find_paddles(drawn)
+    return np.where(np.isnan(here) & ~np.isnan(there), np.float32(np.inf), np.abs(there - here))
+
+
+def wrong_bricks(real: Frame, drawn: Frame) -> Ints:
+    """How many of the 108 bricks stand in only one of two frames, each (B, 210, 160): (B,) int64."""
+    return (find_bricks(real) != find_bricks(drawn)).sum((1, 2))
+
+
+def is_off(real: Frame, twin: Frame) -> Bools:
+    """Whether dreamt frames are too far from the real ones, (B, 210, 160) each: (B,) bool; three running part them."""
+    wrong = (real != twin).sum((1, 2))
+    off = wrong > PARTED_PIXELS
+    look = np.flatnonzero((wrong > 0) & ~off)  # in an equal frame the ball is where it should be
+    if len(look):
+        off[look] = ball_error(real[look], twin[look]) > PARTED_DISTANCE
+    return off
+
+
+class Parting:
+    """Watches one stretch since the twin was last on reality: has it parted, and when; the longest stretch so far."""
+
+    def __init__(self) -> None:
+        self.longest = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """The twin is on reality again."""
+        self.steps, self._off = 0, 0
+        self.parted_at: int | None = None
+
+    @property
+    def horizon(self) -> int:
+        """Steps that the dream was true: those before the first of three wrong ones running."""
+        return self.steps - self._off if self.parted_at is None else self.parted_at
+
+    def add(self, real: Frame, twin: Frame) -> bool:
+        """Count a step, frames (210, 160); true on the step where the twin is found to have parted."""
+        self.steps += 1
+        if self.parted_at is not None:
+            return False
+        self._off = self._off + 1 if is_off(real[None], twin[None])[0] else 0
+        if self._off == PARTED_STEPS:
+            self.parted_at = self.steps - PARTED_STEPS
+        self.longest = max(self.longest, self.horizon)
+        return self.parted_at is not None
+
+
+def horizons(off: Bools, steps: Ints) -> tuple[Ints, Bools]:
+    """Steps that runs stayed true, and whether they parted, (R,) each, from `is_off` of each step (R, S) and how many
+    of the steps each run has (R,). A run that did not part stayed true to its end; there it is censored."""
+    inside = off & (np.arange(off.shape[1]) < steps[:, None])
+    running = inside[:, 2:] & inside[:, 1:-1] & inside[:, :-2]
+    parted: Bools = np.any(running, axis=1)
+    first = running.argmax(1) if running.size else 0
+    return np.where(parted, first, steps), parted
+
+
+# --- numbers with their intervals ---
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share, mean or rate, its 95% interval, and of how many; None where there was nothing to count."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    of: float
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """The quartiles of `of` values; None for one that is infinite or not reached, or without values."""
+
+    low: float | None
+    median: float | None
+    high: float | None
+    of: int
+
+
+def ratio(parts: Numbers, wholes: Numbers, episodes: Numbers) -> Rate:
+    """sum(parts) / sum(wholes) with its interval; `parts`, `wholes` and `episodes` (N,) are of one sample each.
+
+    `of` is sum(wholes). With one episode there is no interval.
+    """
+    total = float(wholes.sum())
+    if total == 0:
+        return Rate(None, None, None, 0)
+    names, which = np.unique(episodes, return_inverse=True)
+    low = high = None
+    if len(names) > 1:
+        a = np.bincount(which, parts.astype(np.float64), len(names))
+        b = np.bincount(which, wholes.astype(np.float64), len(names))
+        # A fixed seed: the interval belongs to the numbers, not to the run.
+        draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
+        sums = draws @ b
+        low, high = (float(v) for v in np.quantile((draws @ a)[sums > 0] / sums[sums > 0], (0.025, 0.975)))
+    return Rate(float(parts.sum()) / total, low, high, int(total) if total.is_integer() else total)
+
+
+def mean(values: Numbers, episodes: Numbers) -> Rate:
+    """The mean of values (N,) with its interval; see `ratio`."""
+    return ratio(values, np.ones(len(values)), episodes)
+
+
+def partings_per_minute(seconds: Numbers, parted: Bools, episodes: Numbers) -> Rate:
+    """Dreams that parted, over all dreamt time up to parting or censoring, in minutes; (R,) each, one for each run."""
+    rate = ratio(parted, seconds / 60, episodes)
+    if rate.value == 0:
+        # Resampling nothing gives nothing; the exact Poisson bound of no event in so many minutes does not.
+        return Rate(0.0, 0.0, -math.log(0.025) / rate.of, rate.of)
+    return rate
+
+
+def kaplan_meier(values: Numbers, parted: Bools) -> Quartiles:
+    """Quartiles of horizons (R,) of which some are censored, not `parted` (Kaplan & Meier 1958).
+
+    None where fewer have parted than the quartile asks for: it is beyond what was watched.
+    """
+    times = np.unique(values[parted])
+    at_risk = (values[:, None] >= times).sum(0)
+    events = ((values[:, None] == times) & parted[:, None]).sum(0)
+    survival = np.cumprod(1 - events / np.maximum(at_risk, 1))
+    found = [times[survival <= 1 - q + 1e-12] for q in (0.25, 0.5, 0.75)]
+    low, median, high = (float(of[0]) if len(of) else None for of in found)
+    return Quartiles(low, median, high, len(values))
+
+
+def quartiles(values: Numbers) -> Quartiles:
+    """Quartiles of finite or infinite values (N,)."""
+    if len(values) == 0:
+        return Quartiles(None, None, None, 0)
+    # The middle between a number and infinity means nothing, so there it is not interpolated.
+    finite = bool(np.isfinite(values).all())
+    found = np.quantile(values.astype(np.float64), (0.25, 0.5, 0.75), method="linear" if finite else "higher")
+    low, median, high = (float(v) if math.isfinite(v) else None for v in found)
+    return Quartiles(low, median, high, len(values))

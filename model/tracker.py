@@ -1,0 +1,90 @@
+"""Where things are, by rule: the twin's attention.
+
+The tracker reads a frame, real or drawn, as layers of the learned stamps (`model/appearance.py`): which bricks stand,
+which digits are shown, where the paddle is. What the layers then do not explain is the ball. A ball that cannot be told
+from what is behind it, a brick or the paddle of its own colour, or that a wall hides, is taken to be where the twin
+expects it, if that gives this very frame (analysis by synthesis).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.appearance import Appearance
+from model.breakout import (
+    BALL_WIDTH,
+    BRICK_COLUMNS,
+    BRICK_HEIGHT,
+    BRICK_ROWS,
+    BRICK_WIDTH,
+    DIGIT_COLUMNS,
+    DIGIT_HEIGHT,
+    DIGIT_TOP,
+    DIGIT_WIDTH,
+    FIELD_BOTTOM,
+    FIELD_LEFT,
+    FIELD_RIGHT,
+    FIELD_TOP,
+    LONG_PADDLE,
+    PADDLE_BOTTOM,
+    PADDLE_TOP,
+    SHORT_PADDLE,
+    WALL_TOP,
+)
+from model.state import Things
+
+
+def bricks(frame: Tensor, look: Appearance) -> Tensor:
+    """Which bricks stand: frames (B, 210, 160) uint8 -> (B, 6, 18) uint8. Most of a brick's pixels must show it."""
+    wall = frame[:, WALL_TOP : WALL_TOP + BRICK_ROWS * BRICK_HEIGHT, FIELD_LEFT:FIELD_RIGHT]
+    shown = (wall == look.bricks).reshape(-1, BRICK_ROWS, BRICK_HEIGHT, BRICK_COLUMNS, BRICK_WIDTH)
+    return (shown.int().sum((2, 4)) > BRICK_HEIGHT * BRICK_WIDTH // 2).to(torch.uint8)
+
+
+def digits(frame: Tensor, look: Appearance) -> Tensor:
+    """The digits of score and lives, each the stamp that fits best: (B, 4) int64."""
+    boxes = torch.stack(
+        [frame[:, DIGIT_TOP : DIGIT_TOP + DIGIT_HEIGHT, c : c + DIGIT_WIDTH] for c in DIGIT_COLUMNS], 1
+    )  # (B, 4, 10, 12)
+    return (boxes[:, :, None] == look.digits).int().sum((3, 4)).argmax(2)
+
+
+def paddle(frame: Tensor, width: Tensor) -> Tensor:
+    """The paddle's column and width (B, 2) int64; `width` (B,) is what it was, for one that the right wall hides."""
+    strip = (frame[:, PADDLE_TOP:PADDLE_BOTTOM, FIELD_LEFT:FIELD_RIGHT] != 0).int().amin(1)  # (B, 144)
+    strip = torch.cat((strip, torch.ones_like(strip[:, :LONG_PADDLE])), 1)  # under the wall it may go on
+    sums = torch.nn.functional.pad(strip.cumsum(1), (1, 0))
+    left = (sums[:, SHORT_PADDLE:] - sums[:, :-SHORT_PADDLE]).argmax(1)
+    run = sums.gather(1, (left + LONG_PADDLE)[:, None])[:, 0] - sums.gather(1, left[:, None])[:, 0]
+    width_now = torch.where(run == LONG_PADDLE, LONG_PADDLE, SHORT_PADDLE)
+    hidden = left + SHORT_PADDLE >= FIELD_RIGHT - FIELD_LEFT
+    return torch.stack((left + FIELD_LEFT, torch.where(hidden, width, width_now)), 1)
+
+
+def ball_pixels(frame: Tensor, things: Things, look: Appearance) -> Tensor:
+    """What the other layers do not explain, in the field: (B, 164, 144) bool, from (32, 8) on."""
+    field = slice(FIELD_TOP, FIELD_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
+    without = look.paint(things._replace(ball=torch.zeros_like(things.ball)))
+    return (frame != without)[:, field[0], field[1]]
+
+
+def first(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The first row and first column of what is set in masks (B, H, W), and whether anything is: three (B,)."""
+    return mask.any(2).int().argmax(1), mask.any(1).int().argmax(1), mask.any(2).any(1)
+
+
+def look_at(frame: Tensor, width: Tensor, expected: Tensor, look: Appearance) -> Things:
+    """What frames (B, 210, 160) uint8 show. `width` (B,) int64 is the paddle's so far, `expected` (B, 2) int64 where
+    the ball should be, row 0 for none."""
+    things = Things(torch.zeros_like(expected), paddle(frame, width), bricks(frame, look), digits(frame, look))
+    rest = ball_pixels(frame, things, look)
+    row, column, seen = first(rest)
+    columns = rest.any(1).int().sum(1)
+    at = torch.stack((look.ball_of_top()[row + FIELD_TOP], column + FIELD_LEFT), 1)
+    # Half of a ball at the left wall is its right half.
+    at[:, 1] -= torch.where((columns < BALL_WIDTH) & (column == 0), 1, 0)
+    at = torch.where(seen[:, None], at, 0)
+    drawn = look.paint(things._replace(ball=expected))[:, FIELD_TOP:FIELD_BOTTOM, FIELD_LEFT:FIELD_RIGHT]
+    fits = ~(drawn != frame[:, FIELD_TOP:FIELD_BOTTOM, FIELD_LEFT:FIELD_RIGHT]).any(2).any(1)
+    return things._replace(ball=torch.where(fits[:, None], expected, at))

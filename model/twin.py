@@ -1,0 +1,100 @@
+"""The twin: one step of the world model, as pure functions of a `State`, batch first.
+
+No branch depends on data, every shape but the batch is fixed, and randomness comes in as an argument. So the same code
+trains, plays one game or sixty-four, and is exported as graphs that need no PyTorch (`train/export.py`,
+`model/engine.py`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from model.appearance import Appearance, shows
+from model.breakout import ACTIONS, CELLS, CODES
+from model.controllers import BALL, EVENTS, NEW_WALL, PADDLE_EVENT, SCORE_CELLS, ActionToLatentMLP, ContextController
+from model.memory import Memory, settle
+from model.quantizer import UNCHANGED
+from model.state import HISTORY, SIZES, State, Things
+from model.tracker import look_at
+from model.vqvae import FIELD_CELLS, PADDLE_CELLS, VQVAE, WALL_CELLS, crops
+from model.vqvae import SCORE_CELLS as IN_SCORE
+
+class Twin(nn.Module):
+    """Appearance, VQ-VAE, memory and both controllers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.appearance, self.vqvae, self.memory = Appearance(), VQVAE(), Memory()
+        self.context, self.action = ContextController(), ActionToLatentMLP()
+
+    def start(self, frame: Tensor) -> State:
+        """The state of games of which one frame (B, 210, 160) uint8 is known: all stands still, nothing is remembered."""
+        games = frame.shape[0]
+        width = torch.full((games,), 16, dtype=torch.long, device=frame.device)
+        nowhere = torch.zeros((games, 2), dtype=torch.long, device=frame.device)
+        things = look_at(frame, width, nowhere, self.appearance)
+        objects = torch.cat((things.ball, things.paddle), 1)[:, None].expand(-1, HISTORY, -1)
+        memory = torch.zeros((games, len(SIZES)), dtype=torch.long, device=frame.device)
+        return State(frame, objects, things.wall, things.board, memory, torch.zeros_like(memory, dtype=torch.float32))
+
+    def events(self, state: State, action: Tensor, noise: Tensor) -> Tensor:
+        """The codes of the six events, (B, 6) int64: the likeliest, after `noise` (B, 6, 256) is added to the logits
+        (zeros; or Gumbel noise times a temperature, which draws from the softmax at that temperature)."""
+        return (self.context(state, action) + noise).argmax(2)
+
+    def grid(self, state: State, codes: Tensor) -> tuple[Tensor, Tensor, Things]:
+        """Events (B, 6) -> the grid of codes (B, 35), the frame they draw, and what it shows. A cell that the drawing
+        leaves as it was has code 0."""
+        spread = self._spread(codes)
+        frame, things = self.draw(state, spread)
+        kind = crops(state.frame, frame)[3]
+        grid = torch.where(kind == FIELD_CELLS, codes[:, BALL, None], UNCHANGED)
+        grid = torch.where(kind == PADDLE_CELLS, codes[:, PADDLE_EVENT, None], grid)
+        grid = torch.where(kind == WALL_CELLS, codes[:, NEW_WALL, None], grid)
+        return torch.where(kind == IN_SCORE, spread, grid), frame, things
+
+    def _spread(self, codes: Tensor) -> Tensor:
+        """Events (B, 6) on a grid (B, 35) that says each once: in the ball's column of cells, the paddle's, the score's."""
+        cells = torch.zeros((codes.shape[0], CELLS), dtype=torch.long, device=codes.device)
+        parts = [torch.zeros_like(codes[:, 0])] * CELLS
+        parts[1], parts[2], parts[CELLS - 1] = codes[:, BALL], codes[:, NEW_WALL], codes[:, PADDLE_EVENT]
+        for cell, event in SCORE_CELLS.items():
+            parts[cell] = codes[:, event]
+        return cells + torch.stack(parts, 1)
+
+    def choose(self, state: State, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Things]:
+        """THE way to choose codes: -> codes (B, 35), the frame they draw (B, 210, 160), and what it shows."""
+        return self.grid(state, self.events(state, action, noise))
+
+    def draw(self, state: State, codes: Tensor) -> tuple[Tensor, Things]:
+        """The next frame (B, 210, 160) uint8 for a grid of codes (B, 35), whoever chose them, and what it shows."""
+        now = state.objects[:, -1]
+        hidden = ~shows(Things(now[:, :2], now[:, 2:], state.wall, state.board), self.appearance)
+        things = self.vqvae.follow(state, codes, self.vqvae.events(), hidden)
+        return self.appearance.paint(things), things
+
+    def advance(self, state: State, action: Tensor, frame: Tensor, expected: Tensor) -> State:
+        """The state one step later: `action` (B,) led to `frame`, real or drawn; `expected` (B, 2) is where the ball
+        should be in it (`choose`'s), for a ball that the frame does not show."""
+        things = look_at(frame, state.objects[:, -1, 3], expected, self.appearance)
+        after = torch.cat((things.ball, things.paddle), 1)
+        logits = self.memory(
+            state.objects, (state.wall, things.wall), (state.board, things.board), state.memory, action, after
+        )
+        memory, certainty = settle(logits)
+        objects = torch.cat((state.objects[:, 1:], after[:, None]), 1)
+        return State(frame, objects, things.wall, things.board, memory, certainty)
+
+    def encode(self, before: Tensor, after: Tensor) -> Tensor:
+        """The codes (B, 35) int64 of pairs of frames (B, 210, 160) uint8."""
+        return self.vqvae.encode(before, after)
+
+    def action_logits(self) -> Tensor:
+        """The action-only controller's logits for each action, (4, 35, 256)."""
+        return self.action(torch.eye(ACTIONS, device=self.appearance.plate.device))
+
+
+def no_noise(games: int) -> Tensor:
+    """The noise of a choice without chance: zeros (B, 6, 256)."""
+    return torch.zeros(games, EVENTS, CODES)

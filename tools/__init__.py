@@ -1,0 +1,1 @@
+"""Programs for those who work on this one; nothing here is needed to play."""

@@ -1,0 +1,1 @@
+"""Kills, damaged files: what must not hurt, tried many times."""

@@ -1,0 +1,100 @@
+"""What happened in a step, as the VQ-VAE's decoder is to say it: labels from things before and after."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.appearance import Appearance, shows
+from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS, GRID_ROWS, LONG_PADDLE
+from model.context import BALL_STEP, PADDLE_STEP, near_bricks
+from model.state import Things
+from model.vqvae import (
+    APPEAR,
+    FIELD_CELLS,
+    HEADS,
+    NONE,
+    PADDLE_CELLS,
+    SAME_DIGIT,
+    SCORE_CELLS,
+    SERVE,
+    STANDS,
+    STEP,
+    TO_LONG,
+    TO_SHORT,
+    VANISH,
+    WALL_CELLS,
+)
+
+NAMES = tuple(HEADS)
+
+
+def blank(cells: int, device: torch.device) -> dict[str, Tensor]:
+    """Labels (M,) of cells in which nothing happens."""
+    labels = {name: torch.zeros(cells, dtype=torch.long, device=device) for name in NAMES}
+    labels["left_digit"] += SAME_DIGIT
+    labels["right_digit"] += SAME_DIGIT
+    return labels
+
+
+def ball_event(before: Things, after: Things, look: Appearance) -> dict[str, Tensor]:
+    """What the ball does in B steps as one sees it: the ball's heads of `HEADS`, (B,) each."""
+    old, new = before.ball, after.ball
+    was, there = shows(before, look), shows(after, look)
+    kind = torch.where(was & there, STEP, NONE)
+    kind = torch.where(was & ~there, VANISH, kind)
+    kind = torch.where(~was & there, torch.where(old[:, 0] > 0, APPEAR, SERVE), kind)
+    step = ((new - old).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP) * (kind == STEP)[:, None]
+    serve = new * (kind == SERVE)[:, None]
+    return {
+        "ball": kind,
+        "ball_row_step": step[:, 0],
+        "ball_column_step": step[:, 1],
+        "serve_row": serve[:, 0],
+        "serve_column": serve[:, 1],
+    }
+
+
+def broken(before: Things, after: Things) -> Tensor:
+    """Which bricks go in B steps, counted from where the ball then is (or was, if there is none): (B, 21) int64."""
+    ball = torch.where(after.ball[:, :1] > 0, after.ball, before.ball)
+    return ((near_bricks(before.wall, ball) > 0) & (near_bricks(after.wall, ball) == 0)).long()
+
+
+def paddle_event(before: Things, after: Things) -> dict[str, Tensor]:
+    """What the paddle does in B steps: its heads of `HEADS`, (B,) each."""
+    step = (after.paddle[:, 0] - before.paddle[:, 0]).clamp(-PADDLE_STEP, PADDLE_STEP)
+    longer = torch.where(after.paddle[:, 1] == LONG_PADDLE, TO_LONG, TO_SHORT)
+    width = torch.where(after.paddle[:, 1] == before.paddle[:, 1], STANDS, longer)
+    return {"paddle": torch.ones_like(step), "paddle_step": step + PADDLE_STEP, "paddle_width": width}
+
+
+def digit_event(before: Things, after: Things, column: int) -> dict[str, Tensor]:
+    """Which digits come in a column of the score's cells in B steps: left and right, (B,) each."""
+    found = {}
+    for number, at in enumerate(DIGIT_COLUMNS):
+        cell, side = divmod(at, CELL_COLUMNS)
+        if cell == column:
+            old, new = before.board[:, number], after.board[:, number]
+            name = "left_digit" if side < CELL_COLUMNS // 2 else "right_digit"
+            found[name] = torch.where(old == new, SAME_DIGIT, new)
+    return found
+
+
+def labels(
+    before: Things, after: Things, look: Appearance, game: Tensor, cell: Tensor, kind: Tensor
+) -> tuple[dict[str, Tensor], Tensor]:
+    """What the decoder is to say of M changed cells of B steps: the labels of each head (M,), and the broken bricks
+    (M, 21). `game`, `cell` and `kind` (M,) are as in `vqvae.Crops`."""
+    found = blank(len(game), game.device)
+    in_field = kind == FIELD_CELLS
+    for name, values in ball_event(before, after, look).items():
+        found[name] = torch.where(in_field, values[game], found[name])
+    for name, values in paddle_event(before, after).items():
+        found[name] = torch.where(kind == PADDLE_CELLS, values[game], found[name])
+    found["new_wall"] = torch.where(kind == WALL_CELLS, 1, found["new_wall"])
+    for column in sorted({at // CELL_COLUMNS for at in DIGIT_COLUMNS}):
+        here = (kind == SCORE_CELLS) & (cell // GRID_ROWS == column)
+        for name, values in digit_event(before, after, column).items():
+            found[name] = torch.where(here, values[game], found[name])
+    return found, torch.where(in_field[:, None], broken(before, after)[game], 0)
