@@ -10,13 +10,13 @@ import console
 from app.commands import app as play_app
 from collect.commands import app as collect_app
 from evaluate.commands import app as evaluate_app
-from train.commands import train_app
+from train.commands import app as train_app
 
 # Heavy imports (the emulator, onnxruntime, PyTorch) are inside the rooms' commands, so that --help is instant.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(play_app)
 app.add_typer(collect_app, name="collect")
-app.add_typer(train_app, name="train")
+app.add_typer(train_app)
 app.add_typer(evaluate_app)
 
 

@@ -12,7 +12,7 @@ from pygame import Rect
 from app import style
 from app.futures import Ahead
 from app.style import LINE, MARKS, QUIET, RAISED, REAL, TELEVISION, TEXT, TONES, TWIN, WARN
-from app.view import Remembered, Timeline, View
+from app.view import PART, Remembered, Timeline, View
 from model.breakout import ACTIONS, CELLS, COLUMNS, PALETTE, ROWS, Action, Frame
 from model.state import VARIABLES
 
@@ -45,6 +45,13 @@ class Charts:
         tried = (self.picture(wording, size, colour) for wording in words if wording for size in sizes)
         return next((picture for picture in tried if picture.get_width() <= room), None)
 
+    def put(
+        self, words: Iterable[str], sizes: Iterable[int], room: int, colour: style.Colour, **at: tuple[int, int]
+    ) -> Rect | None:
+        """Write what `fitting` gives, with a corner (`topleft=`, `midbottom=` ...) at a point; None if nothing fits."""
+        picture = self.fitting(words, sizes, room, colour)
+        return None if picture is None else self.surface.blit(picture, picture.get_rect(**at))
+
     def write(
         self, words: str, x: int, y: int, size: int = 15, colour: style.Colour = TEXT, right: bool = False
     ) -> int:
@@ -63,16 +70,14 @@ class Charts:
             first = self._cut(first, self._table(first, view.table))
             for fact in view.facts:
                 if first.height >= u(20):
-                    picture = self.fitting([fact, fact.split(" \N{MIDDLE DOT} ")[0]], (13, 11, 9), first.width, QUIET)
-                    if picture is not None:
-                        self.surface.blit(picture, first.topleft)
+                    shorter = fact, fact.split(PART)[0]
+                    self.put(shorter, (13, 11, 9), first.width, QUIET, topleft=first.topleft)
                     first = self._cut(first, first.top + u(20))
         rest = boxes[1].copy() if len(boxes) > 1 else self._cut(first, first.top + u(8))
         if view.futures is not None and rest.height >= u(90):
             rest = self._futures(rest, view.futures, view.action)
         if view.memory is not None and rest.height >= u(17):
-            whole = rest.height >= u(17 + 16 * len(view.memory))
-            rest = self._cut(rest, (self._memory if whole else self._memory_short)(rest, view.memory))
+            rest = self._cut(rest, self._memory(rest, view.memory))
         if view.timeline is not None and rest.height >= u(60):
             rest.height = min(rest.height, u(260))
             self._timeline(rest, view.timeline)
@@ -113,18 +118,16 @@ class Charts:
         """Four small televisions, with the ball's way; what is left of the area below them."""
         u = self.u
         room = (area.width - 3 * u(10) - 4) / ACTIONS  # the frames stand out by two pixels on either side
-        head = self.fitting(["half a second from now, if you hold", "in half a second"], (13, 11, 9), area.width, QUIET)
-        if head is not None:
-            self.surface.blit(head, area.topleft)
+        self.put(["half a second from now, if you hold"], (13, 11, 9), area.width, QUIET, topleft=area.topleft)
         area = self._cut(area, area.top + u(18))
         height = min(int(room / TELEVISION), u(170), max(u(60), area.height - u(18 + 60)))
         width = min(int(room), round(height * TELEVISION))
         for number, name in enumerate(("no key", *list(Action.__members__)[1:])):
             box = Rect(area.left + 2 + number * (width + u(10)), area.top + u(18), width, height)
             chosen = number == action
-            label = self.fitting([name.lower()], (13, 11, 9), width + u(8), TWIN if chosen else QUIET)
-            if label is not None:
-                self.surface.blit(label, (box.left, area.top - u(1)))
+            self.put(
+                [name.lower()], (13, 11, 9), width + u(8), TWIN if chosen else QUIET, bottomleft=box.move(0, -2).topleft
+            )
             self.surface.blit(self._small(ahead, box.size)[number], box)
             self._way(box, ahead.balls[:, number])
             pygame.draw.rect(self.surface, TWIN if chosen else LINE, box.inflate(4, 4), 2 if chosen else 1)
@@ -141,38 +144,25 @@ class Charts:
         across, down = box.width / COLUMNS, box.height / ROWS
         points = [(box.left + (c + 1) * across, box.top + (r + 2) * down) for r, c in balls.tolist() if r]
         if len(points) > 1:
+            self.surface.set_clip(box)  # a twin may think its ball anywhere
             pygame.draw.lines(self.surface, WARN, False, points, 2)
             pygame.draw.circle(self.surface, TEXT, points[-1], max(2, self.u(3)))
+            self.surface.set_clip(None)
 
     def _memory(self, area: Rect, lines: list[Remembered]) -> int:
-        """What the twin remembers, and how sure it is; in colour where RAM says otherwise. The row below it."""
+        """What the twin remembers and how sure it is, three in a row; in colour, with what RAM says, where that is
+        something else. Returns the row below."""
         u = self.u
-        stops = [area.left, area.left + int(area.width * 0.32), area.left + int(area.width * 0.62)]
-        y = area.top
-        for stop, words in zip(stops, ("remembers", "what, how sure", "the real game"), strict=True):
-            self.write(words, stop, y, 12, QUIET)
-        y += u(17)
-        for name, value, certainty, real in lines:
-            right = not real or value == real
-            self.write(name, stops[0], y, 12, QUIET)
-            self.write(f"{value}  {certainty:.0%}", stops[1], y, 12, TEXT if right else WARN)
-            self.write(real, stops[2], y, 12, QUIET if right else WARN)
-            y += u(16)
-        return y + u(6)
-
-    def _memory_short(self, area: Rect, lines: list[Remembered]) -> int:
-        """The same where there is little room: three in a row, and what RAM says only where that is something else."""
-        u = self.u
-        for number, (name, value, certainty, real) in enumerate(lines):
+        for number, (name, value, certainty, real, right) in enumerate(lines):
             row, column = divmod(number, 3)
-            y, right = area.top + row * u(17), not real or value == real
+            y = area.top + row * u(17)
             value = "?" if value == NOT_KNOWN else value
             words = [f"{name} {value} {certainty:.0%}", f"{name} {value}"]
             if not right:
                 words = [f"{name} {value} {certainty:.0%}, is {real}", f"{name} {value}, is {real}"]
-            picture = self.fitting(words, (12, 11, 10, 9, 8, 7), area.width // 3 - 4, QUIET if right else WARN)
-            if picture is not None and y + u(16) <= area.bottom:
-                self.surface.blit(picture, (area.left + column * (area.width // 3), y))
+            if y + u(16) <= area.bottom:
+                left, colour = area.left + column * (area.width // 3), QUIET if right else WARN
+                self.put(words, (12, 11, 10, 9, 8, 7), area.width // 3 - 4, colour, topleft=(left, y))
         return area.top + math.ceil(len(lines) / 3) * u(17) + u(4)
 
     def _timeline(self, area: Rect, timeline: Timeline) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.clock import FASTEST, SLOWEST
 from console import MOST_SEED, clean_errors, finite
 
 app = typer.Typer(no_args_is_help=True)
@@ -27,7 +28,7 @@ def play(
     controller: Annotated[ControllerName, typer.Option(help="Who predicts the codes.")] = ControllerName.context,
     dream: Annotated[bool, typer.Option("--dream", help="Begin with the twin on its own frames.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same keys: the same session.")] = 0,
-    speed: Annotated[float, typer.Option(help="Times true pace, 0.25 to 4.", callback=finite(0.25, 4.0))] = 1.0,
+    speed: Annotated[float, typer.Option(help="Times true pace, 0.25 to 4.", callback=finite(SLOWEST, FASTEST))] = 1.0,
     fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Begin in full screen.")] = False,
     sound: Annotated[bool, typer.Option("--sound", help="Begin with sound on.")] = False,
     keys: Annotated[Path | None, typer.Option(help="Your own key map; see assets/keys.toml.")] = None,
@@ -51,29 +52,12 @@ def play(
 
     Example: python main.py play --headless --frames 300 --actions random --record out.gif --report out.json
     """
+    given = locals()  # every option, under the name that it has in PlayOptions too
     with clean_errors():
         from app.play import PlayOptions, wrong_usage
         from app.play import play as run
 
-        options = PlayOptions(
-            weights=weights,
-            controller=controller.value,
-            dream=dream,
-            seed=seed,
-            headless=headless,
-            frames=frames,
-            actions=actions,
-            record=record,
-            report=report,
-            save_session=save_session,
-            replay=replay,
-            dream_only=dream_only,
-            speed=speed,
-            keys=keys,
-            fullscreen=fullscreen,
-            back_after=back_after,
-            sound=sound,
-        )
+        options = PlayOptions(**{**given, "controller": controller.value})
         if wrong := wrong_usage(options):
             raise typer.BadParameter(wrong)
         run(options)
@@ -99,3 +83,20 @@ def doctor(
             print(finding.line(), flush=True)
         if broken:
             raise typer.Exit(1)
+
+
+@app.command("web")
+def web(
+    out: Annotated[Path, typer.Option(help="The folder for the page; it must be new, empty, or hold an earlier page.")],
+    weights: WeightsOption = None,
+) -> None:
+    """Write a static page in which the dream is played in the browser.
+
+    Example: python main.py web --out site
+    """
+    with clean_errors():
+        from app.web import build
+
+        page = build(weights, out)
+        size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
+        print(f"{page}: {size:.1f} MB; open it in a browser, or put the folder on any web server")

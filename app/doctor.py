@@ -9,13 +9,14 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.saved import records_path
 from model.breakout import EMULATOR_HZ
 
 if TYPE_CHECKING:
@@ -53,14 +54,24 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
     missing = yield from _packages()
     if missing & {"numpy", "onnxruntime", "gymnasium", "ale-py"}:
         return  # nothing else can be looked at
-    emulator = _emulator()
+    emulator = _look("emulator", _emulator, "pip install --force-reinstall ale-py gymnasium")
     yield emulator
-    yield _display()
-    yield _captures()
-    engine, finding = _weights(weights)
-    yield finding
-    if engine is not None and seconds > 0 and "pygame-ce" not in missing and not emulator.broken:
-        yield from _pace(engine, seconds)
+    yield _look("display", _display, "check DISPLAY, WAYLAND_DISPLAY and SDL_VIDEODRIVER; or play --headless")
+    yield Finding("files", f"captures go to {Path('captures').absolute()}, records to {records_path()}")
+    engines: list[Engine] = []
+
+    def load() -> str:
+        from model.engine import Engine
+
+        engine = Engine.load(weights)
+        engines.append(engine)
+        about = f"frame skip {engine.frameskip}, controllers {' and '.join(engine.controllers)}"
+        return f"{weights or 'the shipped ones'}, checksum {engine.checksum[:12]}, {about}"
+
+    remedy = "give others with --weights DIR" if weights else "restore the repository's: git checkout assets/weights"
+    yield _look("weights", load, remedy)
+    if engines and seconds > 0 and "pygame-ce" not in missing and not emulator.broken:
+        yield from _pace(engines[0], seconds)
 
 
 def _packages() -> Generator[Finding, None, set[str]]:
@@ -82,50 +93,29 @@ def _packages() -> Generator[Finding, None, set[str]]:
     return missing
 
 
-def _emulator() -> Finding:
+def _look(name: str, look: Callable[[], str], remedy: str) -> Finding:
+    """What `look` finds; whatever is wrong with an installation is a finding and not a traceback."""
     try:
-        import ale_py.roms
-
-        from collect.emulator import Emulator
-
-        Emulator(1).step(0)
-    except Exception as error:  # whatever is wrong with an installation is a finding and not a traceback
-        return Finding("emulator", f"{type(error).__name__}: {error}", "pip install --force-reinstall ale-py gymnasium")
-    return Finding("emulator", f"Breakout ROM found: {ale_py.roms.get_rom_path('breakout')}")
-
-
-def _display() -> Finding:
-    try:
-        from app.window import display_driver
-
-        driver = display_driver()
+        return Finding(name, look())
     except ValueError as error:
-        return Finding("display", str(error), "check DISPLAY, WAYLAND_DISPLAY and SDL_VIDEODRIVER; or play --headless")
+        return Finding(name, str(error), remedy)
     except Exception as error:
-        return Finding("display", f"{type(error).__name__}: {error}", "pip install --force-reinstall pygame-ce")
-    if driver is None:
-        return Finding("display", "none: headless; play takes --headless here, a window needs a screen")
-    return Finding("display", driver)
+        return Finding(name, f"{type(error).__name__}: {error}", remedy)
 
 
-def _captures() -> Finding:
-    from app.saved import records_path
+def _emulator() -> str:
+    import ale_py.roms
 
-    return Finding("files", f"captures go to {Path('captures').absolute()}, records to {records_path()}")
+    from collect.emulator import Emulator
+
+    Emulator(1).step(0)
+    return f"Breakout ROM found: {ale_py.roms.get_rom_path('breakout')}"
 
 
-def _weights(path: Path | None) -> tuple[Engine | None, Finding]:
-    where = path or "the shipped ones"
-    try:
-        from model.engine import Engine
+def _display() -> str:
+    from app.window import display_driver
 
-        engine = Engine.load(path)
-    except Exception as error:
-        remedy = "give others with --weights DIR" if path else "restore the repository's: git checkout assets/weights"
-        return None, Finding("weights", f"{where}: {error}", remedy)
-    controllers = " and ".join(engine.controllers)
-    about = f"checksum {engine.checksum[:12]}, frame skip {engine.frameskip}, controllers {controllers}"
-    return engine, Finding("weights", f"{where}, {about}")
+    return display_driver() or "none: headless; play takes --headless here, a window needs a screen"
 
 
 def _pace(engine: Engine, seconds: float) -> Iterator[Finding]:

@@ -17,8 +17,7 @@ from app.style import EXTRA, LINE, MISSING, QUIET, REAL, RECOLOURED, TEXT, TONES
 from app.view import PART, View
 from model.breakout import CELLS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 
-LEGEND = (("missing", MISSING), ("not there in the real game", EXTRA), ("other colour", RECOLOURED))
-SHORT_LEGEND = (("missing", MISSING), ("extra", EXTRA), ("recoloured", RECOLOURED))
+LEGEND = (("missing", MISSING), ("not in the real game", EXTRA), ("other colour", RECOLOURED))
 _DIM = len(PALETTE)
 _MARK = 2 * _DIM
 _COLOURS = [tuple(map(int, c)) for c in PALETTE] + [tuple(int(v) * 2 // 5 + 14 for v in c) for c in PALETTE]
@@ -112,20 +111,11 @@ class Painter(Charts):
 
     def _legend(self, rect: Rect) -> int:
         """What the colours of the difference say, above the wall, if it fits. Returns the row below it."""
-        u, top = self.u, rect.top + rect.height * 34 // ROWS
-        for legend in (LEGEND, SHORT_LEGEND):
-            pictures = [self.picture(words, 12, colour) for words, colour in legend]
-            taken = sum(picture.get_width() + u(16) for picture in pictures)
-            if taken <= rect.width * 17 // 20 and rect.height >= u(190):
-                box = Rect(0, top, taken, u(20))
-                box.centerx = rect.centerx
-                self.surface.fill((6, 6, 8), box)
-                x = box.left + u(8)
-                for picture in pictures:
-                    self.surface.blit(picture, (x, top + u(2)))
-                    x += picture.get_width() + u(16)
-                return box.bottom
-        return top
+        x, top, below = rect.left + rect.width // 10, rect.top + rect.height * 34 // ROWS, 0
+        for words, colour in LEGEND:
+            drawn = self.put([words], (12, 10, 8), rect.right - rect.width // 10 - x, colour, topleft=(x, top))
+            x, below = (drawn.right + self.u(14), drawn.height) if drawn else (rect.right, below)
+        return top + below
 
     def _strips(self, rect: Rect, lines: list[str], colour: style.Colour, top: int | None = None) -> None:
         """Lines on a panel: the first at its foot, the others from `top` on above the wall, where they hide neither
@@ -163,30 +153,21 @@ class Painter(Charts):
         words = [PART.join(parts[:count]) for count in range(len(parts), 0, -1)]
         words[-1:-1] = [f"{words[-1]}{PART}{parts[1].split(PART)[0]}"] if len(parts) > 1 else []
         room = rect.width - head.get_width() - u(16)
-        picture = self.fitting(words, (15, 12), room, tone)
-        if picture is None:  # the name goes, before mode and accuracy do
-            picture = self.fitting(words, (13, 11, 9, 8, 7), rect.width, tone)
-        else:
+        at = rect.right, rect.top - u(4)
+        if self.put(words, (15, 12), room, tone, bottomright=at):
             self.surface.blit(head, (rect.left, y))
-        if picture is not None:
-            self.surface.blit(picture, picture.get_rect(bottomright=(rect.right, rect.top - u(4))))
+        else:  # the name goes, before mode and accuracy do
+            self.put(words, (13, 11, 9, 8, 7), rect.width, tone, bottomright=at)
 
     def _small_header(self, view: View) -> None:
         """Mode and accuracy over the whole width of a small window, in one line or in two."""
-        width, height = self.surface.get_size()
-        if not style.small_header(width, height):
-            return
+        width = self.surface.get_width()
         colour = TONES[view.tone]
         shorter = view.mode.split(",")[0]
         whole = PART.join(part for part in (view.mode, view.accuracy) if part)
-        one = self.fitting([whole], (12, 10), width - 8, colour)
-        if one is not None:
-            self.surface.blit(one, (4, 6))
-            return
-        for number, words in enumerate(([view.mode, shorter], [view.accuracy, view.accuracy.split(PART)[0]])):
-            picture = self.fitting(words, (10, 8, 7, 6), width - 8, colour)
-            if picture is not None:
-                self.surface.blit(picture, (4, 1 + 11 * number))
+        if not self.put([whole], (12, 10), width - 8, colour, topleft=(4, 6)):
+            for number, words in enumerate(([view.mode, shorter], [view.accuracy, view.accuracy.split(PART)[0]])):
+                self.put(words, (10, 8, 7, 6), width - 8, colour, topleft=(4, 1 + 11 * number))
 
     def _grid(self, rect: Rect, view: View) -> None:
         assert view.codes is not None
@@ -221,17 +202,14 @@ class Painter(Charts):
         u = self.u
         width, height = self.surface.get_size()
         y = height - u(style.FOOTER - 6)
-        hints = self.fitting([view.hints, view.hints.split("   ")[0]], (13, 11), width - 2 * u(style.MARGIN), QUIET)
-        taken = 0
-        if hints is not None:
-            self.surface.blit(hints, hints.get_rect(topright=(width - u(style.MARGIN), y)))
-            taken = hints.get_width() + u(style.MARGIN)
+        room = width - 2 * u(style.MARGIN)
+        shorter = view.hints, view.hints.split("   ")[0]
+        hints = self.put(shorter, (13, 11), room, QUIET, topright=(width - u(style.MARGIN), y))
         words = [view.footer, *view.footer.split("   ")[:1]]
         if view.warning:
             words = [view.warning, view.warning.split(": ")[-1]]
-        picture = self.fitting(words, (13, 11), width - 2 * u(style.MARGIN) - taken, WARN if view.warning else QUIET)
-        if picture is not None:
-            self.surface.blit(picture, (u(style.MARGIN), y))
+        room = hints.left - 2 * u(style.MARGIN) if hints else room
+        self.put(words, (13, 11), room, WARN if view.warning else QUIET, topleft=(u(style.MARGIN), y))
 
     def _box(self, rect: Rect) -> None:
         shade = pygame.Surface(rect.size, pygame.SRCALPHA)
@@ -271,12 +249,10 @@ class Painter(Charts):
 
     def _recording(self, rect: Rect) -> None:
         """A mark that stays while a recording runs, beside the digits."""
-        picture = self.fitting(["REC"], (13, 11, 9), rect.width // 5 - self.u(20), TEXT)
         height = rect.height * 16 // ROWS
-        centre = rect.left + self.u(12), rect.top + height // 2
-        pygame.draw.circle(self.surface, style.PARTED, centre, max(2, min(self.u(6), height // 3)))
-        if picture is not None and picture.get_height() <= height:
-            self.surface.blit(picture, picture.get_rect(midleft=(centre[0] + self.u(12), centre[1])))
+        x, y = rect.left + self.u(12), rect.top + height // 2
+        pygame.draw.circle(self.surface, style.PARTED, (x, y), max(2, min(self.u(6), height // 3)))
+        self.put(["REC"], (13, 11, 9), rect.width // 5 - self.u(20), TEXT, midleft=(x + self.u(12), y))
 
     def _help(self, lines: list[tuple[str, str]]) -> None:
         """All keys in one column, or in two where the window is not high enough for one of a legible size."""

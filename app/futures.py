@@ -5,6 +5,8 @@ The work is spread over the steps of play, a few of its own steps in each, so th
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from app.session import Session
 
 SECONDS = 0.5
-STEPS_A_TURN = 3
-"""So many steps of the four dreams in one step of play: at 60 steps a second the picture is new six times a second."""
+BUDGET = 0.003
+"""Seconds of work in one step of play, or one step of the four dreams if that takes longer: the picture is new at least
+twice a second."""
 
 
 class Ahead(NamedTuple):
@@ -36,25 +39,28 @@ class Futures:
         self.ahead: Ahead | None = None
         self._left = 0
 
-    def work(self, session: Session, steps: int = STEPS_A_TURN) -> None:
-        """Go on by so many steps, at most to the end of the four dreams. Changes nothing in the session."""
+    def work(self, session: Session, seconds: float = BUDGET) -> None:
+        """Go on for so long, at most to the end of the four dreams. Changes nothing in the session."""
+        end = time.perf_counter() + seconds
         if self._left == 0:
             self._states, self._controller = stack([session.twin] * ACTIONS), session.controller
             self._balls = [self._where()]
             self._left = session.steps(SECONDS)
         actions = np.arange(ACTIONS)
-        for _ in range(min(steps, self._left)):
+        while True:
             guess = session.engine.predict(self._states, actions, self._controller)
             self._states = session.engine.advance(self._states, actions, guess.frame, guess)
             self._balls.append(self._where())
             self._left -= 1
+            if self._left == 0 or time.perf_counter() > end:
+                break
         if self._left == 0:
             self.ahead = Ahead(self._states.frame, np.stack(self._balls))
 
     def finish(self, session: Session) -> None:
         """Let the four dreams start from this very moment and come to their end now: time stands still."""
         self._left = 0
-        self.work(session, session.steps(SECONDS))
+        self.work(session, math.inf)
 
     def _where(self) -> npt.NDArray[np.int64]:
         return self._states.objects[:, -1, [BALL_ROW, BALL_COLUMN]]

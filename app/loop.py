@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,17 +25,28 @@ if TYPE_CHECKING:
     from app.window import NoWindow
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
-AUTOPILOTS = ("", "follow", "random")
+AUTOPILOTS = {"": "", "follow": "autopilot follows the ball", "random": "autopilot at random"}
+FLIPS = {"difference": "difference", "memory": "memory", "layout": "large", "help": "help", "futures": "futures"}
+"""Commands that switch one of `Choices`."""
 CAPTURES = Path("captures")
 _IDLE, _TOAST_SECONDS = 0.5, 3.0
 
 
 class Loop:
-    """One run of the game. `screen` may be a `Window` or a `NoWindow`; `player` None means the person at the keys.
+    """One run of the game. `player` None means the person at the keys; `frames` ends it after so many steps.
 
-    `frames` ends it after so many steps. `stay`: when a script or replay is over, the person plays on.
-    `captures` is where screenshots and recordings made by keys go.
+    `stay`: when a script or replay is over, the person plays on. `captures` is where screenshots and recordings made by
+    keys go.
     """
+
+    back_after: float | None = None
+    """Seconds after which a dream that has parted puts itself back on reality; None leaves it alone."""
+    seed = 0
+    quit = False  # whether the player asked for the end
+    caption: tuple[str, str] | None = None
+    recorder: Recorder | None = None
+    recording_error: OSError | None = None
+    replayed: tuple[str, str] | None = None  # the session's digests when a replay had come to its end
 
     def __init__(
         self,
@@ -51,42 +60,12 @@ class Loop:
         captures: Path = CAPTURES,
     ) -> None:
         self.session, self.screen, self.clock, self.keys = session, screen, clock, keys
-        self.player, self._left, self._captures = player, frames, captures
-        self.choices, self.sound, self.futures = Choices(), Sound(), Futures()
-        self.records, self.seed = Records(), 0
-        self.back_after: float | None = None
-        """Seconds after which a dream that has parted puts itself back on reality; None leaves it alone."""
-        self._stay = stay
-        self.quit = False
-        """Whether the player asked for the end."""
-        self.recorder: Recorder | None = None
-        self.recording_error: OSError | None = None
-        self.replayed: tuple[str, str] | None = None
-        """The session's digests when a replay had come to its end."""
-        self.caption: tuple[str, str] | None = None
+        self.player, self._left, self._stay, self._captures = player, frames, stay, captures
+        self.choices, self.sound, self.futures, self.records = Choices(), Sound(), Futures(), Records()
         self.toast, self._toast_until = "", 0.0
-        self._standing_since: float | None = None
-        self._autopilot = 0
-        self._by_hand = True
-        self._notes, self._notes_kind, self._noted = ("", ""), "", -1
-        self._own: dict[str, Callable[[], None]] = {
-            "pause": self._pause,
-            "single": self._single,
-            "autopilot": self._next_autopilot,
-            "grid": self._next_grid,
-            "difference": lambda: self._flip("difference"),
-            "futures": self._flip_futures,
-            "memory": lambda: self._flip("memory"),
-            "layout": lambda: self._flip("large"),
-            "help": lambda: self._flip("help"),
-            "sound": lambda: self.say(self.sound.toggle()),
-            "slower": lambda: self._change_speed(-1),
-            "faster": lambda: self._change_speed(1),
-            "record_gif": lambda: self._toggle_recording(".gif"),
-            "record_mp4": lambda: self._toggle_recording(".mp4"),
-            "fullscreen": self.screen.toggle_fullscreen,
-            "screenshot": self._screenshot,
-        }
+        self._standing_since: float | None = None  # since when time stands still for a rewind
+        self._by_hand = True  # whether a person has played all of this game
+        self._notes, self._notes_kind, self._foreseen = ("", ""), "", -1
 
     def run(self) -> None:
         """Until the player quits, the frames are played, or the player has no more actions."""
@@ -104,7 +83,7 @@ class Loop:
                 if command == "quit":
                     self.quit = True
                     return
-                self._obey(command)
+                self.obey(command)
             if self._standing_since is not None:
                 self._stand(self._standing_since)
             if self._waiting():
@@ -122,16 +101,15 @@ class Loop:
 
     def step(self) -> bool:
         """One step with its picture; false when the player has no more actions."""
-        session = self.session
-        if self.player is not None and self.screen.held.playing:
+        session, held = self.session, self.screen.held
+        if self.player is not None and held.playing:
             self._take_over()
-        by_hand = self.player is None
-        action = self.screen.held.take(session.real_paddle) if by_hand else self.player.act(session)  # type: ignore[union-attr]
+        action = held.take(session.real_paddle) if self.player is None else self.player.act(session)
         if action is None:
             return self._played_out()
         self.clock.begin()
         session.step(action)
-        self._by_hand = (self._by_hand or session.taken == session.restarted + 1) and by_hand
+        self._by_hand = (self._by_hand or session.taken == session.restarted + 1) and self.player is None
         self._after_step()
         self._show()
         self.clock.end()
@@ -141,10 +119,10 @@ class Loop:
 
     def _after_step(self) -> None:
         session = self.session
-        if self.back_after is not None and not isinstance(self.player, Replay):
-            at = session.parting.parted_at if session.dreaming else None
-            if at is not None and session.since_real - at >= session.steps(self.back_after):
-                self.say(session.do("resync"))
+        parted, replayed = session.parted_at, isinstance(self.player, Replay)
+        dreamt = session.seconds(session.since_real)
+        if self.back_after is not None and parted is not None and not replayed and dreamt >= parted + self.back_after:
+            self.say(session.do("resync"))
         if self.recorder is not None:
             self._record(self.recorder)
         if self.choices.futures:
@@ -152,6 +130,15 @@ class Loop:
         self.sound.hear(session)
         if session.over:
             self._note_records()
+
+    def _played_out(self) -> bool:
+        """The script or replay has no more actions: the end, or the person's turn."""
+        if isinstance(self.player, Replay):
+            self.replayed = self.session.digests()
+        if self._stay:
+            self.player, self.choices.paused = None, True
+            self.say("that was all; P plays on from here")
+        return self._stay
 
     def _note_records(self) -> None:
         """Take in the game's score, if a person played it from its start, and the longest true dream."""
@@ -166,47 +153,35 @@ class Loop:
         self.sound.close()
         self.stop_recording()
 
-    def _played_out(self) -> bool:
-        """The script or replay has no more actions: the end, or the person's turn."""
-        if isinstance(self.player, Replay):
-            self.replayed = self.session.digests()
-        if self._stay:
-            self.player, self.choices.paused = None, True
-            self.say("that was all; P plays on from here")
-        return self._stay
-
     def _show(self) -> None:
         self.screen.show(self._view)
 
     def _view(self) -> View:
         if self.toast and time.monotonic() > self._toast_until:
             self.toast = ""
-        if self.choices.futures and self._waiting() and self._noted != self.session.taken:
+        if self.choices.futures and self._waiting() and self._foreseen != self.session.taken:
             self.futures.finish(self.session)  # time stands still: there is no next step to work in
-            self._noted = self.session.taken
+            self._foreseen = self.session.taken
         view = make_view(self.session, self.clock, self.choices, self.keys, self.futures.ahead)
-        facts = list(view.facts)
-        if facts and (self.records.best_score or self.records.longest_dream):
+        if view.facts and (self.records.best_score or self.records.longest_dream):
             dream = f"longest true dream {self.records.longest_dream:.1f} s"
-            facts.append(f"your records: best score {self.records.best_score}{PART}{dream}")
-        view = replace(view, toast=self.toast, caption=self.caption, footer=self._footer(view.footer), facts=facts)
-        view = replace(view, recording=self.recorder is not None)
-        if self._standing_since is not None:
-            view = replace(view, message=("rewound", "release to play on"))
-        elif self.player is None and self.screen.lost:
-            view = replace(view, message=("click to play", ""))
+            view.facts.append(f"your records: best score {self.records.best_score}{PART}{dream}")
+        view.toast, view.caption, view.recording = self.toast, self.caption, self.recorder is not None
+        view.footer = self._who() + view.footer
         if self.choices.help:
-            view = replace(view, message=None, help=help_lines(self.keys, self.session.emulator is None))
+            view.message, view.help = None, help_lines(self.keys, self.session.emulator is None)
+        elif self._standing_since is not None:
+            view.message = "rewound", "release to play on"
+        elif self.player is None and self.screen.lost:
+            view.message = "click to play", ""
         return view
 
-    def _footer(self, footer: str) -> str:
-        if isinstance(self.player, Replay):
-            return f"replay   {footer}"
+    def _who(self) -> str:
+        """Who plays, if not the keys: the beginning of the footer."""
         name = self.player.name if isinstance(self.player, Autopilot) else ""
-        who = {"follow": "autopilot follows the ball", "random": "autopilot at random"}.get(name, "")
-        if not name and self.screen.held.aim is not None:
-            who = "the pointer steers"
-        return f"{who}   {footer}" if who else footer
+        pointer = "the pointer steers" if self.player is None and self.screen.held.aim is not None else ""
+        who = "replay" if isinstance(self.player, Replay) else AUTOPILOTS[name] or pointer
+        return f"{who}   " if who else ""
 
     def say(self, text: str) -> None:
         """Show a line for a moment."""
@@ -214,20 +189,24 @@ class Loop:
 
     # --- commands ---
 
-    def _obey(self, command: str) -> None:
+    def obey(self, command: str) -> None:
+        """Carry out a command; "" is none."""
         if command in COMMANDS:
             if isinstance(self.player, (Replay, Scripted)):
                 self._take_over()
             if command == "restart":
                 self._note_records()
             self.say(self.session.do(command))
-            self.futures = Futures()
+            self.futures, self._foreseen = Futures(), -1
             if command == "restart":
                 self._by_hand = True
             elif command == "rewind":
                 self._standing_since, self._by_hand = time.monotonic(), False
-        elif command in self._own:
-            self._own[command]()
+        elif command in FLIPS:
+            setattr(self.choices, FLIPS[command], not getattr(self.choices, FLIPS[command]))
+            self.futures, self._foreseen = Futures(), -1
+        elif command:
+            getattr(self, f"_{command}")()
 
     def _pause(self) -> None:
         self.choices.paused = not self.choices.paused
@@ -250,33 +229,36 @@ class Loop:
             self.say(self.session.do("rewind"))
             self._standing_since = time.monotonic()
 
-    def _flip(self, name: str) -> None:
-        setattr(self.choices, name, not getattr(self.choices, name))
-
-    def _flip_futures(self) -> None:
-        self._flip("futures")
-        self.futures, self._noted = Futures(), -1
-
-    def _next_grid(self) -> None:
+    def _grid(self) -> None:
         self.choices.grid = (self.choices.grid + 1) % 3
 
-    def _change_speed(self, by: int) -> None:
+    def _slower(self, by: int = -1) -> None:
         nearest = min(range(len(SPEEDS)), key=lambda i: abs(SPEEDS[i] - self.clock.speed))
         self.clock.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))]
         self.say(f"speed {self.clock.speed:g}")
 
-    def _next_autopilot(self) -> None:
-        self._autopilot = (self._autopilot + 1) % len(AUTOPILOTS)
-        name = AUTOPILOTS[self._autopilot]
+    def _faster(self) -> None:
+        self._slower(1)
+
+    def _sound(self) -> None:
+        self.say(self.sound.toggle())
+
+    def _autopilot(self) -> None:
+        names = list(AUTOPILOTS)
+        now = self.player.name if isinstance(self.player, Autopilot) else ""
+        name = names[(names.index(now) + 1) % len(names)]
         self.player = Autopilot(name, self.seed + self.session.taken) if name else None
         self.screen.held.aim = None
         self.say(f"autopilot: {name or 'off'}")
 
     def _take_over(self) -> None:
-        self.player, self._autopilot = None, 0
+        self.player = None
         self.say("you play")
 
     # --- pictures and recordings ---
+
+    def _fullscreen(self) -> None:
+        self.screen.toggle_fullscreen()
 
     def _screenshot(self) -> None:
         path = self._capture(".png")
@@ -292,7 +274,7 @@ class Loop:
         names = itertools.chain((stem,), (f"{stem}-{number}" for number in itertools.count(2)))
         return next(path for name in names if not (path := self._captures / f"{name}{suffix}").exists())
 
-    def _toggle_recording(self, suffix: str) -> None:
+    def _record_gif(self, suffix: str = ".gif") -> None:
         if self.recorder is not None:
             self.stop_recording()
             return
@@ -303,10 +285,12 @@ class Loop:
         except ValueError as error:
             self.say(str(error))
 
+    def _record_mp4(self) -> None:
+        self._record_gif(".mp4")
+
     def start_recording(self, path: Path) -> None:
         """Record every step from now on. ValueError if such a file cannot be recorded here."""
-        self.recorder = Recorder(path, self.session.steps_per_second)
-        self._notes_kind = ""
+        self.recorder, self._notes_kind = Recorder(path, self.session.steps_per_second), ""
 
     def _record(self, recorder: Recorder) -> None:
         """Hand the step over. What is written above the panels changes once a second, or a file would be all text."""
@@ -315,7 +299,9 @@ class Loop:
         if kind != self._notes_kind or session.taken % session.steps(1) == 0:
             self._notes_kind = kind
             real = board(session.objects.score, session.objects.lives) if session.objects else ""
-            self._notes = real, PART.join(part for part in heading(session)[:2] if part)
+            mode, accuracy, _ = heading(session)
+            accuracy = accuracy.split(PART)[0] if session.dreaming else accuracy
+            self._notes = real, PART.join(part for part in (mode, accuracy) if part)
         frames = [moment.twin] if moment.real is None else [moment.real, moment.twin]
         recorder.add(*frames, notes=self._notes)
         if recorder.error is not None:

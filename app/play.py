@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.clock import FASTEST, SLOWEST, Clock, Unpaced
+from app.clock import Clock, Unpaced
 from app.keys import KeyMap, load_keys
 from app.saved import Records, SavedSession, load_session, records_path, report, save_session
 from model.files import SCHEMA, FileError, make_directory, write_json
@@ -22,14 +22,10 @@ if TYPE_CHECKING:
     from app.players import Player
     from app.session import Session
     from app.window import NoWindow
-    from model.breakout import Frame
     from model.engine import Engine
 
 TURN = 0.0005
 """Seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it."""
-START_FRAMES = Path(__file__).resolve().parent.parent / "assets" / "start_frames.png"
-START_COUNT = 32
-"""Consecutive emulator frames after a serve, so that any frame skip finds a history of its own."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +52,7 @@ class PlayOptions:
 
 
 def wrong_usage(options: PlayOptions) -> str:
-    """What is wrong with the flags themselves, before anything is read; "" if nothing is."""
-    if not SLOWEST <= options.speed <= FASTEST:
-        return f"--speed must be {SLOWEST}..{FASTEST:g}, got {options.speed:g}"
-    if options.back_after is not None and not 0 <= options.back_after <= 3600:
-        return f"--back-after must be 0..3600 seconds, got {options.back_after:g}"
+    """What is wrong with the flags together, before anything is read; "" if nothing is."""
     if options.replay and options.actions:
         return "--replay brings its own actions; leave out --actions"
     scripted = options.replay or options.actions not in (None, "random")
@@ -76,7 +68,7 @@ def play(options: PlayOptions) -> None:
     saved = load_session(options.replay) if options.replay else None
     if saved is not None:
         options = replace(
-            options, seed=saved.seed, controller=saved.controller, dream=saved.dream, dream_only=saved.alone
+            options, seed=saved.seed, controller=saved.controller, dream=saved.dream, dream_only=saved.dream_only
         )
     _check_outputs(options)
     keys = load_keys(options.keys)
@@ -101,7 +93,7 @@ def play(options: PlayOptions) -> None:
     if loop.recording_error is not None:
         raise loop.recording_error
     if saved is not None and loop.replayed is not None:
-        if loop.replayed != saved.digests:
+        if list(loop.replayed) != saved.digests:
             raise ValueError(f"replay {options.replay}: the pixels differ from those of the session that was saved")
         print(f"replayed {len(saved.actions)} steps: the same pixels on both sides")
 
@@ -109,11 +101,15 @@ def play(options: PlayOptions) -> None:
 def _run(loop: Loop, options: PlayOptions, first: bool) -> None:
     """The introduction, if this person's first run; then the game; at the end everything asked for is written."""
     session = loop.session
+    sys.setswitchinterval(TURN)
+    gc.collect()
+    gc.freeze()  # all that is there stays: to look through it from time to time takes as long as ten steps
     try:
         if first and not _introduce(loop, options.seed):
             return
         loop.run()
     finally:
+        gc.unfreeze()
         loop.close()
         if options.report:
             pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
@@ -133,7 +129,8 @@ def _introduce(loop: Loop, seed: int) -> bool:
         from collect.emulator import Emulator
 
         engine = loop.session.engine
-        tour = Tour(Session(engine, Emulator(engine.frameskip, seed)), loop.screen, loop.keys)
+        session = Session(engine, Emulator(engine.frameskip, seed), start=loop.session.reality)
+        tour = Tour(session, loop.screen, loop.keys)
         tour.run()
         if tour.quit:
             return False
@@ -167,69 +164,35 @@ def _load(options: PlayOptions, saved: SavedSession | None, screen: NoWindow) ->
 
     if not isinstance(screen, Window):
         return _make_session(options, saved)
-    found: list[Session] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            found.append(_make_session(options, saved))
-        except BaseException as error:  # raised again where it can be told
-            failed.append(error)
-
-    thread = threading.Thread(target=work, name="loading", daemon=True)
-    thread.start()
-    screen.open_pads()
-    while thread.is_alive():
-        if "quit" in (commands := screen.poll(0.02)):
-            return None
-        if commands:
-            screen.say("loading")
-    if failed:
-        raise failed[0]
+    with ThreadPoolExecutor(1, "loading") as pool:
+        future = pool.submit(_make_session, options, saved)
+        screen.open_pads()
+        while not future.done():
+            commands = screen.poll(0.02)
+            if "quit" in commands:  # it is waited for: an emulator that is half made cannot be left behind
+                return None
+            if commands:
+                screen.say("loading")
     screen.held.release_all()
-    return found[0]
+    return future.result()
 
 
 def _make_session(options: PlayOptions, saved: SavedSession | None) -> Session:
     from app.session import Session
     from model.engine import Engine
+    from model.vector_env import reset_state
 
     engine = Engine.load(options.weights)
     if saved is not None:
         _check_replay(saved, engine, options)
-    start = emulator = None
-    if options.dream_only:
-        start = load_start_frames(engine.frameskip)
-    else:
+    emulator = None
+    if not options.dream_only:
         from collect.emulator import Emulator
 
         emulator = Emulator(engine.frameskip, options.seed)
-    session = Session(engine, emulator, options.dream, start, options.controller)
+    session = Session(engine, emulator, options.dream, reset_state(engine), options.controller)
     session.warm_up()
-    sys.setswitchinterval(TURN)
-    gc.collect()
-    gc.freeze()  # all that is there stays: to look through it from time to time takes as long as ten steps
     return session
-
-
-def load_start_frames(frameskip: int, path: Path = START_FRAMES) -> Frame:
-    """The frames that a dream without an emulator starts from, for a frame skip: (n, 210, 160) uint8 classes, oldest
-    first, with the ball in play and no key pressed. FileError if the file is unusable."""
-    import numpy as np
-    from PIL import Image
-
-    from model.breakout import CLASSES, COLUMNS, ROWS
-
-    try:
-        with Image.open(path) as image:
-            if image.size != (COLUMNS, START_COUNT * ROWS) or image.mode != "P":
-                raise FileError(f"start frames {path} are not the picture that this program ships")
-            frames = np.asarray(image).reshape(START_COUNT, ROWS, COLUMNS)
-    except OSError as error:
-        raise FileError(f"start frames {path} cannot be read: {error}") from None
-    if frames.max() >= CLASSES:
-        raise FileError(f"start frames {path} show colours that Breakout never draws")
-    return np.ascontiguousarray(frames[::-1][::frameskip][::-1])
 
 
 def _check_outputs(options: PlayOptions) -> None:
@@ -249,7 +212,7 @@ def _player(options: PlayOptions, saved: SavedSession | None) -> Player | None:
     from app.players import Autopilot, Replay, Scripted, read_actions
 
     if saved is not None:
-        return Replay(saved.actions, saved.commands)
+        return Replay(bytes(map(int, saved.actions)), saved.commands)
     if options.actions == "random" or (options.headless and options.actions is None):
         return Autopilot("random", options.seed)
     return Scripted(read_actions(Path(options.actions))) if options.actions else None

@@ -7,11 +7,12 @@ file is written beside its place and renamed when it is whole, also when the gam
 
 from __future__ import annotations
 
-import multiprocessing
+import itertools
+import json
 import os
-import signal
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +30,8 @@ from model.breakout import COLUMNS, PALETTE, ROWS, Frame
 from model.files import write_atomic
 
 NO_MP4 = 'MP4 recordings need ffmpeg: pip install -e ".[record]"; GIF needs nothing'
-_FONT = Path(__file__).resolve().parent.parent / "assets" / "font" / "JetBrainsMono-Medium.ttf"
+_ROOT = Path(__file__).resolve().parent.parent
+_FONT = _ROOT / "assets" / "font" / "JetBrainsMono-Medium.ttf"
 _WAITING = 256
 """Steps that may wait for the encoder (17 MB); after that the game waits too, rather than lose any."""
 _GROUND, _RAMP = len(PALETTE), 16
@@ -66,25 +68,52 @@ class Recorder:
             raise self.error
 
     def _work(self) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        (steps, told), (answer, says) = spawn.Pipe(duplex=False), spawn.Pipe(duplex=False)
-        process = spawn.Process(target=_encoder, args=(self.path.absolute(), self._rate, steps, says), daemon=True)
-        process.start()
-        steps.close()
-        says.close()
-        with suppress(BrokenPipeError):  # it says why itself
-            for step in iter(self._queue.get, None):
-                told.send(step)
-        told.close()
-        wrong: str | None = "the encoder stopped, is the disk full?"
-        with suppress(EOFError):
-            wrong = answer.recv()
-        process.join()
-        if wrong is not None:
-            self.error = OSError(wrong)
-            with suppress(Exception):  # so that nobody waits for room in the queue
-                while True:
-                    self._queue.get_nowait()
+        steps = iter(self._queue.get, None)
+        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-P", "-m", "app.recording", str(self.path.absolute()), repr(self._rate)]
+        try:
+            _feed(command, (_as_bytes(*step) for step in steps), -1, {**os.environ, "PYTHONPATH": path})
+        except OSError as error:
+            self.error = error
+            for _ in steps:  # so that nobody waits for room in the queue
+                pass
+
+
+def _as_bytes(notes: tuple[str, ...], frames: tuple[Frame, ...]) -> bytes:
+    """A step on its way to the encoder: its notes as a line of JSON, then its frames."""
+    return json.dumps(notes).encode() + b"\n" + b"".join(frame.tobytes() for frame in frames)
+
+
+def _steps(source: BinaryIO) -> Iterator[Step]:
+    """The other end of that. A step that is cut short, since the game was killed, is left out."""
+    while line := source.readline():
+        notes = tuple(json.loads(line)) if line.endswith(b"\n") else ()
+        data = source.read(len(notes) * ROWS * COLUMNS)
+        if not notes or len(data) < len(notes) * ROWS * COLUMNS:
+            return
+        yield notes, tuple(np.frombuffer(data, np.uint8).reshape(len(notes), ROWS, COLUMNS))
+
+
+def _feed(command: list[str], parts: Iterable[bytes], cause: int, environment: dict[str, str] | None = None) -> None:
+    """Run `command` with `parts` as its input, and wait for it. OSError if it fails, with the line of what it said that
+    has the number `cause`. It is in a session of its own: Ctrl-C ends the game, which then ends the file."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=environment,
+            start_new_session=True,
+        )
+        with suppress(BrokenPipeError), process:  # it says why itself
+            assert process.stdin is not None
+            for part in parts:
+                process.stdin.write(part)
+        if process.returncode != 0:
+            said.seek(0)
+            lines = [line.strip() for line in said.read().decode(errors="replace").split("\n") if line.strip()]
+            raise OSError(lines[cause] if lines else "the encoder stopped, is the disk full?")
 
 
 def check_suffix(path: Path) -> None:
@@ -96,21 +125,6 @@ def check_suffix(path: Path) -> None:
 
 
 # --- in the process of its own ---
-
-
-def _encoder(path: Path, rate: float, steps: Any, says: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the game, which then ends the file
-
-    def received() -> Iterator[Step]:
-        with suppress(EOFError):  # the end of the recording, or of a game that was killed
-            while True:
-                yield steps.recv()
-
-    try:
-        encode(path, received(), rate)
-        says.send(None)
-    except (OSError, ValueError) as error:
-        says.send(getattr(error, "strerror", None) or str(error))
 
 
 def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
@@ -180,20 +194,7 @@ def _write_mp4(path: Path, pictures: Iterator[Frame], rate: float) -> None:
         *("-i", "-", "-vf", "scale=iw*2:ih*2:flags=neighbor", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
         *("-crf", "16", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart", str(path)),
     ]
-    with tempfile.TemporaryFile() as said:
-        # In a session of its own: Ctrl-C is not for it.
-        with (
-            subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, start_new_session=True) as process,
-            suppress(BrokenPipeError),
-        ):
-            assert process.stdin is not None
-            process.stdin.write(COLOURS[first].tobytes())
-            for picture in pictures:
-                process.stdin.write(COLOURS[picture].tobytes())
-        if process.returncode != 0:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").strip().splitlines()
-            raise OSError(lines[0] if lines else "ffmpeg stopped")
+    _feed(command, (COLOURS[picture].tobytes() for picture in itertools.chain([first], pictures)), 0)
 
 
 def write_gif(file: BinaryIO, pictures: Iterable[Frame], rate: float) -> None:
@@ -230,3 +231,10 @@ def _write_frame(file: BinaryIO, part: Frame, corner: tuple[int, int], hundredth
     image.putpalette(COLOURS.tobytes())
     for block in GifImagePlugin.getdata(image, corner, duration=10 * min(hundredths, 65535)):
         file.write(block)
+
+
+if __name__ == "__main__":
+    try:
+        encode(Path(sys.argv[1]), _steps(sys.stdin.buffer), float(sys.argv[2]))
+    except (OSError, ValueError) as error:
+        sys.exit(getattr(error, "strerror", None) or str(error))

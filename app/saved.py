@@ -29,8 +29,8 @@ def report(session: Session) -> dict[str, Any]:
         "weights": session.engine.checksum,
         "score": session.objects.score if session.objects else None,
         "lives": session.objects.lives if session.objects else None,
-        "twin_score": session.twin_score,
-        "twin_lives": session.twin_lives,
+        "twin_score": session.twin_board[0],
+        "twin_lives": session.twin_board[1],
         "scored_steps": session.tally.steps,
         "codes_per_step": CELLS,
         "pixels_per_step": ROWS * COLUMNS,
@@ -52,37 +52,33 @@ def report(session: Session) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SavedSession:
-    """What a session file says."""
+    """What a session file says; `controller` and `dream` are what it began with. The names are those in the file."""
 
     seed: int
     frameskip: int
     controller: str
     dream: bool
-    alone: bool
+    dream_only: bool
     weights: str
-    actions: bytes
+    actions: str
     commands: list[tuple[int, str]]
-    digests: tuple[str, str]
+    digests: list[str]
 
 
 def save_session(path: Path, session: Session, seed: int, controller: str, dream: bool) -> None:
-    """Write a session, atomically. `controller` and `dream` are what it began with."""
-    write_json(
-        path,
-        {
-            "kind": KIND,
-            "schema": SCHEMA,
-            "seed": seed,
-            "frameskip": session.engine.frameskip,
-            "controller": controller,
-            "dream": dream,
-            "dream_only": session.emulator is None,
-            "weights": session.engine.checksum,
-            "actions": "".join(map(str, session.actions)),
-            "commands": [list(entry) for entry in session.log],
-            "digests": list(session.digests()),
-        },
+    """Write a session, atomically."""
+    saved = SavedSession(
+        seed=seed,
+        frameskip=session.engine.frameskip,
+        controller=controller,
+        dream=dream,
+        dream_only=session.emulator is None,
+        weights=session.engine.checksum,
+        actions="".join(map(str, session.actions)),
+        commands=session.log,
+        digests=list(session.digests()),
     )
+    write_json(path, {"kind": KIND, "schema": SCHEMA, **asdict(saved)})
 
 
 def load_session(path: Path) -> SavedSession:
@@ -91,39 +87,25 @@ def load_session(path: Path) -> SavedSession:
     if not isinstance(found, dict) or found.get("kind") != KIND:
         raise FileError(f"session {path} is not a session of this program")
     check_schema(found.get("schema"), "session", path, "python main.py play --save-session")
-
-    def take(name: str, kind: type) -> Any:
-        value = found.get(name)
-        if type(value) is not kind:
+    kinds = dict(zip(SavedSession.__annotations__, (int, int, str, bool, bool, str, str, list, list), strict=True))
+    for name, kind in kinds.items():
+        if type(found.get(name)) is not kind:
             raise FileError(f"session {path}: {name} is missing or not a {kind.__name__}")
-        return value
-
-    seed, frameskip = take("seed", int), take("frameskip", int)
-    actions, commands, digests = take("actions", str), take("commands", list), take("digests", list)
-    if not actions.isascii() or actions.strip("0123"):
+    saved = SavedSession(**{name: found[name] for name in kinds})
+    if not saved.actions.isascii() or saved.actions.strip("0123"):
         raise FileError(f"session {path}: actions must be digits 0..3")
-    if not 0 <= seed < 1 << 63 or not 1 <= frameskip <= 60:
+    if not 0 <= saved.seed < 1 << 31 or not 1 <= saved.frameskip <= 60:
         raise FileError(f"session {path}: seed or frameskip out of range")
     at = 0
-    for entry in commands:
+    for entry in saved.commands:
         if not isinstance(entry, list) or len(entry) != 2 or type(entry[0]) is not int or entry[1] not in COMMANDS:
             raise FileError(f"session {path}: {str(entry)[:60]} is not a command at a step")
-        if not at <= entry[0] <= len(actions):
+        if not at <= entry[0] <= len(saved.actions):
             raise FileError(f"session {path}: commands are not in the order of the steps")
         at = entry[0]
-    if len(digests) != 2 or not all(isinstance(digest, str) for digest in digests):
+    if len(saved.digests) != 2 or not all(isinstance(digest, str) for digest in saved.digests):
         raise FileError(f"session {path}: digests are missing")
-    return SavedSession(
-        seed=seed,
-        frameskip=frameskip,
-        controller=take("controller", str),
-        dream=take("dream", bool),
-        alone=take("dream_only", bool),
-        weights=take("weights", str),
-        actions=actions.encode().translate(bytes((code - 48) % 256 for code in range(256))),
-        commands=[(step, name) for step, name in commands],
-        digests=(digests[0], digests[1]),
-    )
+    return saved
 
 
 # --- a person's records ---

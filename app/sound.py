@@ -6,7 +6,9 @@ observation, which would slow each step down; RAM 95, which counts a tone down, 
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +45,8 @@ class Sound:
             self.close()
             return "sound off"
         try:
-            pygame.mixer.init(_RATE, -16, 1, 256)
+            with _without_complaints():
+                pygame.mixer.init(_RATE, -16, 1, 256)
             self._tones = {what: pygame.mixer.Sound(buffer=_tone(pitch)) for what, pitch in _PITCHES.items()}
         except (pygame.error, NotImplementedError) as error:
             self.close()
@@ -67,6 +70,19 @@ class Sound:
         self._tones = {}
         with suppress(pygame.error, NotImplementedError):
             pygame.mixer.quit()
+
+
+@contextmanager
+def _without_complaints() -> Iterator[None]:
+    """Where there is no device, ALSA says so on standard error, in many lines, whoever asks."""
+    with open(os.devnull, "w") as nothing:
+        kept = os.dup(2)
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _tone(pitch: int) -> bytes:

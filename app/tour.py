@@ -56,5 +56,5 @@ class Tour(Loop):
                 self.session.do("dream")
         return super().step()
 
-    def _obey(self, command: str) -> None:
+    def obey(self, command: str) -> None:
         """Every key only ends it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,8 +19,8 @@ from model.state import SIGNED_SPEEDS, VARIABLES
 
 PART = " \N{MIDDLE DOT} "
 """Between the parts of a line; where there is little room, the last parts go first."""
-NEEDS_REALITY = ("dream", "resync", "difference", "grid")
-"""Commands that compare the twin with a real game, or go back to it."""
+NEEDS_REALITY = ("dream", "resync", "difference", "grid", "layout", "sound")
+"""Commands that do something only beside a real game."""
 _NAMES = {
     "left": "\N{LEFTWARDS ARROW}",
     "right": "\N{RIGHTWARDS ARROW}",
@@ -28,7 +29,7 @@ _NAMES = {
     "enter": "",  # the keypad's, the same word
     "escape": "Esc",
 }
-_NO_BALL_SECONDS = 0.4
+_NO_BALL_SECONDS, _DASH = 0.4, "\N{EN DASH}"
 
 
 @dataclass
@@ -55,18 +56,19 @@ class Timeline:
 
 
 class Remembered(NamedTuple):
-    """A variable of the twin's memory: its name, what the twin takes it to be, how sure it is (0..1), and what the
-    real game's RAM says, "" without one."""
+    """A variable of the twin's memory: its name, what the twin takes it to be, how sure it is (0..1), what the real
+    game's RAM says, "" where it does not, and whether that agrees."""
 
     name: str
     value: str
     certainty: float
     real: str
+    right: bool
 
 
-@dataclass(frozen=True)
+@dataclass
 class View:
-    """One picture of the window. Frames are classes (210, 160) uint8; codes (35,) int64.
+    """One picture of the window, made anew for each. Frames are classes (210, 160) uint8; codes (35,) int64.
 
     `mode` and `accuracy` are the last things that a small window leaves out. `strips` are lines at the foot of the
     twin's panel, `real_strip` one on the real game's.
@@ -130,10 +132,9 @@ def ram_says(ram: npt.NDArray[np.uint8]) -> dict[str, str]:
     from collect.ram import read
 
     now = read(ram)
-    row, column = now.row_speed / 256, now.column_speed / 256
-    moving = now.ball_row > 0 and (float(row), float(column)) in SIGNED_SPEEDS
+    speed = float(now.row_speed) / 256, float(now.column_speed) / 256
     return {
-        "speed": f"{row:+g} {column:+g}" if moving else "no ball",
+        "speed": VARIABLES[0].classes[1 + SIGNED_SPEEDS.index(speed)] if speed in SIGNED_SPEEDS else "",
         "half_row": f"{now.row_fraction // 32}/8",
         "half_column": "1/2" if now.column_fraction else "0",
         "hits": str(now.hits),
@@ -141,23 +142,21 @@ def ram_says(ram: npt.NDArray[np.uint8]) -> dict[str, str]:
         "contact": ("top wall", "paddle", "brick", "")[int(now.contact)],
         "steep": "yes" if now.steep else "no",
         "clock": str(now.clock % 4),
-        "knob": str(now.knob),
-    }
+    }  # the knob is not all in RAM, and what is due is what the next frame shows
 
 
 def remembered(session: Session) -> list[Remembered]:
     """What the twin on show remembers that no frame shows, beside the truth."""
     real = ram_says(session.emulator.ram()) if session.emulator else {}
-    memory, sure = session.twin.memory[0], session.twin.certainty[0]
-    return [
-        Remembered(
-            variable.name.replace("_", " "),
-            variable.classes[int(memory[number])],
-            float(sure[number]),
-            real.get(variable.name, ""),
-        )
-        for number, variable in enumerate(VARIABLES)
-    ]
+    memory, sure = session.twin.memory[0].tolist(), session.twin.certainty[0].tolist()
+    lines = []
+    for number, variable in enumerate(VARIABLES):
+        value, truth = variable.classes[memory[number]], real.get(variable.name, "")
+        possible = value.split("|")  # some are known to be one of several
+        value = value if len(possible) <= 2 else f"one of {len(possible)}"
+        right = not truth or truth in possible
+        lines.append(Remembered(variable.name.replace("_", " "), value, sure[number], truth, right))
+    return lines
 
 
 def heading(session: Session) -> tuple[str, str, str]:
@@ -184,7 +183,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
         tone=tone,
         action=moment.action,
         real_note=board(objects.score, objects.lives) if objects else "",
-        twin_note=board(session.twin_score, session.twin_lives),
+        twin_note=board(*session.twin_board),
         strips=_strips(session, choices, keys),
         real_strip=_serve(keys) if objects and objects.ball is None and not session.over and not choices.paused else "",
         table=[] if alone else _table(session),
@@ -237,11 +236,19 @@ def board(score: int, lives: int) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{value:.1%}" if value < 1 else "100%"
+    return _DASH if value is None else f"{value:.1%}" if value < 1 else "100%"
 
 
 def _count(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{value:.1f}"
+    return _DASH if value is None else f"{value:.1f}"
+
+
+_ROWS: tuple[tuple[str, str, Callable[[float | None], str], str, str], ...] = (
+    ("codes right", "code_accuracy", _share, "majority_", "majority code"),
+    ("changed cells", "dynamic_code_accuracy", _share, "majority_", "majority code"),
+    ("exact frames", "exact_frames", _share, "copy_last_", "last frame"),
+    ("wrong pixels", "wrong_pixels", _count, "copy_last_", "last frame"),
+)
 
 
 def _tally(session: Session) -> Tally:
@@ -266,24 +273,14 @@ def _table(session: Session) -> list[tuple[str, str, str, str, str]]:
     tally = _tally(session)
     total, now = tally.rates(in_play=True), session.moment.score
     recent = tally.rates(session.steps(RECENT_SECONDS), in_play=True)
-    dash = "\N{EN DASH}"
     kind = "dreaming" if session.dreaming else "one step ahead"
+    present = [None] * 4 if now is None else [
+        f"{now.codes_right}/{CELLS}", f"{now.changed_cells_right}/{now.cells_changed}",
+        "yes" if now.exact else "no", str(now.pixels_wrong),
+    ]  # fmt: skip
     rows = [(kind, "now", f"last {RECENT_SECONDS} s", "all", "for free")]
-    for name, key, present, show, free, why in (
-        ("codes right", "code_accuracy", now and f"{now.codes_right}/{CELLS}", _share, "majority_", "majority code"),
-        (
-            "changed cells",
-            "dynamic_code_accuracy",
-            now and f"{now.changed_cells_right}/{now.cells_changed}",
-            _share,
-            "majority_",
-            "majority code",
-        ),
-        ("exact frames", "exact_frames", now and ("yes" if now.exact else "no"), _share, "copy_last_", "last frame"),
-        ("wrong pixels", "wrong_pixels", now and str(now.pixels_wrong), _count, "copy_last_", "last frame"),
-    ):
-        free_rate = total[f"{free}{key}"]
-        rows.append((name, present or dash, show(recent[key]), show(total[key]), f"{show(free_rate)} {why}"))
+    for this, (name, key, show, free, why) in zip(present, _ROWS, strict=True):
+        rows.append((name, this or _DASH, show(recent[key]), show(total[key]), f"{show(total[free + key])} {why}"))
     return rows
 
 
@@ -316,5 +313,5 @@ def _warning(clock: Clock, choices: Choices) -> str:
 def _timeline(session: Session) -> Timeline:
     span = session.steps(REMEMBERED_SECONDS)
     codes, wrong = session.tally.series(span)
-    marks = [(session.taken - mark.step, mark.what) for mark in session.marks if session.taken - mark.step < span]
+    marks = [(session.taken - step, what) for step, what in session.marks if session.taken - step < span]
     return Timeline(span, codes, wrong, marks)

@@ -68,10 +68,12 @@ def collect_pairs(
 
         engine = Engine.load(weights)
         source = PairSource(frames, engine.frameskip, seed)
+        # Whose codes these are: graphs may be made anew of the same VQ-VAE.
+        codes_sha256 = engine.meta.get("made", {}).get("codes_sha256", engine.checksum)
         with progress("collecting pairs") as show:
             said = f"of {transitions}"
             stats = collect(
-                engine, source, out, transitions, lambda n: show(n / transitions, f"{n} {said}"), engine.checksum
+                engine, source, out, transitions, lambda n: show(n / transitions, f"{n} {said}"), codes_sha256
             )
         actions = ", ".join(f"{name} {part['share']:.1%}" for name, part in stats["actions"].items())
         codes = stats["codes"]

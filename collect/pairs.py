@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collect.dataset import MANIFEST, read_episodes, read_manifest
-from collect.episode import Episode
+from collect.episode import CUT, Episode
 from collect.frames import CollectSettings, play_episode
 from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, Action, Frame
 from model.files import SCHEMA, FileError, checksum, write_described
@@ -97,20 +97,19 @@ def collect_pairs(
     def write(file: BinaryIO) -> None:
         done = 0
         for episode in games:
-            length = min(len(episode), transitions - done)
-            for start in range(0, length, BATCH):
-                stop = min(start + BATCH, length)
-                frames = episode.frame(slice(start, stop + 1))
-                found, taken = encoder.encode(frames[:-1], frames[1:]), episode.actions[start:stop]
+            steps = np.flatnonzero(episode.actions != CUT)[: transitions - done]
+            for start in range(0, len(steps), BATCH):
+                t = steps[start : start + BATCH]
+                found, taken = encoder.encode(episode.frame(t), episode.frame(t + 1)), episode.actions[t]
                 np.add.at(codes, (taken[:, None], np.arange(CELLS), found), 1)
                 for action, code in zip(taken.tolist(), found.tolist(), strict=True):
                     item = json.dumps({"action": action, "latent_code": code})
                     file.write(f"{',' if done else '['}\n{item}".encode())
                     done += 1
                 progress(done)
-            actions[:] += np.bincount(episode.actions[:length], minlength=ACTIONS)
-            if length:
-                lengths.append(length)
+            actions[:] += np.bincount(episode.actions[steps], minlength=ACTIONS)
+            if len(steps):
+                lengths.append(len(steps))
             if done >= transitions:
                 break
         if not done:

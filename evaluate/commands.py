@@ -68,12 +68,12 @@ def evaluate(
     policy: Annotated[
         list[PolicyName] | None, typer.Option(help="Who plays the held-out games; default: people, then mixed.")
     ] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Held-out games of each policy.")] = 24,
+    episodes: Annotated[int, typer.Option(min=1, help="Held-out games of each policy.")] = 16,
     game_seconds: Annotated[
         float, typer.Option(help="The longest that a game may last.", callback=finite(above=0.0, high=3600.0))
     ] = 90.0,
     transitions: Annotated[int, typer.Option(min=1, help="Steps looked at closely, of each policy.")] = 4000,
-    runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 32,
+    runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 24,
     least_seconds: Annotated[
         float, typer.Option(help="A dream starts where the game goes on so long.", callback=finite(above=0.0))
     ] = 10.0,
@@ -96,38 +96,46 @@ def evaluate(
     Example: python main.py evaluate --live 500 --json live.json
     Example: python main.py evaluate --without memory
     """
+    if least_seconds > run_seconds:
+        raise typer.BadParameter(f"--least-seconds {least_seconds:g} is more than --run-seconds {run_seconds:g}.")
+    policies = tuple(name.value for name in policy or (PolicyName.people, PolicyName.mixed))
     if live is not None:
         sizes = ("episodes", "game_seconds", "transitions", "runs", "least_seconds", "run_seconds", "alone")
         if others := _given(context, *sizes, "alone_seconds"):
             raise typer.BadParameter(f"{others[0]} has no meaning with --live: it plays so many steps and no dreams.")
-    if least_seconds > run_seconds:
-        raise typer.BadParameter(f"--least-seconds {least_seconds:g} is more than --run-seconds {run_seconds:g}.")
+        _live(weights, live, policies[0], seed, without, json)
+        return
     with clean_errors():
         from evaluate.evaluate import EvaluationSettings
         from evaluate.evaluate import evaluate as run
-        from evaluate.live import live as play_live
-        from evaluate.live import print_live
         from evaluate.rollouts import Without
         from evaluate.tables import print_evaluation
         from model.engine import Engine
 
-        policies = tuple(name.value for name in policy or (PolicyName.people, PolicyName.mixed))
-        taken = Without(without.value)
         settings = EvaluationSettings(
             seed, policies, episodes, game_seconds, transitions, runs, least_seconds, run_seconds, alone, alone_seconds,
-            taken,
+            Without(without.value),
         )  # fmt: skip
         engine = Engine.load(weights)
         with progress("evaluate") as show:
-            if live is None:
-                report, print_report = run(engine, settings, show), print_evaluation
-            else:
-                steps = f"{live} steps"
-                report = play_live(engine, live, policies[0], seed, taken, lambda share: show(share, steps))
-                print_report = print_live
+            report = run(engine, settings, show)
             show(1.0, "")
         _write(json, report)
-        print_report(report, _console())
+        print_evaluation(report, _console())
+
+
+def _live(weights: Path | None, steps: int, policy: str, seed: int, without: WithoutName, json: Path | None) -> None:
+    with clean_errors():
+        from evaluate.live import live, print_live
+        from evaluate.rollouts import Without
+        from model.engine import Engine
+
+        engine = Engine.load(weights)
+        with progress("evaluate --live") as show:
+            taken = Without(without.value)
+            report = live(engine, steps, policy, seed, taken, lambda share: show(share, f"{steps} steps"))
+        _write(json, report)
+        print_live(report, _console())
 
 
 @app.command("analyze")
@@ -139,7 +147,7 @@ def analyze(
     ] = None,
     seed: SeedOption = 0,
     policy: Annotated[PolicyName, typer.Option(help="Who plays the held-out games.")] = PolicyName.mixed,
-    episodes: Annotated[int, typer.Option(min=1, help="Held-out games.")] = 24,
+    episodes: Annotated[int, typer.Option(min=1, help="Held-out games.")] = 16,
     transitions: Annotated[int, typer.Option(min=1, help="Steps predicted, drawn evenly over the games.")] = 3000,
     per_event: Annotated[int, typer.Option(min=0, help="Predict at least so many steps of each event.")] = 60,
     runs: Annotated[int, typer.Option(min=1, help="Dreams at each temperature.")] = 12,

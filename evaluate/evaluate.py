@@ -45,10 +45,10 @@ class EvaluationSettings:
 
     seed: int = 0
     policies: tuple[str, ...] = ("people", "mixed")
-    episodes: int = 24
+    episodes: int = 16
     game_seconds: float = 90.0
     transitions: int = 4000
-    runs: int = 32
+    runs: int = 24
     least_seconds: float = 10.0
     run_seconds: float = 60.0
     alone: int = 8

@@ -326,8 +326,8 @@ def _live_on(
     if mode == Mode.copy:
         return state, real
     if mode == Mode.decoder:
-        codes = engine.encode(dataset.frame(t), real)
-        return engine.advance(state, actions, engine.draw(state, codes)), real
+        drawn = engine.follow(state, engine.encode(dataset.frame(t), real))
+        return engine.advance(state, actions, drawn.frame, drawn), real
     prediction = engine.predict(state, actions, controller, temperature, rng)
     frame = prediction.frame
     if mode == Mode.controller:

@@ -10,23 +10,26 @@ import numpy as np
 
 from collect import ram
 from collect.dataset import TransitionDataset
-from evaluate.heldout import LEFT_END, RIGHT_END, Event, Zone, episode_of, zones
+from evaluate.heldout import Event, Zone, episode_of, zones
 from evaluate.memory import digits_shown
-from evaluate.possible import Alone, Reason
+from evaluate.possible import Alone, Reason, look
 from evaluate.rollouts import Drawn, Dreams, Pass, Predicted, Truth
 from model.breakout import (
     BALL_HEIGHT,
     BALL_WIDTH,
+    BRICK_COLUMNS,
     BRICK_HEIGHT,
     BRICK_WIDTH,
     CELL_COLUMNS,
     CELL_ROWS,
     CELLS,
     CODES,
+    COLUMNS,
     EMULATOR_HZ,
-    FIELD_BOTTOM,
     FIELD_LEFT,
+    GRID_COLUMNS,
     GRID_ROWS,
+    ROWS,
     WALL_TOP,
     Action,
 )
@@ -127,66 +130,60 @@ def summarise_ambiguity(dataset: TransitionDataset, truth: Truth) -> dict[str, R
     An outcome is the step of the ball as one sees it and which bricks go, seen from the ball; or the digits that come.
     Cells in which only the paddle moves do not count.
     """
-    zone = zones(dataset)[truth.t]
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
+    zone, score = zones(dataset)[truth.t], np.arange(CELLS) % GRID_ROWS == 0
+    n, cell = np.nonzero(truth.dynamic & (ball_cells(now, after) | score))
     shown = digits_shown(dataset)
-    digits = shown[truth.t], shown[truth.t + 1]
-    steps, cells, outcomes = [], [], []
-    for n in range(len(truth.t)):
-        for cell in np.flatnonzero(truth.dynamic[n]):
-            column, row = divmod(int(cell), GRID_ROWS)
-            if row == 0:
-                old, new = (of[n, DIGITS_OF.get(column, slice(0))].tolist() for of in digits)
-                outcome: tuple[Any, ...] = tuple(b if a != b else -1 for a, b in zip(old, new, strict=True))
-            elif not holds_ball(now, after, n, row, column):
-                continue
-            else:
-                outcome = _ball_outcome(now, after, n)
-            steps.append(n)
-            cells.append(cell)
-            outcomes.append(outcome)
-    number = {outcome: k for k, outcome in enumerate(dict.fromkeys(outcomes))}
-    which = np.array([number[outcome] for outcome in outcomes], np.int64)
-    at, of = np.array(steps, np.int64), np.array(cells, np.int64)
-    wrong = ambiguous(truth.codes[at, of], which)
-    score = of % GRID_ROWS == 0
-    parts = {place.label: ~score & (zone[at] == place) for place in Zone} | {"score": score}
-    return {name: mean(wrong[part], truth.episodes[at[part]]) for name, part in parts.items()}
+    new = np.where(shown[truth.t] != shown[truth.t + 1], shown[truth.t + 1], -1)
+    digits = np.pad(new[n[:, None], DIGITS_OF[cell // GRID_ROWS]], ((0, 0), (4, 0)), constant_values=-1)
+    balls = _ball_outcomes(now, after, ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1))
+    outcome = np.where(score[cell, None], digits, balls[n])
+    number = np.unique(outcome, axis=0, return_inverse=True)[1].reshape(-1)
+    wrong = ambiguous(truth.codes[n, cell], number)
+    parts = {place.label: ~score[cell] & (zone[n] == place) for place in Zone} | {"score": score[cell]}
+    return {name: mean(wrong[part], truth.episodes[n[part]]) for name, part in parts.items()}
 
 
-DIGITS_OF = {1: slice(0, 2), 2: slice(2, 3), 3: slice(3, 4)}
-"""Which digits the top cell of each column of cells shows."""
+DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])
+"""Which digits the top cell of each column of cells shows; the last one, the player's, never changes."""
 
 
-def holds_ball(now: ram.GameState, after: ram.GameState, n: int, row: int, column: int) -> bool:
-    """Whether the ball has a part in a cell before or after the step, or a brick that goes has."""
+def ball_cells(now: ram.GameState, after: ram.GameState) -> Bools:
+    """The cells that the ball has a part in before or after each of N steps, or a brick that goes has: (N, 35)."""
+    found = np.zeros((len(now.ball_row), GRID_COLUMNS, GRID_ROWS), np.bool_)
+
+    def mark(n: Ints, top: Numbers, left: Numbers, height: int, width: int) -> None:
+        for row in (top, top + height - 1):
+            for column in (left, left + width - 1):
+                inside = (row >= 0) & (row < ROWS) & (column >= 0) & (column < COLUMNS)
+                found[n[inside], column[inside] // CELL_COLUMNS, row[inside] // CELL_ROWS] = True
+
     for moment in (now, after):
-        top, left = int(moment.ball_row[n]), int(moment.ball_column[n])
-        rows, columns = (top, top + BALL_HEIGHT - 1), (left, left + BALL_WIDTH - 1)
-        if top and row in (r // CELL_ROWS for r in rows) and column in (c // CELL_COLUMNS for c in columns):
-            return True
-    gone = np.argwhere(now.wall[n] & ~after.wall[n])
-    tops, lefts = WALL_TOP + gone[:, 0] * BRICK_HEIGHT, FIELD_LEFT + gone[:, 1] * BRICK_WIDTH
-    in_rows = (tops // CELL_ROWS == row) | ((tops + BRICK_HEIGHT - 1) // CELL_ROWS == row)
-    in_columns = (lefts // CELL_COLUMNS == column) | ((lefts + BRICK_WIDTH - 1) // CELL_COLUMNS == column)
-    return bool((in_rows & in_columns).any())
+        n = np.flatnonzero(moment.ball_row)
+        mark(n, moment.ball_row[n], moment.ball_column[n], BALL_HEIGHT, BALL_WIDTH)
+    n, row, column = np.nonzero(now.wall & ~after.wall)
+    mark(n, WALL_TOP + row * BRICK_HEIGHT, FIELD_LEFT + column * BRICK_WIDTH, BRICK_HEIGHT, BRICK_WIDTH)
+    return found.reshape(-1, CELLS)
 
 
-def _ball_outcome(now: ram.GameState, after: ram.GameState, n: int) -> tuple[Any, ...]:
-    place, then = (np.array((of.ball_row[n], of.ball_column[n]), np.int64) for of in (now, after))
-    gone = np.argwhere(now.wall[n] & ~after.wall[n]) * (BRICK_HEIGHT, BRICK_WIDTH) + (WALL_TOP, FIELD_LEFT)
-    bricks = tuple(((gone - place) // (BRICK_HEIGHT, BRICK_WIDTH)).ravel().tolist())
-    was, there = shows(place), shows(then)
-    if was and there:
-        return ("step", *(then - place).tolist(), bricks)
-    if there and place[0] == 0:
-        return ("serve", *then.tolist(), bricks)
-    return ("appears" if there else "vanishes", bricks)  # where from, the state knows
+def ball_seen(dataset: TransitionDataset, t: Ints) -> Bools:
+    """Whether frames t (N,) show a part of the ball: it may be off the screen, under a wall, or on its own colour."""
+    parts = np.array_split(t, len(t) // 256 + 1)
+    return np.concatenate([look(dataset.frame(part)).pixels > 0 for part in parts])
 
 
-def shows(place: Ints) -> bool:
-    """Whether a ball at (row, column) is seen, not off the screen or under a side wall."""
-    return bool(0 < place[0] < FIELD_BOTTOM and LEFT_END - 1 <= place[1] <= RIGHT_END + 1)
+def _ball_outcomes(now: ram.GameState, after: ram.GameState, was: Bools, there: Bools) -> Ints:
+    """Numbers that tell the outcomes of N steps apart, (N, 6): what the ball does, its step or where it is served, how
+    many bricks go, and where the first of them is, from the brick at the ball. Where from it comes, the state knows."""
+    served = now.ball_row == 0
+    place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))
+    step = np.where((was & there)[:, None], then - place, np.where((there & served)[:, None], then, 0))
+    gone: Bools = np.reshape(now.wall & ~after.wall, (len(was), -1))
+    brick = np.stack(np.divmod(gone.argmax(1), BRICK_COLUMNS), 1)
+    beside = (place - (WALL_TOP, FIELD_LEFT)) // (BRICK_HEIGHT, BRICK_WIDTH)  # the brick at the ball's corner
+    seen = (brick - beside) * np.any(gone, axis=1)[:, None]
+    kind = was + 2 * there + 4 * (there & served)
+    return np.concatenate((kind[:, None], step, gone.sum(1)[:, None], seen), 1)
 
 
 def _errors(errors: Floats, episodes: Ints) -> dict[str, Any]:

@@ -1,13 +1,24 @@
-"""The world model: networks, the step, and the interface to play it."""
+"""The world model: networks, the step, and the interface to play it.
+
+Importing it registers the environment `NeuralBreakout-v0`; onnxruntime is loaded when one is made.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gymnasium.envs.registration import register
+
 if TYPE_CHECKING:
     from model.world_model import WorldModel
 
 __all__ = ["WorldModel"]
+
+register(
+    "NeuralBreakout-v0",
+    entry_point="model.env:NeuralBreakout",
+    vector_entry_point="model.vector_env:NeuralBreakoutVector",
+)
 
 
 def __getattr__(name: str) -> Any:

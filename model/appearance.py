@@ -95,7 +95,9 @@ class Appearance(nn.Module):
         at = columns - things.ball[:, 1:]
         beside = (at >= 0) & (at < BALL_WIDTH)
         shows = (self.last[things.ball[:, 1].clamp(0, COLUMNS - 1)] > 0)[:, None] | (rows != FIELD_BOTTOM - 1)
-        return torch.where(((ball != CLEAR) & shows)[:, :, None] & beside[:, None] & open_field, ball[:, :, None], below)
+        return torch.where(
+            ((ball != CLEAR) & shows)[:, :, None] & beside[:, None] & open_field, ball[:, :, None], below
+        )
 
     def _score(self, board: Tensor) -> Tensor:
         stamps = self.digits[board]  # (B, 4, 10, 12)

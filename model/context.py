@@ -24,7 +24,7 @@ from model.breakout import (
     LONG_PADDLE,
     WALL_TOP,
 )
-from model.state import BALL_COLUMN, BALL_ROW, HISTORY, INDEX, PADDLE, SIZES, WIDTH
+from model.state import BALL_COLUMN, BALL_ROW, FRACTIONS, HISTORY, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH
 
 BALL_STEP, PADDLE_STEP = 9, 8
 """The longest steps of ball and paddle that are told apart, in pixels."""
@@ -107,8 +107,6 @@ def describe(objects: Tensor, board: Tensor, memory: Tensor, action: Tensor) -> 
     left = torch.where(there, (column - FIELD_LEFT + 3).clamp(0, NEAR_WALL), NEAR_WALL + 1)
     right = torch.where(there, (FIELD_RIGHT + 1 - column).clamp(0, NEAR_WALL), NEAR_WALL + 1)
     beside = torch.where(there, (paddle - column).clamp(-BESIDE, BESIDE) + BESIDE, 2 * BESIDE + 1)
-    speed, halves = memory[:, INDEX["speed"]], memory[:, [INDEX["half_row"], INDEX["half_column"]]]
-    speeds, rows, columns = SIZES[INDEX["speed"]], SIZES[INDEX["half_row"]], SIZES[INDEX["half_column"]]
     parts = [
         (height, BALL_ROWS),
         (left, NEAR_WALL + 2),
@@ -117,22 +115,22 @@ def describe(objects: Tensor, board: Tensor, memory: Tensor, action: Tensor) -> 
         ((now[:, WIDTH] == LONG_PADDLE).long(), 2),
         (paddle.clamp(0, COLUMNS - 1), COLUMNS),
         (action, ACTIONS + 1),
-        (speed * rows + halves[:, 0], speeds * rows),
-        (speed * columns + halves[:, 1], speeds * columns),
     ]
     for earlier in range(HISTORY - 1):
         pair = objects[:, earlier], objects[:, earlier + 1]
         parts.append((step_number(pair[0][:, :2], pair[1][:, :2]), STEPS))
         parts.append((paddle_step(pair[0][:, PADDLE], pair[1][:, PADDLE]), 2 * PADDLE_STEP + 1))
     parts += [(board[:, number], DIGITS) for number in range(board.shape[1])]
-    parts += [(memory[:, number], size) for number, size in enumerate(SIZES)]
+    parts += [(memory[:, number], size) for number, size in enumerate(SIZES) if number != INDEX["half_row"]]
     return join(*parts)
 
 
 def sizes() -> tuple[int, ...]:
     """The sizes of the columns that `describe` gives."""
     zero = torch.zeros(1, 4, dtype=torch.long)
-    return describe(zero.reshape(1, 1, 4).expand(1, HISTORY, 4), zero, torch.zeros(1, len(SIZES)).long(), zero[:, 0]).sizes
+    return describe(
+        zero.reshape(1, 1, 4).expand(1, HISTORY, 4), zero, torch.zeros(1, len(SIZES)).long(), zero[:, 0]
+    ).sizes
 
 
 class Embedding(nn.Module):
@@ -153,17 +151,48 @@ class Embedding(nn.Module):
         return nn.functional.embedding_bag(rows, self.table, mode="sum")
 
 
+def sets() -> Tensor:
+    """For each class of `half_row` how likely it makes each eighth of a row: (256, 8); the same for all of its set."""
+    number, bit = torch.arange(1 << FRACTIONS)[:, None], torch.arange(FRACTIONS)
+    bits = torch.where(number == NOT_KNOWN, 1, number >> bit & 1).float()
+    return bits / bits.sum(1, keepdim=True)
+
+
+class Place(nn.Module):
+    """The ball's speed together with the fractions of its place, memory (B, V) -> (B, width): they decide its step.
+
+    Of the eighths that are possible, the mean of their vectors: the network sees a belief, not a guess.
+    """
+
+    sets: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        speeds, columns = SIZES[INDEX["speed"]], SIZES[INDEX["half_column"]]
+        self.rows = nn.Parameter(torch.randn(speeds * FRACTIONS, width) * 0.2)
+        self.columns = nn.Parameter(torch.randn(speeds * columns, width) * 0.2)
+        self.register_buffer("sets", sets(), persistent=False)
+
+    def forward(self, memory: Tensor) -> Tensor:
+        """(B, V) int64 -> (B, width)."""
+        speed, half = memory[:, INDEX["speed"]], memory[:, INDEX["half_column"]]
+        belief = self.sets[memory[:, INDEX["half_row"]]]  # (B, 8)
+        which = speed[:, None] * FRACTIONS + torch.arange(FRACTIONS, device=memory.device)
+        columns = self.columns[speed * SIZES[INDEX["half_column"]] + half]
+        if torch.onnx.is_in_onnx_export():
+            return (self.rows[which] * belief[:, :, None]).sum(1) + columns
+        return nn.functional.embedding_bag(which, self.rows, mode="sum", per_sample_weights=belief) + columns
+
+
 class Trunk(nn.Module):
     """Numbers and a crop of bricks -> features: one layer of embeddings, and two of `width` (ReLU)."""
 
     def __init__(self, sizes: tuple[int, ...], width: int) -> None:
         super().__init__()
         self.numbers = Embedding(sizes, width)
-        self.crop = nn.Linear(CROP, width)
-        self.layers = nn.Sequential(
-            nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
-        )
+        self.crop, self.place = nn.Linear(CROP, width), Place(width)
+        self.layers = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
 
-    def forward(self, numbers: Tensor, crop: Tensor) -> Tensor:
-        """(B, n) int64, (B, 360) float -> (B, width)."""
-        return self.layers(self.numbers(numbers) + self.crop(crop))
+    def forward(self, numbers: Tensor, crop: Tensor, memory: Tensor) -> Tensor:
+        """(B, n) int64, (B, 360) float, (B, V) int64 -> (B, width)."""
+        return self.layers(self.numbers(numbers) + self.crop(crop) + self.place(memory))

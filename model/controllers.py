@@ -46,7 +46,7 @@ class ContextController(nn.Module):
     """(state, action) -> for each of six events the logits of its code, 0 for "it does not happen".
 
     Every cell that an event touches has that event's code (`model/vqvae.py`), so there is one choice an event, not one
-    a cell; which cells it touches is seen by drawing it (`Twin.grid`). Paddle and key have a small network of their own.
+    a cell; which cells it touches is seen by drawing it (`Twin.grid`). Paddle and keys have a small net of their own.
     """
 
     def __init__(self, width: int = 384, paddle_width: int = 192) -> None:
@@ -63,10 +63,12 @@ class ContextController(nn.Module):
     def forward(self, state: State, action: Tensor) -> Tensor:
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
         told = describe(state.objects, state.board, state.memory, action).values
-        features = self.trunk(told, crop(state.wall, state.objects[:, -1, :2]))
+        features = self.trunk(told, crop(state.wall, state.objects[:, -1, :2]), state.memory)
         logits = self.out(features).reshape(-1, EVENTS, CODES)
         at = state.objects[:, :, PADDLE]
         moved = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
-        keys = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), state.memory[:, INDEX["knob"], None], action[:, None], moved), 1)
+        keys = torch.cat(
+            (at[:, -1:].clamp(0, COLUMNS - 1), state.memory[:, INDEX["knob"], None], action[:, None], moved), 1
+        )
         paddle = logits[:, PADDLE_EVENT : PADDLE_EVENT + 1] + self.keys(keys)[:, None]
         return torch.cat((logits[:, :PADDLE_EVENT], paddle, logits[:, PADDLE_EVENT + 1 :]), 1)

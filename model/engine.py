@@ -57,7 +57,7 @@ class Engine:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Engine:
-        """Load a directory of weights; None: the shipped ones. FileError if something is missing, damaged or foreign."""
+        """Load a directory of weights; None: the shipped ones. FileError if any is missing, damaged or foreign."""
         manifest, graphs = read_weights(SHIPPED if path is None else Path(path))
         return cls(graphs, manifest)
 
@@ -66,14 +66,21 @@ class Engine:
         result: list[Array] = session.run(None, {each.name: inputs[each.name] for each in session.get_inputs()})
         return result
 
-    def begin(self, frames: Array, actions: Array | None = None) -> State:
+    def begin(self, frames: Array, actions: Array | None = None, fresh: bool = False) -> State:
         """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions
-        (B, n - 1) between them, where they are known; without them NOOP is taken for all."""
+        (B, n - 1) between them, where they are known; without them NOOP is taken for all.
+
+        `fresh`: the first frame is that of a game that has just been reset, so what no frame shows is known.
+        """
         objects, wall, board = self._run("start", frame=frames[:, 0])
-        nothing = np.zeros((len(frames), len(SIZES)), np.int64)
-        state = State(frames[:, 0], objects, wall, board, nothing, nothing.astype(np.float32))
+        memory = np.zeros((len(frames), len(SIZES)), np.int64)
+        if fresh:
+            memory += np.array(self.meta["fresh"], np.int64)
+        state = State(frames[:, 0], objects, wall, board, memory, (memory > 0).astype(np.float32))
         for number in range(1, frames.shape[1]):
-            action = np.zeros(len(frames), np.int64) if actions is None else np.asarray(actions[:, number - 1], np.int64)
+            action = (
+                np.zeros(len(frames), np.int64) if actions is None else np.asarray(actions[:, number - 1], np.int64)
+            )
             state = self.advance(state, action, frames[:, number])
         return state
 
@@ -89,9 +96,10 @@ class Engine:
         drawn by `rng` from softmax(logits / temperature)."""
         action = np.asarray(action, np.int64)
         if controller == "action":
-            codes = (self._run("action", action=action)[0] + _gumbel(temperature, (len(action), CELLS, CODES), rng)).argmax(2)
-            drawn, *things = self._run("draw", **_parts(state), codes=codes)
-            return Prediction(codes, drawn, Things(*things))
+            codes = (
+                self._run("action", action=action)[0] + _gumbel(temperature, (len(action), CELLS, CODES), rng)
+            ).argmax(2)
+            return self.follow(state, codes)
         noise = _gumbel(temperature, (len(action), EVENTS, CODES), rng)
         codes, drawn, *things, _ = self._run("predict", **_parts(state), action=action, noise=noise)
         return Prediction(codes, drawn, Things(*things))
@@ -104,13 +112,19 @@ class Engine:
         """
         action = np.asarray(action, np.int64)
         guess = guess or self.predict(state, action)
-        parts = self._run("advance", **_parts(state), action=action, next_frame=frame, expected=guess.things.ball)
+        expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)
+        parts = self._run("advance", **_parts(state), action=action, next_frame=frame, expected=expected)
         return State(frame, *parts)
+
+    def follow(self, state: State, codes: Array) -> Prediction:
+        """The next step for codes (B, 35) int64, whoever chose them."""
+        codes = np.asarray(codes, np.int64)
+        drawn, *things = self._run("draw", **_parts(state), codes=codes)
+        return Prediction(codes, drawn, Things(*things))
 
     def draw(self, state: State, codes: Array) -> Array:
         """The next frame (B, 210, 160) uint8 classes for codes (B, 35)."""
-        drawn: Array = self._run("draw", **_parts(state), codes=np.asarray(codes, np.int64))[0]
-        return drawn
+        return self.follow(state, codes).frame
 
     def encode(self, before: Array, after: Array) -> Array:
         """The actual codes (B, 35) int64 of real pairs of frames (B, 210, 160) uint8 classes."""
@@ -171,6 +185,8 @@ def read_weights(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         file, wants = directory / f"{name}.onnx", manifest["wants"].get(name, [])
         data = read_bytes(file, "weights", _LIMIT)
         check(file, hashlib.sha256(data).hexdigest())
+        if b"location" in data:  # the key by which a graph names a file that holds its data
+            raise FileError(f"weights {file} name another file to be read, which no graph of this program does")
         if any(each not in tensors for each in wants):
             raise FileError(f"weights {directory / WEIGHTS} lack what {file.name} wants: they are of another model")
         graphs[name] = with_weights(data, {PREFIX + each: tensors[each] for each in wants})
@@ -185,7 +201,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise FileError(f"{directory / MANIFEST} does not describe weights")
     if manifest.get("schema") != WEIGHTS_SCHEMA:
         raise FileError(f"weights {directory} are of another version; make them with: python main.py ship")
-    majority, skip = manifest.get("majority"), manifest.get("frameskip")
+    majority, skip, fresh = (manifest.get(key) for key in ("majority", "frameskip", "fresh"))
+    if not isinstance(fresh, list) or len(fresh) != len(SIZES) or not all(type(c) is int for c in fresh):
+        raise FileError(f"{directory / MANIFEST} does not say what is known of a new game")
+    if any(not 0 <= known < size for known, size in zip(fresh, SIZES, strict=True)):
+        raise FileError(f"{directory / MANIFEST} says of a new game what the memory cannot hold")
+    names = [name for part in manifest["wants"].values() for name in (part if isinstance(part, list) else [None])]
+    if not all(isinstance(name, str) for name in names):
+        raise FileError(f"{directory / MANIFEST} does not say which weights its graphs want")
     codes = isinstance(majority, list) and len(majority) == CELLS and all(type(c) is int for c in majority)
     if not codes or type(skip) is not int or not 1 <= skip <= 60 or not isinstance(manifest.get("checksum"), str):
         raise FileError(f"{directory / MANIFEST} lacks its frame skip, majority codes or checksum")
@@ -198,7 +221,7 @@ def _session(data: bytes, name: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime has an exception for each of its stages
         why = str(error).partition("\n")[0][:200]
         raise FileError(f"the graph {name}.onnx cannot be read: {why}") from None

@@ -1,8 +1,8 @@
 """ONNX graphs without weights, and weights put into them: one file of weights serves training and play.
 
 An ONNX file is a protobuf message, and protobuf merges messages that are written one after the other
-(https://protobuf.dev/programming-guides/encoding/#last-one-wins). So weights are put into a graph by appending a message
-that holds nothing but them (field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+(https://protobuf.dev/programming-guides/encoding/#last-one-wins). So weights are put into a graph by appending a
+message that holds nothing but them (field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 """
 
 from __future__ import annotations

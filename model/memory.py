@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.breakout import ACTIONS, COLUMNS
+from model.breakout import ACTIONS, BALL_ROWS, COLUMNS
 from model.context import (
     NEAR_BRICKS,
     PADDLE_STEP,
@@ -27,11 +27,13 @@ from model.context import (
     sizes,
     step_number,
 )
-from model.state import HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZES
+from model.state import FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZES
 
 SURE = 0.9
 """A variable counts as known when the network gives its likeliest class at least this much."""
-KNOB = INDEX["knob"]
+POSSIBLE = 0.04
+"""An eighth of a row counts as possible from here on."""
+KNOB, FRACTION = INDEX["knob"], INDEX["half_row"]
 
 
 def outcome(before: Tensor, after: Tensor, walls: tuple[Tensor, Tensor], boards: tuple[Tensor, Tensor]) -> Numbers:
@@ -43,7 +45,8 @@ def outcome(before: Tensor, after: Tensor, walls: tuple[Tensor, Tensor], boards:
     score = (boards[0][:, :LIVES] != boards[1][:, :LIVES]).any(1).long()
     return join(
         (step_number(before[:, :2], after[:, :2]), STEPS),
-        ((after[:, 0] > 0).long(), 2),
+        (after[:, 0].clamp(0, BALL_ROWS - 1), BALL_ROWS),
+        (after[:, 1].clamp(0, COLUMNS - 1), COLUMNS),
         (number, NEAR_BRICKS + 1),
         (life, 2),
         (score, 2),
@@ -67,7 +70,8 @@ class Memory(nn.Module):
         super().__init__()
         self.settings = {"width": width, "knob_width": knob_width}
         self.trunk = Trunk(sizes() + outcome_sizes(), width)
-        self.known = [size - 1 for size in SIZES]  # "not known" is never predicted: it is what is left
+        # "Not known" is never predicted: it is what is left. Of the row's fraction each of the eighths is.
+        self.known = [FRACTIONS if number == FRACTION else size - 1 for number, size in enumerate(SIZES)]
         self.out = nn.Linear(width, sum(self.known) - self.known[KNOB])
         keys = (SIZES[KNOB], ACTIONS + 1, COLUMNS, *[2 * PADDLE_STEP + 1] * HISTORY)
         self.keys = nn.Sequential(
@@ -84,21 +88,36 @@ class Memory(nn.Module):
         action: Tensor,
         after: Tensor,
     ) -> list[Tensor]:
-        """objects (B, 4, 4), walls and boards before and after, memory (B, V), action (B,), and the objects (B, 4) after
-        it -> for each variable logits (B, classes but the first)."""
+        """objects (B, 4, 4), walls and boards before and after, memory (B, V), action (B,), and the objects (B, 4)
+        after it -> for each variable logits (B, classes but the first)."""
         told = describe(objects, boards[0], memory, action)
         seen = outcome(objects[:, -1], after, walls, boards)
-        features = self.trunk(torch.cat((told.values, seen.values), 1), crop(walls[0], objects[:, -1, :2]))
+        features = self.trunk(torch.cat((told.values, seen.values), 1), crop(walls[0], objects[:, -1, :2]), memory)
         others = iter(self.out(features).split([n for i, n in enumerate(self.known) if i != KNOB], 1))
         columns = torch.cat((objects[:, :, PADDLE], after[:, None, PADDLE]), 1)
         moved = (columns[:, 1:] - columns[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
-        knob = torch.cat((memory[:, KNOB, None], action[:, None], after[:, PADDLE, None], moved), 1)
+        knob = torch.cat((memory[:, KNOB, None], action[:, None], after[:, PADDLE, None].clamp(0, COLUMNS - 1), moved), 1)
         return [self.keys(knob) if number == KNOB else next(others) for number in range(len(SIZES))]
 
 
 def settle(logits: list[Tensor], sure: float = SURE) -> tuple[Tensor, Tensor]:
-    """Logits for each variable -> its class (B, V) int64, 0 where not sure enough, and the certainty (B, V)."""
-    likeliest = [torch.softmax(each, 1).max(1) for each in logits]
-    certainty = torch.stack([each.values for each in likeliest], 1)
-    classes = torch.stack([each.indices for each in likeliest], 1) + 1
-    return torch.where(certainty >= sure, classes, NOT_KNOWN), certainty
+    """Logits for each variable -> its class (B, V) int64, 0 where not sure enough, and the certainty (B, V).
+
+    The row's fraction is a belief that a step narrows (a Bayes filter whose update is learned): the set of the eighths
+    that are still possible.
+    """
+    shares = [torch.softmax(each, 1) for each in logits]
+    certainty = torch.stack([each.amax(1) for each in shares], 1)
+    classes = torch.stack([each.argmax(1) for each in shares], 1) + 1
+    known = torch.where(certainty >= sure, classes, NOT_KNOWN)
+    bits = 2 ** torch.arange(FRACTIONS, device=known.device)
+    possible = ((shares[FRACTION] > POSSIBLE) * bits).sum(1, keepdim=True) % ((1 << FRACTIONS) - 1)  # all: not known
+    return torch.cat((known[:, :FRACTION], possible, known[:, FRACTION + 1 :]), 1), certainty
+
+
+def answers(memory: Tensor) -> Tensor:
+    """The true classes (B, V) of the memory as numbers of the network's logits, -1 where they are not known."""
+    bits = 2 ** torch.arange(FRACTIONS, device=memory.device)
+    eighth = (memory[:, FRACTION, None] == bits).long().argmax(1)
+    found = memory - 1
+    return torch.cat((found[:, :FRACTION], eighth[:, None], found[:, FRACTION + 1 :]), 1).clamp(min=-1)

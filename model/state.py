@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+Array = Any
+"""An array of numpy's in play, a tensor of torch's in training."""
 HISTORY = 4
 """How many of the last moments' object positions a state keeps."""
 BALL_ROW, BALL_COLUMN, PADDLE, WIDTH = range(4)
@@ -47,9 +47,17 @@ def _variable(name: str, classes: tuple[object, ...]) -> Variable:
     return Variable(name, ("not known", *map(str, classes)))
 
 
+FRACTIONS = 8
+"""A ball's row is a multiple of an eighth of a pixel."""
+
+
+def _fractions(number: int) -> str:
+    return "|".join(f"{eighths}/8" for eighths in range(FRACTIONS) if number >> eighths & 1)
+
+
 VARIABLES = (
     _variable("speed", tuple("no ball" if s == (0, 0) else f"{s[0]:+g} {s[1]:+g}" for s in SIGNED_SPEEDS)),
-    _variable("half_row", tuple(f"{n}/8" for n in range(8))),
+    _variable("half_row", tuple(_fractions(number) for number in range(1, 1 << FRACTIONS))),
     _variable("half_column", ("0", "1/2")),
     _variable("hits", tuple(range(13))),
     _variable("fast", ("no", "yes")),
@@ -62,7 +70,8 @@ VARIABLES = (
 )
 """What no frame shows and the next one needs. The emulator's RAM teaches it (`collect.ram`); the twin sees pixels and
 keys only. `speed` is in (rows, columns) an emulator frame, `half_row` and `half_column` the fractions of the ball's
-place, `clock` the emulator's frame counter modulo 4, `points_due` and `life_due` what score and lives will show a frame
+place. The first of these is told bit by bit, so its class is a set: the number whose bits are the eighths that are still
+possible. `clock` is the emulator's frame counter modulo 4, `points_due` and `life_due` what score and lives will show a frame
 later, `knob` how far the keys have turned the paddle controller."""
 SIZES = tuple(len(variable.classes) for variable in VARIABLES)
 INDEX = {variable.name: number for number, variable in enumerate(VARIABLES)}

@@ -75,16 +75,20 @@ def first(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def look_at(frame: Tensor, width: Tensor, expected: Tensor, look: Appearance) -> Things:
-    """What frames (B, 210, 160) uint8 show. `width` (B,) int64 is the paddle's so far, `expected` (B, 2) int64 where
-    the ball should be, row 0 for none."""
-    things = Things(torch.zeros_like(expected), paddle(frame, width), bricks(frame, look), digits(frame, look))
+    """What frames (B, 210, 160) uint8 show. `width` (B,) int64 is the paddle's so far; `expected` (B, 4) int64 is where
+    ball (row 0 for none) and paddle should be, as in `State.objects`: if they give this frame, there they are."""
+    nowhere = torch.zeros_like(expected[:, :2])
+    things = Things(nowhere, paddle(frame, width), bricks(frame, look), digits(frame, look))
     rest = ball_pixels(frame, things, look)
     row, column, seen = first(rest)
     columns = rest.any(1).int().sum(1)
-    at = torch.stack((look.ball_of_top()[row + FIELD_TOP], column + FIELD_LEFT), 1)
     # Half of a ball at the left wall is its right half.
-    at[:, 1] -= torch.where((columns < BALL_WIDTH) & (column == 0), 1, 0)
-    at = torch.where(seen[:, None], at, 0)
-    drawn = look.paint(things._replace(ball=expected))[:, FIELD_TOP:FIELD_BOTTOM, FIELD_LEFT:FIELD_RIGHT]
-    fits = ~(drawn != frame[:, FIELD_TOP:FIELD_BOTTOM, FIELD_LEFT:FIELD_RIGHT]).any(2).any(1)
-    return things._replace(ball=torch.where(fits[:, None], expected, at))
+    left = column + FIELD_LEFT - torch.where((columns < BALL_WIDTH) & (column == 0), 1, 0)
+    found = torch.stack((look.ball_of_top()[row + FIELD_TOP], left), 1)
+    things = things._replace(ball=torch.where(seen[:, None], found, nowhere))
+    guess = things._replace(ball=expected[:, :2], paddle=expected[:, 2:])
+    field = slice(FIELD_TOP, FIELD_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
+    fits = ~(look.paint(guess)[:, *field] != frame[:, *field]).any(2).any(1, keepdim=True)
+    return things._replace(
+        ball=torch.where(fits, guess.ball, things.ball), paddle=torch.where(fits, guess.paddle, things.paddle)
+    )

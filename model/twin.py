@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from model.appearance import Appearance, shows
 from model.breakout import ACTIONS, CELLS, CODES
 from model.controllers import BALL, EVENTS, NEW_WALL, PADDLE_EVENT, SCORE_CELLS, ActionToLatentMLP, ContextController
+from model.encoder import FIELD_CELLS, PADDLE_CELLS, WALL_CELLS, crops
+from model.encoder import SCORE_CELLS as IN_SCORE
 from model.memory import Memory, settle
 from model.quantizer import UNCHANGED
 from model.state import HISTORY, SIZES, State, Things
 from model.tracker import look_at
-from model.vqvae import FIELD_CELLS, PADDLE_CELLS, VQVAE, WALL_CELLS, crops
-from model.vqvae import SCORE_CELLS as IN_SCORE
+from model.vqvae import APPEAR, STEP, VANISH, VQVAE
+
 
 class Twin(nn.Module):
     """Appearance, VQ-VAE, memory and both controllers."""
@@ -29,10 +31,10 @@ class Twin(nn.Module):
         self.context, self.action = ContextController(), ActionToLatentMLP()
 
     def start(self, frame: Tensor) -> State:
-        """The state of games of which one frame (B, 210, 160) uint8 is known: all stands still, nothing is remembered."""
+        """The state of games of which one frame (B, 210, 160) uint8 is known: all stands still, nothing is known."""
         games = frame.shape[0]
         width = torch.full((games,), 16, dtype=torch.long, device=frame.device)
-        nowhere = torch.zeros((games, 2), dtype=torch.long, device=frame.device)
+        nowhere = torch.zeros((games, 4), dtype=torch.long, device=frame.device)
         things = look_at(frame, width, nowhere, self.appearance)
         objects = torch.cat((things.ball, things.paddle), 1)[:, None].expand(-1, HISTORY, -1)
         memory = torch.zeros((games, len(SIZES)), dtype=torch.long, device=frame.device)
@@ -49,13 +51,25 @@ class Twin(nn.Module):
         spread = self._spread(codes)
         frame, things = self.draw(state, spread)
         kind = crops(state.frame, frame)[3]
-        grid = torch.where(kind == FIELD_CELLS, codes[:, BALL, None], UNCHANGED)
+        ball = self._seen(state, things, codes[:, BALL])
+        grid = torch.where(kind == FIELD_CELLS, ball[:, None], UNCHANGED)
         grid = torch.where(kind == PADDLE_CELLS, codes[:, PADDLE_EVENT, None], grid)
         grid = torch.where(kind == WALL_CELLS, codes[:, NEW_WALL, None], grid)
         return torch.where(kind == IN_SCORE, spread, grid), frame, things
 
+    def _seen(self, state: State, things: Things, code: Tensor) -> Tensor:
+        """The code (B,) of what one sees of the ball's event `code` (B,): with a step to where the frame hides it a ball
+        vanishes, with one from there it appears."""
+        events, kinds = self.vqvae.events(), self.vqvae.events().said["ball"]
+        was, there = shows(_things(state), self.appearance), shows(things, self.appearance)
+        same = (events.bricks[code][:, None] == events.bricks).all(2)  # (B, 256): the codes with the same bricks gone
+        for kind, looks in ((VANISH, was & ~there), (APPEAR, ~was & there & (kinds[code] == STEP))):
+            like = same & (kinds == kind)
+            code = torch.where(looks & like.any(1), like.int().argmax(1), code)
+        return code
+
     def _spread(self, codes: Tensor) -> Tensor:
-        """Events (B, 6) on a grid (B, 35) that says each once: in the ball's column of cells, the paddle's, the score's."""
+        """Events (B, 6) on a grid (B, 35) that says each once, where its kind of event may be."""
         cells = torch.zeros((codes.shape[0], CELLS), dtype=torch.long, device=codes.device)
         parts = [torch.zeros_like(codes[:, 0])] * CELLS
         parts[1], parts[2], parts[CELLS - 1] = codes[:, BALL], codes[:, NEW_WALL], codes[:, PADDLE_EVENT]
@@ -69,14 +83,13 @@ class Twin(nn.Module):
 
     def draw(self, state: State, codes: Tensor) -> tuple[Tensor, Things]:
         """The next frame (B, 210, 160) uint8 for a grid of codes (B, 35), whoever chose them, and what it shows."""
-        now = state.objects[:, -1]
-        hidden = ~shows(Things(now[:, :2], now[:, 2:], state.wall, state.board), self.appearance)
+        hidden = ~shows(_things(state), self.appearance)
         things = self.vqvae.follow(state, codes, self.vqvae.events(), hidden)
         return self.appearance.paint(things), things
 
     def advance(self, state: State, action: Tensor, frame: Tensor, expected: Tensor) -> State:
-        """The state one step later: `action` (B,) led to `frame`, real or drawn; `expected` (B, 2) is where the ball
-        should be in it (`choose`'s), for a ball that the frame does not show."""
+        """The state one step later: `action` (B,) led to `frame`, real or drawn; `expected` (B, 4) is where ball and
+        paddle should be in it (`choose`'s), for what the frame does not show."""
         things = look_at(frame, state.objects[:, -1, 3], expected, self.appearance)
         after = torch.cat((things.ball, things.paddle), 1)
         logits = self.memory(
@@ -93,6 +106,11 @@ class Twin(nn.Module):
     def action_logits(self) -> Tensor:
         """The action-only controller's logits for each action, (4, 35, 256)."""
         return self.action(torch.eye(ACTIONS, device=self.appearance.plate.device))
+
+
+def _things(state: State) -> Things:
+    now = state.objects[:, -1]
+    return Things(now[:, :2], now[:, 2:], state.wall, state.board)
 
 
 def no_noise(games: int) -> Tensor:

@@ -21,23 +21,15 @@ from torch import Tensor, nn
 
 from model.breakout import (
     BALL_ROWS,
-    BRICK_HEIGHT,
-    BRICK_ROWS,
     CELL_COLUMNS,
     CELL_ROWS,
     CODE_DIM,
     COLUMNS,
     DIGIT_COLUMNS,
-    FIELD_BOTTOM,
-    FIELD_TOP,
     GRID_COLUMNS,
     GRID_ROWS,
     LONG_PADDLE,
-    PADDLE_BOTTOM,
-    PADDLE_TOP,
-    ROWS,
     SHORT_PADDLE,
-    WALL_TOP,
 )
 from model.context import (
     BALL_STEP,
@@ -46,23 +38,12 @@ from model.context import (
     NEAR_ROWS,
     PADDLE_STEP,
     Embedding,
+    Place,
     brick_at,
 )
+from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS, Encoder, crops, select
 from model.quantizer import UNCHANGED, Quantizer
 from model.state import INDEX, PADDLE, SIZES, WIDTH, State, Things
-from model.tracker import first, paddle
-
-BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)
-"""Sides of the encoder's crops in pixels: the ball's, the paddle's; and of the blocks that digits are made of."""
-SCORE_PIXELS = CELL_ROWS // DIGIT_BLOCK[0] * (CELL_COLUMNS // DIGIT_BLOCK[1])
-NEW_WALL = 1
-"""The place that is given for a new wall, which has no crop of its own; nothing else comes from there."""
-CROPS = 2 * BALL_BOX**2 + 2 * STRIP + 2 * SCORE_PIXELS
-SCORE_CELLS, FIELD_CELLS, PADDLE_CELLS, WALL_CELLS = range(4)
-"""Kinds of changed cells: in the score's row; where ball or single bricks changed; where only the paddle did; where
-many bricks came at once."""
-MANY_PIXELS = 60
-"""More than a ball may bring: when so many pixels come where the bricks are, it is a new wall."""
 
 NONE, STEP, VANISH, APPEAR, SERVE = range(5)
 """What the ball does: nothing; a step; it goes under a wall or off the screen, or comes back; it is served."""
@@ -85,117 +66,15 @@ HEADS = {
 """What the decoder reads off a code, each a choice of so many; beside them, which of the near bricks go."""
 
 
-class Crops(NamedTuple):
-    """What the encoder is shown of M changed cells: bits (M, 1120) float, place (M, 2) int64 of what came from nothing
-    (row and column + 1, else 0), and the cells they are of: game and cell (M,) int64 each, and kind (M,)."""
-
-    bits: Tensor
-    place: Tensor
-    game: Tensor
-    cell: Tensor
-    kind: Tensor
-
-
-def cells_of(mask: Tensor) -> Tensor:
-    """Which cells hold a set pixel: (B, 210, 160) bool -> (B, 35) bool, flat order column by column."""
-    blocks = mask.reshape(-1, GRID_ROWS, CELL_ROWS, GRID_COLUMNS, CELL_COLUMNS).any(4).any(2)
-    return blocks.transpose(1, 2).flatten(1)
-
-
-def window(mask: Tensor, row: Tensor, column: Tensor, height: int, width: int) -> Tensor:
-    """Windows of masks (B, 210, 160) from (B,) rows and columns on: (B, height * width) float; 0 beyond the frame."""
-    rows = row[:, None] + torch.arange(height, device=mask.device)
-    columns = column[:, None] + torch.arange(width, device=mask.device)
-    inside = (rows < ROWS)[:, :, None] & (columns < COLUMNS)[:, None]
-    number = rows.clamp(max=ROWS - 1)[:, :, None] * COLUMNS + columns.clamp(max=COLUMNS - 1)[:, None]
-    return (mask.flatten(1).gather(1, number.flatten(1)) & inside.flatten(1)).float()
-
-
-def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Two frames (B, 210, 160) uint8 -> what is shown of each of the 35 cells.
-
-    Bits of ball and paddle crops (B, 880), of each of the five score cells (B, 5, 240), the place (B, 2), and the kind
-    of each cell (B, 35) int64, -1 where it does not change.
-    """
-    device = before.device
-    differs, was, came = before != after, before != 0, after != 0
-    rows, columns = torch.arange(ROWS, device=device), torch.arange(COLUMNS, device=device)
-    long = torch.full_like(before[:, 0, 0], LONG_PADDLE, dtype=torch.long)
-    left = [paddle(frame, long)[:, :1] for frame in (before, after)]
-    under = [(columns >= at) & (columns < at + LONG_PADDLE) for at in left]
-    strip = ((rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM))[:, None] & (under[0] | under[1])[:, None]
-    field = (rows >= FIELD_TOP) & (rows < FIELD_BOTTOM)
-    moved = differs & field[:, None] & ~strip
-    wall = ((rows >= WALL_TOP) & (rows < WALL_TOP + BRICK_ROWS * BRICK_HEIGHT))[:, None] & moved
-    laid = (wall & came & ~was).int().sum((1, 2)) > MANY_PIXELS
-    wall = wall & laid[:, None, None]
-    moved = moved & ~wall
-    row, column, anything = first(moved)
-    box = (row, column, BALL_BOX, BALL_BOX)
-    ball = torch.cat((window(moved & was, *box), window(moved & came, *box)), 1)
-    from_nothing = anything & ~(moved & was).any(2).any(1)
-    place = torch.where(from_nothing[:, None], torch.stack((row, column), 1) + 1, 0)
-    slid = differs & strip
-    _, column, _ = first(slid)
-    line = torch.full_like(column, PADDLE_TOP)
-    along = torch.cat([window(slid & there, line, column, 1, STRIP) for there in (was, came)], 1)
-    top = torch.cat([_blocks(differs & there) for there in (was, came)], 2)  # (B, 5, 240)
-    score, at_ball, at_paddle = cells_of(differs & (rows < CELL_ROWS)[:, None]), cells_of(moved), cells_of(slid)
-    at_wall = cells_of(wall)
-    kind = torch.where(at_paddle, PADDLE_CELLS, -1)
-    kind = torch.where(at_wall, WALL_CELLS, kind)
-    kind = torch.where(at_ball, FIELD_CELLS, kind)
-    return torch.cat((ball, along), 1), top, place, torch.where(score, SCORE_CELLS, kind)
-
-
-def _blocks(mask: Tensor) -> Tensor:
-    """One pixel of each block of a digit in the score's row: (B, 210, 160) -> (B, 5, 120) float."""
-    top = mask[:, : CELL_ROWS : DIGIT_BLOCK[0], :: DIGIT_BLOCK[1]]
-    return top.reshape(mask.shape[0], -1, GRID_COLUMNS, CELL_COLUMNS // DIGIT_BLOCK[1]).transpose(1, 2).flatten(2).float()
-
-
-def changed_crops(before: Tensor, after: Tensor) -> Crops:
-    """The crops of all changed cells of B pairs, one row a cell. For training: its shape depends on the data."""
-    shared, top, place, kind = crops(before, after)
-    game, cell = torch.nonzero(kind >= 0, as_tuple=True)
-    kinds = kind[game, cell]
-    return Crops(*_select(shared[game], top[game, cell // GRID_ROWS], place[game], kinds), game, cell, kinds)
-
-
-def _select(shared: Tensor, top: Tensor, place: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
-    """What a cell of a kind (M,) is shown, the rest blank: bits (M, 1120), place (M, 2)."""
-    ball, along = shared[:, : 2 * BALL_BOX**2], shared[:, 2 * BALL_BOX**2 :]
-    parts = (ball, kind == FIELD_CELLS), (along, kind == PADDLE_CELLS), (top, kind == SCORE_CELLS)
-    bits = torch.cat([part * on[:, None] for part, on in parts], 1)
-    return bits, torch.where((kind == FIELD_CELLS)[:, None], place, torch.where(kind == WALL_CELLS, NEW_WALL, 0)[:, None])
-
-
-class Encoder(nn.Module):
-    """Crops of M changed cells -> vectors (M, 128)."""
-
-    def __init__(self, width: int = 192) -> None:
-        super().__init__()
-        self.bits = nn.Linear(CROPS, width)
-        self.place = Embedding((ROWS + 1, COLUMNS + 1), width)
-        self.layers = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, CODE_DIM))
-        self.norm = nn.LayerNorm(CODE_DIM, elementwise_affine=False)
-
-    def forward(self, bits: Tensor, place: Tensor) -> Tensor:
-        """(M, 1120) float, (M, 2) int64 -> (M, 128)."""
-        return self.norm(self.layers(self.bits(bits) + self.place(place)))
-
-
 class Motion(nn.Module):
     """Where a ball that is not seen goes, and the paddle: from memory, paddle column and rough place of the ball."""
 
     def __init__(self, width: int = 192) -> None:
         super().__init__()
-        names = ("speed", "half_row", "half_column")
-        self.which = [INDEX[name] for name in names]
-        speeds, rows, columns = (SIZES[number] for number in self.which)
+        self.place, self.rough = Place(width), Embedding((3, BALL_ROWS), width)
         self.ball = nn.Sequential(
-            Embedding((speeds * rows, speeds * columns, 3, BALL_ROWS), width), nn.ReLU(), nn.Linear(width, width),
-            nn.ReLU(), nn.Linear(width, 1 + HEADS["ball_row_step"] + HEADS["ball_column_step"]),
+            nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
+            nn.Linear(width, 1 + HEADS["ball_row_step"] + HEADS["ball_column_step"]),
         )  # fmt: skip
         self.paddle = nn.Sequential(
             Embedding((COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * 3), width), nn.ReLU(),
@@ -205,12 +84,10 @@ class Motion(nn.Module):
     def forward(self, objects: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """objects (B, 4, 4), memory (B, V) -> logits: the ball goes for good (B,), its row and column step (B, 19)
         each, the paddle's step (B, 17)."""
-        speed, rows, columns = (memory[:, number] for number in self.which)
         ball = objects[:, -1, :2]
         side = torch.where(ball[:, 1] < 12, 0, torch.where(ball[:, 1] > 146, 2, 1))
-        sizes = SIZES[self.which[1]], SIZES[self.which[2]]
-        told = torch.stack((speed * sizes[0] + rows, speed * sizes[1] + columns, side, ball[:, 0].clamp(0, 223)), 1)
-        moves = self.ball(told)
+        rough = torch.stack((side, ball[:, 0].clamp(0, BALL_ROWS - 1)), 1)
+        moves = self.ball(self.place(memory) + self.rough(rough))
         at = objects[:, :, PADDLE]
         steps = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
         told = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), memory[:, INDEX["knob"], None], steps), 1)
@@ -259,7 +136,7 @@ class VQVAE(nn.Module):
         for number in (FIELD_CELLS, PADDLE_CELLS, WALL_CELLS, *[SCORE_CELLS] * GRID_COLUMNS):
             column = max(0, len(vectors) - 3)
             which = torch.full_like(kind[:, 0], number)
-            vectors.append(self.encoder(*_select(shared, top[:, column], place, which)))
+            vectors.append(self.encoder(*select(shared, top[:, column], place, which)))
         codes = self.quantizer(torch.stack(vectors, 1).flatten(0, 1)).reshape(before.shape[0], -1)  # (B, 8)
         columns = torch.arange(GRID_COLUMNS, device=before.device).repeat_interleave(GRID_ROWS)
         grid = torch.where(kind == FIELD_CELLS, codes[:, :1], UNCHANGED)
@@ -283,8 +160,10 @@ class VQVAE(nn.Module):
         return Events(said, ((bricks > 0) & something[:, None]).long())
 
     def follow(self, state: State, codes: Tensor, events: Events, hidden: Tensor) -> Things:
-        """What is there one step later, for codes (B, 35) in a state whose frame hides the ball or not (B,). Of codes that contradict each other, those of the
-        cells nearest to the ball count."""
+        """What is there one step later, for codes (B, 35) in a state whose frame hides the ball or not (B,).
+
+        Of codes that contradict each other, those of the cells nearest to the ball count.
+        """
         ball_code, paddle_code, wall_code, shared, top = gather_codes(state, codes, events)
         said = {name: values[ball_code] for name, values in events.said.items()}
         gone, row, column, slide = self.decoder.motion(state.objects, state.memory)
@@ -307,7 +186,9 @@ class VQVAE(nn.Module):
         told = events.said["paddle"][paddle_code] == 1
         step = torch.where(told, events.said["paddle_step"][paddle_code], slide) - PADDLE_STEP
         width = torch.where(told, events.said["paddle_width"][paddle_code], STANDS)
-        wide = torch.where(width == TO_LONG, LONG_PADDLE, torch.where(width == TO_SHORT, SHORT_PADDLE, before[:, WIDTH]))
+        wide = torch.where(
+            width == TO_LONG, LONG_PADDLE, torch.where(width == TO_SHORT, SHORT_PADDLE, before[:, WIDTH])
+        )
         return torch.stack((before[:, PADDLE] + step, wide), 1)
 
     def _board(self, state: State, top: Tensor, events: Events) -> Tensor:
@@ -335,8 +216,8 @@ def break_bricks(wall: Tensor, ball: Tensor, gone: Tensor) -> Tensor:
 
 
 def gather_codes(state: State, codes: Tensor, events: Events) -> tuple[Tensor, ...]:
-    """From a grid of codes (B, 35): the ball's (B,), the paddle's (B,), a new wall's (B,), whether a cell in the paddle's row has another
-    code, which may hide that the paddle moved (B,), and the codes of the score's row (B, 5)."""
+    """From a grid of codes (B, 35): the ball's (B,), the paddle's (B,), a new wall's (B,), whether a cell in the paddle's
+    row has another code, which may hide that the paddle moved (B,), and the codes of the score's row (B, 5)."""
     grid = codes.reshape(-1, GRID_COLUMNS, GRID_ROWS)
     cells = torch.arange(codes.shape[1], device=codes.device)
     row, column = cells % GRID_ROWS, torch.div(cells, GRID_ROWS, rounding_mode="floor")

@@ -65,9 +65,10 @@ class WorldModel:
     def state(self, state: State) -> None:
         self._state, self._last = state, None
 
-    def reset(self, frames: Array, actions: Any = None) -> None:
+    def reset(self, frames: Array, actions: Any = None, fresh: bool = False) -> None:
         """Begin from a history: frames (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1, and the n - 1 actions between
-        them, where they are known."""
+        them, where they are known. `fresh`: the first is that of a game just reset, so the clock and all else that no
+        frame shows is known."""
         frames = check_frames(frames, "frames")
         if frames.ndim != 4 or len(frames) < 1:
             raise ValueError(f"frames must be (n, 210, 160, 3) with n >= 1, got {frames.shape}")
@@ -75,8 +76,10 @@ class WorldModel:
         if actions is not None:
             keys = np.array([check_action(action) for action in actions], np.int64)[None]
             if keys.shape[1] != len(frames) - 1:
-                raise ValueError(f"{len(frames)} frames have {len(frames) - 1} actions between them, got {keys.shape[1]}")
-        self.state = self.engine.begin(classes_from_rgb(frames)[None], keys)
+                raise ValueError(
+                    f"{len(frames)} frames have {len(frames) - 1} actions between them, got {keys.shape[1]}"
+                )
+        self.state = self.engine.begin(classes_from_rgb(frames)[None], keys, fresh)
 
     def predict(self, action: int, temperature: float = 0.0) -> Predicted:
         """The next frame if `action` is taken now; changes nothing. Temperature 0 takes the likeliest codes."""
@@ -89,8 +92,8 @@ class WorldModel:
         return found
 
     def observe(self, frame: Array, action: int | None = None) -> None:
-        """A real frame (210, 160, 3) uint8 RGB becomes the newest (teacher forcing). `action` is the one that led to it;
-        left out, it is taken to be the one that `predict` was last asked about (NOOP if it was not)."""
+        """A real frame (210, 160, 3) uint8 RGB becomes the newest (teacher forcing). `action` is the one that led to
+        it; left out, it is taken to be the one that `predict` was last asked about (NOOP if it was not)."""
         frame = check_frames(frame, "frame")
         if frame.ndim != 3:
             raise ValueError(f"frame must be (210, 160, 3), got {frame.shape}")

@@ -7,23 +7,23 @@ position and action (the best that any model can get that sees the key alone).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from collect.stopwatch import MAKING_DATA
 from model.breakout import ACTIONS, CELLS, CODES, Action
-from model.latent_action_model import ActionToLatentMLP
+from model.controllers import ActionToLatentMLP
 from model.quantizer import UNCHANGED
-from model.weights import ACTION_NAME
-from train.latent_action_data import ActionLatentPairDataset, EpochBatches, Pairs, load_pairs, make_loaders
-from train.loop import LoopSettings, RunOptions, train
+from train.latent_action_data import ActionLatentPairDataset, Pairs, load_pairs, split_episodes
+from train.loop import check_new, train
+from train.run import Run, Task
 
+ACTION_NAME = "action_to_latent_best"
 MASKS = 16
 """Dropout masks drawn per action and step. There are only four inputs, so samples of one action share them: the
 expected gradient is the same as with a mask for each sample, at a fraction of the work."""
@@ -58,66 +58,49 @@ def majority_by_action(actions: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     return overall, torch.where(seen[:, None], counts.argmax(-1), overall)
 
 
-class ActionTask:
-    """See `train.loop.Task`."""
+class ActionTask(Task):
+    """See `train.run.Task`."""
 
     def __init__(self, pairs: Pairs, batch: int, device: torch.device, seed: int) -> None:
-        torch.manual_seed(seed)
-        self._device = device
-        self._module = ActionToLatentMLP().to(device)
-        self._loader, validation = make_loaders(pairs, batch, seed=seed)
-        self._batches: Iterator[tuple[Tensor, Tensor]] | None = None
-        self._inputs = torch.eye(ACTIONS, device=device)
-        training, held = self._loader.dataset, validation.dataset
-        assert isinstance(training, ActionLatentPairDataset)
-        assert isinstance(held, ActionLatentPairDataset)
-        self._held = held
+        super().__init__()
+        self.model = ActionToLatentMLP().to(device)
+        self.module = nn.ModuleDict({"action": self.model})
+        training, self._held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths))
+        self._actions, self._codes = training.actions.to(device), training.codes.to(device)
         self._majority, self._ceiling = majority_by_action(training.actions, training.codes)
-        self.samples = len(self._loader) * batch  # whole batches, so that an epoch of the loop is one of the loader
-        self.extra: dict[str, Tensor] = {}
+        self._inputs, self._cells = torch.eye(ACTIONS, device=device), torch.arange(CELLS, device=device)
+        self._seed, self._steps = seed, -(-len(training) // batch)
+        self._order: tuple[int, Tensor] | None = None
+        self.samples = self._steps * batch  # whole batches, so that an epoch of the loop goes through the pairs once
         stats = pairs.stats or {}
-        names = ("frameskip", "policy", "seed", "pairs_sha256")
+        names = ("policy", "seed", "pairs_sha256")
         self.meta = {
             "kind": "action",
             "frameskip": stats.get("frameskip"),
-            "model": self._module.settings,
+            "model": {"action": self.model.settings},
             "codes_sha256": stats.get("codes_sha256"),
-            "majority": self._majority.tolist(),
             "dataset": {"pairs": len(pairs.actions), **{name: stats.get(name) for name in names}},
         }
 
-    @property
-    def module(self) -> ActionToLatentMLP:
-        """See `train.loop.Task.module`."""
-        return self._module
+    def _batch(self, step: int, batch: int) -> Tensor:
+        """The numbers of the pairs of a step (B,): every epoch all of them, in an order of its own."""
+        epoch, number = divmod(step, self._steps)
+        if self._order is None or self._order[0] != epoch:
+            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._actions))
+            self._order = epoch, torch.from_numpy(order).to(self._actions.device)
+        return self._order[1][number * batch : (number + 1) * batch]
 
-    def _next(self, step: int) -> tuple[Tensor, Tensor]:
-        """The loader's batch of this step, whether or not the run began at step 0."""
-        epoch, number = divmod(step, len(self._loader))
-        if number == 0 or self._batches is None:
-            batches = self._loader.sampler
-            assert isinstance(batches, EpochBatches)
-            batches.epoch, batches.skip = epoch, number
-            self._batches = iter(self._loader)
-        return next(self._batches)
-
-    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean cross-entropy of the codes."""
-        with MAKING_DATA:
-            one_hot, codes = (tensor.to(self._device) for tensor in self._next(step))
-        logits = self._module(self._inputs.repeat(MASKS, 1)).float()
-        scores = F.log_softmax(logits, -1)
-        mask = torch.arange(len(codes), device=self._device) % MASKS
-        row = mask * ACTIONS + one_hot.argmax(1)
-        chosen = scores[row[:, None], torch.arange(CELLS, device=self._device), codes]
-        return -chosen.mean(), {}
-
-    def after_step(self, step: int, generator: torch.Generator) -> None:
-        """Nothing to do."""
+        which = self._batch(step, batch)
+        scores = F.log_softmax(self.model(self._inputs.repeat(MASKS, 1)), -1)  # (MASKS * 4, 35, 256)
+        mask = torch.arange(len(which), device=which.device) % MASKS
+        row = mask * ACTIONS + self._actions[which]
+        return -scores[row[:, None], self._cells, self._codes[which]].mean(), {}
 
     def validate(self) -> tuple[float, dict[str, Any]]:
         """Code accuracy on held-out episodes, overall and per action, beside its baselines."""
-        logits = self._module(self._inputs).float().cpu()
+        logits = self.model(self._inputs).float().cpu()
         actions, codes = self._held.actions, self._held.codes
         chosen = F.log_softmax(logits, -1)[actions[:, None], torch.arange(CELLS), codes]
         found = accuracies(logits.argmax(-1), actions, codes)
@@ -130,32 +113,31 @@ class ActionTask:
         return found["accuracy"], figures
 
 
-def train_action(
-    pairs: Path | Pairs,
-    settings: LoopSettings,
-    options: RunOptions,
-    device: torch.device,
-    show: Callable[[float, str], None] = lambda progress, text: None,
-) -> dict[str, Any]:
-    """Train on pairs, or a file of them, into `options.out`/action_to_latent_best.*.
+def train_action(pairs: Path | Pairs, run: Run) -> dict[str, Any]:
+    """Train on pairs, or a file of them, into `run.out`/action_to_latent_best.safetensors.
 
-    Returns the last validation's figures. Validates at the end of every epoch, whatever `settings` say. FileError if
-    the pairs cannot be used.
+    Returns the last validation's figures; there is one at the end of every epoch, whatever the settings say. FileError
+    if the pairs cannot be used.
     """
+    check_new(ACTION_NAME, run)
     loaded = load_pairs(pairs) if isinstance(pairs, Path) else pairs
-    task = ActionTask(loaded, settings.batch, device, settings.seed)
-    every = task.samples // settings.batch
-    return train(task, ACTION_NAME, replace(settings, validate_every=every), options, device, show)
+    torch.manual_seed(run.settings.seed)
+    task = ActionTask(loaded, run.settings.batch, run.device, run.settings.seed)
+    every = task.samples // run.settings.batch
+    return train(task, ACTION_NAME, replace(run, settings=replace(run.settings, validate_every=every)))
 
 
 def report(figures: dict[str, Any]) -> list[str]:
-    """The validation's figures as the lines of a table: accuracy (and dynamic accuracy) beside the baselines."""
+    """The validation's figures as the lines of a table: accuracy (and dynamic accuracy) beside the baselines; and a
+    word if the model is worse than one that ignores its input."""
     columns = (figures, figures["majority"], figures["majority_by_action"])
     lines = [f"{'code accuracy (changed cells)':32}{'model':>16}{'majority':>16}{'per action':>16}"]
     for name in ("all actions", *figures["per_action"]):
         parts = [column if name == "all actions" else column["per_action"][name] for column in columns]
         cells = [f"{_percent(part['accuracy'])} ({_percent(part['dynamic_accuracy'])})" for part in parts]
         lines.append(f"{name:32}" + "".join(f"{cell:>16}" for cell in cells))
+    if figures["accuracy"] < figures["majority"]["accuracy"]:
+        lines.append("it is worse than always giving the majority code: it has not learned yet, train for more epochs")
     return lines
 
 

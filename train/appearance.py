@@ -43,7 +43,10 @@ WALL = slice(WALL_TOP, WALL_TOP + WALL_HEIGHT), slice(FIELD_LEFT, FIELD_LEFT + W
 
 def learn(appearance: Appearance, dataset: TransitionDataset, data: Data, frames: int = 20_000, seed: int = 0) -> float:
     """Fill the stamps from frames drawn from the dataset. Returns the share of them that are then drawn exactly."""
-    t = np.sort(np.random.default_rng(seed).permutation(len(dataset.index))[:frames])
+    rng = np.random.default_rng(seed)
+    low = np.flatnonzero((data.objects[:, 0] >= FIELD_BOTTOM - BALL_HEIGHT) & (data.objects[:, 0] < FIELD_BOTTOM))
+    some = rng.permutation(len(dataset.index))[:frames], rng.permutation(low)[: frames // 4]  # of a rare sight, more
+    t = np.unique(np.concatenate(some))
     counts = {"plate": _counts(ROWS, COLUMNS), "bricks": _counts(WALL_HEIGHT, WALL_WIDTH)}
     counts |= {"digits": _counts(10, DIGIT_HEIGHT, DIGIT_WIDTH), "balls": _counts(BALL_ROWS, ROWS)}
     counts["last"] = _counts(COLUMNS)
@@ -53,7 +56,7 @@ def learn(appearance: Appearance, dataset: TransitionDataset, data: Data, frames
     for name, stamp in counts.items():
         if name != "last":
             getattr(appearance, name).copy_(stamp.argmax(-1).to(torch.uint8))
-    appearance.last.copy_(counts["last"][:, 1:].sum(1) >= counts["last"][:, 0])
+    appearance.last.copy_(_nearest(counts["last"]))
     balls = counts["balls"]
     shown = balls[:, FIELD_BOTTOM - 1, 1:].sum(1) > 0.03 * balls[:, FIELD_BOTTOM - 1].sum(1)
     balls[shown, FIELD_BOTTOM - 1, 0] = 0  # in some columns it shows, which `last` says
@@ -64,6 +67,15 @@ def learn(appearance: Appearance, dataset: TransitionDataset, data: Data, frames
         drawn = appearance.paint(data.things(torch.from_numpy(part)))
         exact += int((drawn == torch.from_numpy(dataset.frame(part))).flatten(1).all(1).sum())
     return exact / len(t)
+
+
+def _nearest(counts: Tensor) -> Tensor:
+    """Whether a column (160,) mostly shows a class but the background; one never seen is as the nearest that was."""
+    seen = torch.nonzero(counts.sum(1)).flatten()
+    if not len(seen):
+        return torch.ones(len(counts))
+    nearest = seen[(torch.arange(len(counts))[:, None] - seen).abs().argmin(1)]
+    return counts[nearest, 1:].sum(1) >= counts[nearest, 0]
 
 
 def _counts(*shape: int) -> Tensor:
@@ -92,11 +104,11 @@ def _count(counts: dict[str, Tensor], frames: Tensor, data: Data, t: Tensor) -> 
     field = ((rows >= FIELD_TOP) & (rows < FIELD_BOTTOM))[:, None] & ((columns >= FIELD_LEFT) & (columns < FIELD_RIGHT))
     _add(counts["plate"], frames, ~on_ball & ~over_paddle & ~bricks)
     _add(counts["bricks"], frames[:, *WALL], standing & ~on_ball[:, *WALL])
-    for number, column in enumerate(DIGIT_COLUMNS):
-        box = frames[:, DIGIT_TOP : DIGIT_TOP + DIGIT_HEIGHT, column : column + DIGIT_WIDTH]
+    for number, left in enumerate(DIGIT_COLUMNS):
+        box = frames[:, DIGIT_TOP : DIGIT_TOP + DIGIT_HEIGHT, left : left + DIGIT_WIDTH]
         one_hot = torch.nn.functional.one_hot(box.long(), CLASSES).float()
         counts["digits"].index_add_(0, things.board[:, number], one_hot)
-        counts["plate"][DIGIT_TOP : DIGIT_TOP + DIGIT_HEIGHT, column : column + DIGIT_WIDTH] = 0
+        counts["plate"][DIGIT_TOP : DIGIT_TOP + DIGIT_HEIGHT, left : left + DIGIT_WIDTH] = 0
     seen = on_ball & ~over_paddle & ~bricks & field
     game, row, column = torch.nonzero(seen, as_tuple=True)
     counts["balls"].index_put_(
@@ -106,7 +118,7 @@ def _count(counts: dict[str, Tensor], frames: Tensor, data: Data, t: Tensor) -> 
     shown = frames[game, row, column].long()[low]
     counts["last"].index_put_((things.ball[game, 1][low], shown), torch.ones(len(shown)), accumulate=True)
     inside = (things.paddle[:, 0] + LONG_PADDLE <= FIELD_RIGHT) & (things.paddle[:, 1] == LONG_PADDLE)
-    for game in torch.nonzero(inside).flatten().tolist()[:50]:
-        left = int(things.paddle[game, 0])
-        box = slice(PADDLE_TOP, PADDLE_BOTTOM), slice(left, left + LONG_PADDLE)
-        _add(counts["paddle"], frames[game][box][None], ~on_ball[game][box][None])
+    for number in torch.nonzero(inside).flatten().tolist()[:50]:
+        left = int(things.paddle[number, 0])
+        place = slice(PADDLE_TOP, PADDLE_BOTTOM), slice(left, left + LONG_PADDLE)
+        _add(counts["paddle"], frames[number][place][None], ~on_ball[number][place][None])

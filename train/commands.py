@@ -1,138 +1,182 @@
-"""The `train` commands of the command line. Heavy imports (torch) are inside them, so that --help is instant."""
+"""The commands `train` and `ship`. Heavy imports (torch) are inside them, so that --help is instant."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import clean_errors, progress
+from console import SeedOption, clean_errors, finite, progress
 
-train_app = typer.Typer(no_args_is_help=True, help="Train the VQ-VAE and the controllers.")
+if TYPE_CHECKING:
+    from train.run import Run
 
-FramesOption = Annotated[Path, typer.Option(help="A dataset made by `collect frames`.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-MinutesOption = Annotated[float | None, typer.Option(help="How long to train, on this machine's clock.")]
-EpochsOption = Annotated[
-    float | None, typer.Option(help="How long to train, in passes over the data; instead of minutes.")
+app = typer.Typer(no_args_is_help=True)
+train_app = typer.Typer(no_args_is_help=True, help="Train the networks of the twin, one after the other.")
+app.add_typer(train_app, name="train")
+
+FRAMES, WORLD, ACTION, SHIPPED = (
+    Path(name) for name in ("data/frames", "checkpoints/world", "checkpoints/latent_action", "checkpoints/shipped")
+)
+PAIRS = Path("data/actions/action_latent_pairs.json")
+
+FramesOption = Annotated[
+    list[Path] | None, typer.Option(help=f"A dataset made by `collect frames`; may be repeated. Default: {FRAMES}.")
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same result.")]
+OutOption = Annotated[Path, typer.Option(help="Where the weights go, and what --resume needs.")]
+WeightsOption = Annotated[Path, typer.Option(help="Directory with the VQ-VAE whose codes are meant.")]
+MinutesOption = Annotated[
+    float | None,
+    typer.Option(help="How long to train, on this machine's clock; preparing apart.", callback=finite(above=0.0)),
+]
+EpochsOption = Annotated[
+    float | None, typer.Option(help="How long to train, in passes over the data.", callback=finite(above=0.0))
+]
+BatchOption = Annotated[int, typer.Option(min=1, max=1 << 20, help="Samples in a step.")]
+RateOption = Annotated[float, typer.Option(help="Highest learning rate.", callback=finite(above=0.0, high=10.0))]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
 TensorBoardOption = Annotated[bool, typer.Option("--tensorboard", help="Log to TensorBoard as well.")]
 WandbOption = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases as well.")]
 
 
+def _train(
+    what: str,
+    begin: Callable[[Run], dict[str, Any]],
+    length: tuple[float | None, float | None, float],
+    device: str,
+    out: Path,
+    extras: tuple[bool, bool, bool],
+    **settings: Any,
+) -> dict[str, Any]:
+    """Train as the options say: `length` is minutes, epochs, and the minutes if neither is given; `extras` are resume,
+    tensorboard and wandb. Returns the last validation's figures."""
+    from train.run import Run, Settings, choose_device
+
+    minutes, epochs, usual = length
+    if minutes is not None and epochs is not None:
+        raise typer.BadParameter("give either --minutes or --epochs.")
+    chosen = choose_device(device)
+    settings["validate_every"] = 500 if chosen.type == "cpu" else 2000  # half a minute of steps, about
+    made = Settings(minutes=usual if minutes is None and epochs is None else minutes, epochs=epochs, **settings)
+    with progress(f"train {what}") as show:
+        return begin(Run(out, made, chosen, *extras, show))
+
+
+def _datasets(frames: list[Path] | None) -> list[Path]:
+    return frames or [FRAMES]
+
+
+def _say(path: Path, figures: dict[str, Any], *following: object) -> None:
+    """The figures in a line, and the command that comes next, as one may type it."""
+    print(f"{path}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items() if isinstance(v, (int, float))))
+    _next(*following)
+
+
+def _next(*words: object) -> None:
+    print("next: python main.py " + " ".join(shlex.quote(str(word)) for word in words))
+
+
+def _frames_words(frames: list[Path] | None) -> list[object]:
+    return [word for directory in frames or [] for word in ("--frames", directory)]
+
+
 @train_app.command("vqvae")
 def train_vqvae(
-    frames: FramesOption = Path("data/frames"),
-    out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/world"),
+    frames: FramesOption = None,
+    out: OutOption = WORLD,
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 256,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    batch: BatchOption = 512,
+    rate: RateOption = 1.5e-3,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     resume: ResumeOption = False,
     tensorboard: TensorBoardOption = False,
     wandb: WandbOption = False,
 ) -> None:
-    """Learn the codes of what changes between two frames. Without --minutes or --epochs: 20 minutes.
+    """Learn what things look like, and the codes of what happens in a step. Without --minutes or --epochs: 4 minutes.
 
-    Example: python main.py train vqvae --frames data/frames --out checkpoints/world --minutes 20
+    Example: python main.py train vqvae --frames data/frames --out checkpoints/world --minutes 4
     """
     with clean_errors():
-        from model.device import choose_device
-        from train.loop import LoopSettings, RunOptions, validate_every
-        from train.vqvae import train_vqvae as train
+        from train.vqvae import train_vqvae as begin
 
-        minutes = 20.0 if minutes is None and epochs is None else minutes
-        chosen = choose_device(device)
-        settings = LoopSettings(batch, rate, seed, minutes, epochs, validate_every=validate_every(chosen))
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train vqvae") as show:
-            figures = train(frames, settings, options, chosen, show)
-        _print_figures(out / "vqvae.json", figures)
+        figures = _train(
+            "vqvae", lambda run: begin(_datasets(frames), run), (minutes, epochs, 4.0), device, out,
+            (resume, tensorboard, wandb), batch=batch, rate=rate, seed=seed, decay=1e-4,
+        )  # fmt: skip
+        _say(out / "vqvae.safetensors", figures, "train", "memory", *_frames_words(frames), "--out", out)
 
 
-@train_app.command("decoder")
-def train_decoder(
-    frames: FramesOption = Path("data/frames"),
-    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE to go on from.")] = Path("checkpoints/world"),
-    out: Annotated[Path, typer.Option(help="Where the weights go, as vqvae.*.")] = Path("checkpoints/sharp"),
+@train_app.command("memory")
+def train_memory(
+    frames: FramesOption = None,
+    out: OutOption = WORLD,
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=2, help="Transitions in a step.")] = 256,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    batch: BatchOption = 512,
+    rate: RateOption = 1.5e-3,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     resume: ResumeOption = False,
     tensorboard: TensorBoardOption = False,
     wandb: WandbOption = False,
 ) -> None:
-    """Go on with a VQ-VAE's decoder, its codes fixed, also on frames that it drew. Without --minutes or --epochs: 10.
+    """Learn to carry what no frame shows, with the emulator's RAM as teacher. Without --minutes or --epochs: 20.
 
-    Example: python main.py train decoder --weights checkpoints/world --out checkpoints/sharp --minutes 10
+    Example: python main.py train memory --frames data/frames --out checkpoints/world --minutes 20
     """
     with clean_errors():
-        from model.device import choose_device
-        from train.decoder import train_decoder as train
-        from train.loop import LoopSettings, RunOptions, validate_every
+        from train.memory import train_memory as begin
 
-        minutes = 10.0 if minutes is None and epochs is None else minutes
-        chosen = choose_device(device)
-        settings = LoopSettings(batch, rate, seed, minutes, epochs, validate_every=validate_every(chosen))
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train decoder") as show:
-            figures = train(frames, weights, settings, options, chosen, show)
-        _print_figures(out / "vqvae.json", figures)
+        figures = _train(
+            "memory", lambda run: begin(_datasets(frames), run), (minutes, epochs, 20.0), device, out,
+            (resume, tensorboard, wandb), batch=batch, rate=rate, seed=seed,
+        )  # fmt: skip
+        following = ("train", "context", *_frames_words(frames), "--weights", out, "--out", out)
+        _say(out / "memory.safetensors", figures, *following)
 
 
 @train_app.command("context")
 def train_context(
-    frames: FramesOption = Path("data/frames"),
-    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE.")] = Path("checkpoints/world"),
-    start: Annotated[Path | None, typer.Option(help="Directory with a controller to go on from.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the weights go, as context.*.")] = Path("checkpoints/world"),
+    frames: FramesOption = None,
+    weights: WeightsOption = WORLD,
+    out: OutOption = WORLD,
     minutes: MinutesOption = None,
     epochs: EpochsOption = None,
-    batch: Annotated[int, typer.Option(min=1, help="Transitions in a step.")] = 384,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    batch: BatchOption = 512,
+    rate: RateOption = 1.5e-3,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     resume: ResumeOption = False,
     tensorboard: TensorBoardOption = False,
     wandb: WandbOption = False,
 ) -> None:
-    """Learn to predict the codes from the key and the recent frames. Without --minutes or --epochs: 60 minutes.
+    """Learn the codes of the next step from the state and the key. Without --minutes or --epochs: 20 minutes.
 
-    Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 60
+    Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 20
     """
     with clean_errors():
-        from model.device import choose_device
-        from train.context import train_context as train
-        from train.loop import LoopSettings, RunOptions, validate_every
+        from train.context import train_context as begin
 
-        minutes = 60.0 if minutes is None and epochs is None else minutes
-        chosen = choose_device(device)
-        settings = LoopSettings(batch, rate, seed, minutes, epochs, validate_every=validate_every(chosen))
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train context") as show:
-            figures = train(frames, weights, settings, options, chosen, show, start=start)
-        _print_figures(out / "context.json", figures)
+        figures = _train(
+            "context", lambda run: begin(_datasets(frames), weights, run), (minutes, epochs, 20.0), device, out,
+            (resume, tensorboard, wandb), batch=batch, rate=rate, seed=seed,
+        )  # fmt: skip
+        _say(out / "context.safetensors", figures, "ship", "--world", out, *_frames_words((frames or [])[:1]))
 
 
 @train_app.command("action")
 def train_action(
-    pairs: Annotated[Path, typer.Option(help="Pairs made by `collect pairs`.")] = Path(
-        "data/actions/action_latent_pairs.json"
-    ),
-    out: Annotated[Path, typer.Option(help="Where the weights go, as action_to_latent_best.*.")] = Path(
-        "checkpoints/latent_action"
-    ),
-    epochs: Annotated[float, typer.Option(help="Passes over the pairs.")] = 50,
-    batch: Annotated[int, typer.Option(min=1, help="Pairs in a step.")] = 1024,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    pairs: Annotated[Path, typer.Option(help="Pairs made by `collect pairs`.")] = PAIRS,
+    out: OutOption = ACTION,
+    epochs: Annotated[float, typer.Option(help="Passes over the pairs.", callback=finite(above=0.0))] = 50,
+    batch: BatchOption = 1024,
+    rate: RateOption = 1e-3,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     resume: ResumeOption = False,
@@ -144,20 +188,35 @@ def train_action(
     Example: python main.py train action --pairs data/actions/action_latent_pairs.json --epochs 50
     """
     with clean_errors():
-        from model.device import choose_device
-        from model.files import read_json
         from train.action import report
-        from train.action import train_action as train
-        from train.loop import LoopSettings, RunOptions
+        from train.action import train_action as begin
 
-        settings = LoopSettings(batch, rate, seed, epochs=epochs, decay=0.0)
-        options = RunOptions(out, resume, tensorboard, wandb)
-        with progress("train action") as show:
-            train(pairs, settings, options, choose_device(device), show)
-        best = out / "action_to_latent_best.json"
-        print("\n".join([f"{best}:", *report(read_json(best, "checkpoint")["validation"])]))
+        figures = _train(
+            "action", lambda run: begin(pairs, run), (None, epochs, 0.0), device, out,
+            (resume, tensorboard, wandb), batch=batch, rate=rate, seed=seed, decay=0.0,
+        )  # fmt: skip
+        print("\n".join([f"{out / 'action_to_latent_best.safetensors'}:", *report(figures)]))
+        _next("ship", "--action", out)
 
 
-def _print_figures(path: Path, figures: dict[str, object]) -> None:
-    text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if isinstance(value, (int, float)))
-    print(f"{path}: {text}")
+@app.command("ship")
+def ship(
+    world: Annotated[Path, typer.Option(help="Directory with VQ-VAE, memory and context controller.")] = WORLD,
+    action: Annotated[Path, typer.Option(help="Directory with the action-only controller, if there is one.")] = ACTION,
+    frames: Annotated[Path, typer.Option(help="A dataset, of whose steps the commonest codes are counted.")] = FRAMES,
+    out: Annotated[Path, typer.Option(help="Where `play --weights` will find it.")] = SHIPPED,
+) -> None:
+    """Make of trained weights what plays without PyTorch: ONNX graphs and one file of weights.
+
+    Example: python main.py ship --world checkpoints/world --out checkpoints/shipped
+    """
+    with clean_errors():
+        from train.ship import ship_checkpoints
+
+        engine = ship_checkpoints(world, action, frames, out, print)
+        size = sum(path.stat().st_size for path in out.iterdir() if path.is_file()) / 1e6
+        print(f"{out}: {size:.1f} MB, frame skip {engine.frameskip}, checksum {engine.checksum[:12]}")
+        if "action" in engine.meta["made"]:
+            _next("play", "--weights", out)
+        else:
+            _next("collect", "pairs", "--weights", out)

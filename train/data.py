@@ -6,16 +6,26 @@ stand, and what no frame shows. At play the tracker says the first from pixels, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from collect.dataset import TransitionDataset
+from collect.dataset import MANIFEST, TransitionDataset, read_episodes, read_manifest
+from collect.episode import Episode
+from collect.emulator import Emulator
 from collect.knob import places
 from collect.ram import read
-from model.breakout import BALL_ROWS
+from console import Show
+from model.breakout import BALL_ROWS, PALETTE
+from model.files import FileError, checksum
 from model.state import HISTORY, SIGNED_SPEEDS, SIZES, State, Things
 
 UNTAUGHT = -1
@@ -40,7 +50,15 @@ class Data:
     steps: Tensor
 
     @classmethod
-    def of(cls, dataset: TransitionDataset, episodes: np.ndarray | None = None) -> Data:
+    def split(cls, dataset: TransitionDataset) -> tuple[Data, Data]:
+        """For training and held out: the same frames, and the steps of other episodes. FileError as the dataset's."""
+        parts = dataset.split()
+        whole = cls.of(dataset, parts[0])
+        steps = torch.from_numpy(dataset.transitions(parts[1]))
+        return whole, replace(whole, steps=steps[steps > whole.first[steps]])
+
+    @classmethod
+    def of(cls, dataset: TransitionDataset, episodes: npt.NDArray[np.integer] | None = None) -> Data:
         """A dataset's frames; the `steps` are those of the given episodes alone."""
         game = read(dataset.ram)
         row = np.clip(game.ball_row, 0, BALL_ROWS - 1)
@@ -51,12 +69,9 @@ class Data:
         board = np.stack((score // 100, score // 10 % 10, score % 10, lives), 1).astype(np.uint8)
         # What the screen shows of score and lives in an episode's first frame, RAM does not say.
         steps = dataset.transitions(episodes)
-        return cls(
-            *(torch.from_numpy(part) for part in (objects, game.wall.astype(np.uint8), board, memory_of(dataset))),
-            torch.from_numpy(dataset.actions.copy()),
-            torch.from_numpy(first),
-            torch.from_numpy(steps[steps > first[steps]]),
-        )
+        steps = steps[steps > first[steps]]
+        parts = objects, game.wall.astype(np.uint8), board, memory_of(dataset.ram, dataset.actions, dataset.first, dataset.frameskip), dataset.actions.copy(), first, steps
+        return cls(*map(torch.from_numpy, parts))
 
     def to(self, device: torch.device) -> Data:
         """The same on a device."""
@@ -67,7 +82,7 @@ class Data:
         back = torch.arange(1 - HISTORY, 1, device=t.device)
         objects = self.objects[torch.maximum(t[:, None] + back, self.first[t][:, None])].long()
         truth = self.memory[t].long().clamp(min=0) if memory is None else memory
-        return State(t, objects, self.wall[t], self.board[t].long(), truth, truth)  # type: ignore[arg-type]
+        return State(t, objects, self.wall[t], self.board[t].long(), truth, truth)
 
     def things(self, t: Tensor) -> Things:
         """What is there at frames t (B,)."""
@@ -75,24 +90,26 @@ class Data:
         return Things(objects[:, :2], objects[:, 2:], self.wall[t], self.board[t].long())
 
 
-def shown(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+def shown(values: npt.NDArray[Any], first: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     """What the screen shows of score or lives (N,): it is a frame behind RAM. `first` (N,): each frame's episode."""
     return values[np.maximum(np.arange(len(values)) - 1, first)]
 
 
-def memory_of(dataset: TransitionDataset) -> np.ndarray:
+def memory_of(
+    ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip: int
+) -> np.ndarray:
     """The true class of each variable of the memory at each frame, from RAM: (N, V) int16."""
-    game = read(dataset.ram)
+    game = read(ram)
     speeds = {speed: number + 1 for number, speed in enumerate(SIGNED_SPEEDS)}
     pairs = np.stack((game.row_speed, game.column_speed), 1) / 256
     distinct, which = np.unique(pairs, axis=0, return_inverse=True)
     speed = np.array([speeds.get(tuple(pair), UNTAUGHT) for pair in distinct.tolist()])[which.reshape(-1)]
-    first = np.repeat(dataset.first[:-1], np.diff(dataset.first))
-    due = np.clip(game.score.astype(np.int64) - shown(game.score, first), 0, 7)
-    knob = places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
+    starts = np.repeat(first[:-1], np.diff(first))
+    due = np.clip(game.score.astype(np.int64) - shown(game.score, starts), 0, 7)
+    knob = places(ram, actions, first, frameskip)
     parts = (
         speed,
-        game.row_fraction // 32 + 1,
+        1 << (game.row_fraction.astype(np.int64) // 32),  # a set of one eighth
         game.column_fraction // 128 + 1,
         np.minimum(game.hits, 12) + 1,
         game.fast + 1,
@@ -100,7 +117,7 @@ def memory_of(dataset: TransitionDataset) -> np.ndarray:
         game.steep + 1,
         game.clock % 4 + 1,
         np.array([1, 2, UNTAUGHT, UNTAUGHT, 3, UNTAUGHT, UNTAUGHT, 4])[due],
-        (game.lives != shown(game.lives, first)) + 1,
+        (game.lives != shown(game.lives, starts)) + 1,
         np.where(knob >= 0, knob + 1, UNTAUGHT),
     )
     assert len(parts) == len(SIZES)
@@ -116,3 +133,81 @@ def interesting(data: Data) -> Tensor:
     counted = (data.board[t] != data.board[t + 1]).any(1)
     ball = (data.objects[t, 0] > 0) != (data.objects[t + 1, 0] > 0)
     return 1 + 9 * (turned | broke | counted | ball).float()
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Draws from the data's `steps`, each as often as it is `interesting`."""
+
+    upto: Tensor
+    """(T,) float64, the weights added up: a step is where a random number falls among them."""
+
+    @classmethod
+    def of(cls, data: Data) -> Sampler:
+        """FileError if there are no steps to draw."""
+        if not len(data.steps):  # as of scenes of one step each
+            raise FileError("the dataset has no steps to train on: collect longer episodes")
+        return cls(interesting(data).double().cumsum(0))
+
+    def __call__(self, batch: int, generator: torch.Generator) -> Tensor:
+        """Numbers (B,) int64 among the `steps`, drawn with replacement."""
+        drawn = torch.rand(batch, generator=generator, device=generator.device, dtype=torch.float64)
+        return torch.searchsorted(self.upto, drawn * self.upto[-1]).clamp(max=len(self.upto) - 1)
+
+
+def held_out(data: Data, most: int = 10_000) -> dict[str, Tensor]:
+    """The steps that a validation looks at, by number among `steps`: of those where something happens, and of all."""
+    generator = torch.Generator().manual_seed(0)
+    steps, happens = torch.arange(len(data.steps)), torch.nonzero(interesting(data) > 1)[:, 0].cpu()
+    kinds = {"events": happens if len(happens) else steps, "steps": steps}
+    chosen = {name: part[torch.randperm(len(part), generator=generator)[:most]] for name, part in kinds.items()}
+    return {name: part.sort().values.to(data.steps.device) for name, part in chosen.items()}
+
+
+def taught_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (B, n) against classes (B,), where they are 0 or more; 0 if none is."""
+    total = F.cross_entropy(logits, wanted.clamp(min=-1), ignore_index=-1, reduction="sum")
+    return total / (wanted >= 0).sum().clamp(min=1)
+
+
+def load_frames(directories: Sequence[Path], show: Show, pictures: bool = True) -> TransitionDataset:
+    """Several datasets as one. Without `pictures` cells and index are left blank: RAM and actions are all that the
+    memory and the controller learn from, and pictures take most of the memory.
+
+    FileError if one is missing, damaged or of another frame skip than the first.
+    """
+    manifests = {directory: read_manifest(directory) for directory in directories}
+    skips = {directory: manifest["frameskip"] for directory, manifest in manifests.items()}
+    for directory, skip in skips.items():
+        if skip != skips[directories[0]]:
+            raise FileError(f"{directory} is of frame skip {skip}, {directories[0]} of {skips[directories[0]]}")
+    total, done = sum(len(manifest["episodes"]) for manifest in manifests.values()), 0
+
+    def episodes() -> Iterator[Episode]:
+        nonlocal done
+        for directory, manifest in manifests.items():
+            for episode in read_episodes(directory, manifest):
+                yield episode if pictures else replace(episode, cells=episode.cells[:1], index=episode.index * 0)
+                done += 1
+                show(done / total, f"preparing: reading {directory}")
+
+    digests = "".join(checksum(directory / MANIFEST) for directory in directories)
+    about = {
+        "sha256": hashlib.sha256(digests.encode()).hexdigest(),
+        "transitions": sum(entry["transitions"] for m in manifests.values() for entry in m["episodes"]),
+        "policies": [manifest.get("policy") for manifest in manifests.values()],
+    }
+    return TransitionDataset(episodes(), {"frameskip": skips[directories[0]], "dataset": about})
+
+
+def about(dataset: TransitionDataset) -> dict[str, Any]:
+    """What a checkpoint says of the data that it was trained on."""
+    of = dataset.manifest
+    return {"frameskip": dataset.frameskip, "dataset": of.get("dataset"), "palette": PALETTE.tolist()}
+
+
+def fresh_memory(frameskip: int) -> list[int]:
+    """The classes of the memory in the first frame of a game: the same for every game."""
+    ram = Emulator(frameskip).ram()[None]
+    found: list[int] = memory_of(ram, np.zeros(1, np.uint8), np.array([0, 1]), frameskip)[0].tolist()
+    return found

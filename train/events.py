@@ -8,23 +8,9 @@ from torch import Tensor
 from model.appearance import Appearance, shows
 from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS, GRID_ROWS, LONG_PADDLE
 from model.context import BALL_STEP, PADDLE_STEP, near_bricks
+from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS
 from model.state import Things
-from model.vqvae import (
-    APPEAR,
-    FIELD_CELLS,
-    HEADS,
-    NONE,
-    PADDLE_CELLS,
-    SAME_DIGIT,
-    SCORE_CELLS,
-    SERVE,
-    STANDS,
-    STEP,
-    TO_LONG,
-    TO_SHORT,
-    VANISH,
-    WALL_CELLS,
-)
+from model.vqvae import APPEAR, HEADS, NONE, SAME_DIGIT, SERVE, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
 
 NAMES = tuple(HEADS)
 
@@ -37,10 +23,11 @@ def blank(cells: int, device: torch.device) -> dict[str, Tensor]:
     return labels
 
 
-def ball_event(before: Things, after: Things, look: Appearance) -> dict[str, Tensor]:
-    """What the ball does in B steps as one sees it: the ball's heads of `HEADS`, (B,) each."""
+def ball_event(before: Things, after: Things, look: Appearance | None = None) -> dict[str, Tensor]:
+    """What the ball does in B steps: the ball's heads of `HEADS`, (B,) each. With `look`, as one sees it: a ball that a
+    frame hides has vanished; else as it is."""
     old, new = before.ball, after.ball
-    was, there = shows(before, look), shows(after, look)
+    was, there = (old[:, 0] > 0, new[:, 0] > 0) if look is None else (shows(before, look), shows(after, look))
     kind = torch.where(was & there, STEP, NONE)
     kind = torch.where(was & ~there, VANISH, kind)
     kind = torch.where(~was & there, torch.where(old[:, 0] > 0, APPEAR, SERVE), kind)

@@ -48,7 +48,7 @@ class _Graph(nn.Module):
             return (twin.encode(*inputs),)
         if self.which == "action":
             return (self.table[inputs[0]],)  # four actions: what the MLP says of each
-        state = State(*inputs[:5], certainty=inputs[4])  # type: ignore[arg-type]
+        state = State(*inputs[:5], inputs[4])  # type: ignore[call-arg]  # no function reads the certainty
         rest = inputs[5:]
         if self.which == "predict":
             action, noise = rest
@@ -66,7 +66,10 @@ GRAPHS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "start": (("frame",), ("objects", "wall", "board")),
     "predict": ((*STATE, "action", "noise"), ("codes", "drawn", *THINGS, "heads")),
     "draw": ((*STATE, "codes"), ("drawn", *THINGS)),
-    "advance": ((*STATE, "action", "next_frame", "expected"), tuple(f"next_{name}" for name in (*STATE[1:], "certainty"))),
+    "advance": (
+        (*STATE, "action", "next_frame", "expected"),
+        tuple(f"next_{name}" for name in (*STATE[1:], "certainty")),
+    ),
     "encode": (("before", "after"), ("codes",)),
     "action": (("action",), ("logits",)),
 }
@@ -76,7 +79,7 @@ GRAPHS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def _examples(games: int) -> dict[str, Tensor]:
     frame = torch.zeros(games, ROWS, COLUMNS, dtype=torch.uint8)
     return {
-        **{name: frame for name in ("frame", "before", "after", "next_frame")},
+        **dict.fromkeys(("frame", "before", "after", "next_frame"), frame),
         "objects": torch.zeros(games, HISTORY, 4, dtype=torch.long),
         "wall": torch.ones(games, 6, 18, dtype=torch.uint8),
         "board": torch.zeros(games, 4, dtype=torch.long),
@@ -84,7 +87,7 @@ def _examples(games: int) -> dict[str, Tensor]:
         "action": torch.zeros(games, dtype=torch.long),
         "noise": no_noise(games),
         "codes": torch.zeros(games, CELLS, dtype=torch.long),
-        "expected": torch.zeros(games, 2, dtype=torch.long),
+        "expected": torch.zeros(games, 4, dtype=torch.long),
     }
 
 
@@ -105,7 +108,7 @@ def _export(twin: Twin, name: str, takes: Sequence[str], gives: Sequence[str]) -
         torch.onnx.export(
             _Graph(twin, name),
             tuple(examples[each] for each in takes),
-            file,
+            file,  # type: ignore[arg-type]  # its hints know paths only
             input_names=list(takes),
             output_names=list(gives),
             dynamic_axes={each: {0: "games"} for each in (*takes, *gives)},

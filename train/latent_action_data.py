@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
 
 from collect.pairs import PAIRS_SHA256, stats_path
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ
@@ -44,6 +43,8 @@ def load_pairs(path: Path) -> Pairs:
 
     FileError if it is missing, damaged, empty or foreign, or if the statistics belong to another file.
     """
+    if not path.exists():
+        raise FileError(f"pairs {path} do not exist; make them with: python main.py collect pairs --out {path}")
     items = read_json(path, "pairs", limit=_LIMIT)
     if not isinstance(items, list):
         raise FileError(f"pairs {path} are not a JSON list")
@@ -112,25 +113,6 @@ class ActionLatentPairDataset(Dataset[tuple[Tensor, Tensor]]):
         return F.one_hot(self.actions[number], ACTIONS).float(), self.codes[number]
 
 
-class EpochBatches(Sampler[list[int]]):
-    """Batches of item numbers, shuffled anew in every epoch by (seed, epoch) alone. Set `epoch` before iterating."""
-
-    def __init__(self, items: int, batch: int, seed: int, shuffle: bool) -> None:
-        self._items, self._batch, self._seed, self._shuffle = items, batch, seed, shuffle
-        self.epoch, self.skip = 0, 0
-
-    def __len__(self) -> int:
-        return -(-self._items // self._batch)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """The batches of `epoch`, without the first `skip`."""
-        order = np.arange(self._items)
-        if self._shuffle:
-            np.random.default_rng([self._seed, self.epoch]).shuffle(order)
-        for start in range(self.skip * self._batch, self._items, self._batch):
-            yield order[start : start + self._batch].tolist()
-
-
 def get_action_latent_dataloaders(
     path: Path, batch: int = 1024, validation: float = 0.2, seed: int = 0
 ) -> tuple[DataLoader[tuple[Tensor, Tensor]], DataLoader[tuple[Tensor, Tensor]]]:
@@ -139,18 +121,12 @@ def get_action_latent_dataloaders(
     FileError if the pairs cannot be used.
     """
     pairs = load_pairs(path)
-    return make_loaders(pairs, batch, validation, seed)
-
-
-def make_loaders(
-    pairs: Pairs, batch: int, validation: float = 0.2, seed: int = 0
-) -> tuple[DataLoader[tuple[Tensor, Tensor]], DataLoader[tuple[Tensor, Tensor]]]:
-    """`get_action_latent_dataloaders` for pairs that are loaded already."""
-    loaders = []
-    for chosen, shuffle in zip(split_episodes(pairs.lengths, validation, seed), (True, False), strict=True):
-        dataset = ActionLatentPairDataset(pairs, chosen)
-        # Whole batches are looked up at once: item by item the loader would be slower than the network.
-        batches = EpochBatches(len(dataset), batch, seed, shuffle)
-        # A generator of its own: a loader must not disturb the dropout of a resumed run.
-        loaders.append(DataLoader(dataset, sampler=batches, batch_size=None, generator=torch.Generator()))
-    return loaders[0], loaders[1]
+    training, held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths, validation, seed))
+    shuffled = RandomSampler(training, generator=torch.Generator().manual_seed(seed))
+    # Whole batches are looked up at once: item by item a loader would be slower than the network.
+    samplers = (BatchSampler(order, batch, False) for order in (shuffled, SequentialSampler(held)))
+    first, second = (
+        DataLoader(dataset, sampler=sampler, batch_size=None)
+        for dataset, sampler in zip((training, held), samplers, strict=True)
+    )
+    return first, second

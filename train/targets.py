@@ -1,11 +1,14 @@
-"""What the context controller is to say of each step: the code of each event."""
+"""What the context controller is to say of each step: the code of each event.
+
+The ball's is that of its true step, also where a frame hides it; which code a frame then shows, a step or a ball that
+vanishes, follows from the drawing (`Twin.grid`).
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from model.appearance import Appearance
 from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS
 from model.context import PADDLE_STEP
 from model.controllers import BALL, EVENTS, LIFE, NEW_WALL, PADDLE_EVENT, POINTS, SCORE
@@ -47,17 +50,17 @@ def _keys(said: dict[str, Tensor], bricks: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def targets(data: Data, model: VQVAE, look: Appearance, part: int = 16384) -> Tensor:
+def targets(data: Data, model: VQVAE, part: int = 16384) -> Tensor:
     """The code of each event at each of the data's `steps`: (T, 6) int16, `NO_CODE` where no code says it."""
     lookup = Lookup(model)
-    return torch.cat([_targets(data, lookup, look, t) for t in data.steps.split(part)]).to(torch.int16)
+    return torch.cat([_targets(data, lookup, t) for t in data.steps.split(part)]).to(torch.int16)
 
 
-def _targets(data: Data, lookup: Lookup, look: Appearance, t: Tensor) -> Tensor:
+def _targets(data: Data, lookup: Lookup, t: Tensor) -> Tensor:
     before, after = data.things(t), data.things(t + 1)
     none = torch.zeros(len(t), 21, dtype=torch.long, device=t.device)
     found: list[Tensor] = [torch.zeros_like(t)] * EVENTS
-    ball, bricks = ball_event(before, after, look), broken(before, after)
+    ball, bricks = ball_event(before, after), broken(before, after)
     happens = (ball["ball"] != NONE) | bricks.any(1)
     found[BALL] = lookup(blank(len(t), t.device) | ball, bricks, happens)
     paddle = paddle_event(before, after)

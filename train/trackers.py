@@ -1,12 +1,15 @@
-"""Where training figures go: JSON lines always, TensorBoard and wandb as extras that are off by default."""
+"""Where training figures go: JSON lines always, TensorBoard and Weights & Biases when they are asked for."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-WANDB_PROJECT = "atari-action-to-latent"
+from model.files import UserError
+
+WANDB_PROJECT = "neural-breakout"
 
 
 def _flat(figures: dict[str, Any], prefix: str = "") -> dict[str, float]:
@@ -20,29 +23,25 @@ def _flat(figures: dict[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 class Tracker:
-    """Appends to `directory`/`name`_log.jsonl, and to the extras asked for.
+    """Appends to `directory`/`name`_log.jsonl, and to the extras asked for. A context manager.
 
-    ValueError if an extra's package is not installed.
+    UserError, in one line, if an extra is not installed or not set up.
     """
 
     def __init__(self, directory: Path, name: str, tensorboard: bool = False, wandb: bool = False) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / f"{name}_log.jsonl"
+        self._board = _open_tensorboard(directory / "tensorboard") if tensorboard else None
+        self._wandb = _open_wandb(directory, name) if wandb else None
         self._drop_half_line()
-        self._board: Any = None
-        self._wandb: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise ValueError('--tensorboard needs its package: pip install -e ".[tensorboard]"') from None
-            self._board = SummaryWriter(str(directory / "tensorboard"))
-        if wandb:
-            try:
-                import wandb as package
-            except ImportError:
-                raise ValueError('--wandb needs its package: pip install -e ".[wandb]"') from None
-            self._wandb = package.init(project=WANDB_PROJECT, name=name, dir=str(directory))
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._board is not None:
+            self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
 
     def _drop_half_line(self) -> None:
         """Cut off what a kill left of a line, so that the next one begins where a line begins."""
@@ -62,9 +61,21 @@ class Tracker:
         if self._wandb is not None:
             self._wandb.log(flat, step=step)
 
-    def close(self) -> None:
-        """Flush the extras."""
-        if self._board is not None:
-            self._board.close()
-        if self._wandb is not None:
-            self._wandb.finish()
+
+def _open_tensorboard(directory: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError('--tensorboard needs its package: pip install -e ".[tensorboard]"') from None
+    return SummaryWriter(str(directory))
+
+
+def _open_wandb(directory: Path, name: str) -> Any:
+    try:
+        import wandb
+    except ImportError:
+        raise UserError('--wandb needs its package: pip install -e ".[wandb]"') from None
+    try:
+        return wandb.init(project=WANDB_PROJECT, name=name, dir=str(directory))
+    except Exception as error:  # its own kinds, of which there are many
+        raise UserError(f"--wandb is not set up ({error}); run `wandb login`, or set WANDB_MODE=offline") from None

@@ -2,7 +2,8 @@
 
 1. Stamps are counted (`train/appearance.py`).
 2. Encoder and decoder learn without a codebook between them. So each event gets a place of its own among the vectors.
-3. The codebook starts from these: vectors of the same event share a code, the commonest events first. So a code says all that happens, and no two codes say the same (there are fewer events than codes).
+3. The codebook starts from these: vectors of the same event share a code, the commonest events first. So a code says
+   all that happens, and no two codes say the same (there are fewer events than codes).
 4. All three go on together: the decoder reads codes (straight through, van den Oord et al. 2017), the encoder is drawn
    to the code of its event and away from the others, and each code follows the mean of its vectors.
 
@@ -12,7 +13,9 @@ once, and training draws from these.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,16 +24,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from collect.dataset import TransitionDataset
+from console import Show
 from model.appearance import Appearance, shows
 from model.breakout import CODES
-from model.context import BALL_STEP, NEAR_BRICKS
+from model.context import BALL_STEP, NEAR_BRICKS, PADDLE_STEP
+from model.encoder import CROPS, changed_crops
+from model.files import FileError
 from model.quantizer import UNCHANGED
-from model.vqvae import CROPS, HEADS, VQVAE, Events, changed_crops
-from train.data import Data, interesting
+from model.state import FRACTIONS, INDEX, NOT_KNOWN
+from model.vqvae import HEADS, VQVAE, Events
+from train.appearance import learn
+from train.data import Data, about, interesting, load_frames, taught_loss
 from train.events import NAMES, labels
+from train.loop import check_new, train
+from train.run import Run, Task
 
-START_AT = 1500
-"""The step at which the codebook starts."""
+START_AT, START_SHARE = 1500, 0.4
+"""The step at which the codebook starts, or the share of a run that is shorter than that would leave."""
 COMMIT, APART, SHARPNESS = 0.25, 1.0, 0.1
 """Weights of the pull toward an event's code and of the push from the others, and what turns a squared distance into a
 logit."""
@@ -39,6 +49,8 @@ DECAY = 0.95
 FEWER = 0.3
 """Crops are drawn by their count to this power: rare ones more often than they occur."""
 MOTION_BATCH = 256
+SAMPLE, LOOKED_AT = 120_000, 20_000
+"""So many steps are searched for different crops, and so many frames for what things look like."""
 
 
 @dataclass(frozen=True)
@@ -52,55 +64,79 @@ class Patterns:
     bricks: Tensor
     count: Tensor
 
+    def to(self, device: torch.device) -> Patterns:
+        """The same on a device."""
+        return Patterns(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
     def unpacked(self, which: Tensor) -> Tensor:
         """The bits of some of them: (M, 1120) float."""
         shifts = torch.arange(7, -1, -1, device=which.device)
         return (self.bits[which][:, :, None] >> shifts & 1).flatten(1)[:, :CROPS].float()
 
 
-def find_patterns(dataset: TransitionDataset, data: Data, look: Appearance, steps: Tensor) -> Patterns:
-    """The different crops in the steps (T,) from a dataset's frames."""
-    rows = []
-    for part in steps.split(256):
-        frames = [torch.from_numpy(dataset.frame(part.numpy() + later)) for later in (0, 1)]
-        crops = changed_crops(*frames)
+def find_patterns(
+    dataset: TransitionDataset, data: Data, look: Appearance, steps: Tensor, show: Show = lambda share, text: None
+) -> Patterns:
+    """The different crops in the steps (T,) of a dataset, on the data's device. FileError if there are none."""
+    rows, device = [], data.steps.device
+    for number, part in enumerate(every := steps.split(256)):
+        show(number / len(every), "preparing: finding what changes in a step")
+        t = part.cpu().numpy()
+        crops = changed_crops(*(torch.from_numpy(dataset.frame(t + later)).to(device) for later in (0, 1)))
         said, bricks = labels(data.things(part), data.things(part + 1), look, crops.game, crops.cell, crops.kind)
-        bits = np.packbits(crops.bits.numpy().astype(np.uint8), axis=1)
-        heads = torch.stack([said[name] for name in NAMES], 1)
-        small = [crops.place, heads, bricks]
-        rows.append(np.concatenate([bits, *(part.numpy().astype(np.uint8) for part in small)], 1))
+        bits = np.packbits(crops.bits.to(torch.uint8).cpu().numpy(), axis=1)
+        small = torch.cat((crops.place, *(said[name][:, None] for name in NAMES), bricks), 1)
+        rows.append(np.concatenate((bits, small.to(torch.uint8).cpu().numpy()), 1))
     found, count = np.unique(np.concatenate(rows), axis=0, return_counts=True)
+    if not len(found):
+        raise FileError("nothing ever moves in these frames: collect more, with --policy mixed or drill")
     widths = np.cumsum([-(-CROPS // 8), 2, len(NAMES)])
-    bits, place, heads, bricks = (torch.from_numpy(part.copy()) for part in np.split(found, widths, axis=1))
-    return Patterns(bits, place, heads, bricks, torch.from_numpy(count.astype(np.float32)))
+    parts = [part.copy() for part in np.split(found, widths, axis=1)]
+    return Patterns(*map(torch.from_numpy, (*parts, count.astype(np.float32)))).to(device)
 
 
-class VQVAETask:
-    """What `train.loop` trains: the VQ-VAE of a dataset. `look` is learned already."""
+class VQVAETask(Task):
+    """See `train.run.Task`: the VQ-VAE of a dataset. `look` is learned already; `width` is that of the networks."""
 
-    def __init__(self, dataset: TransitionDataset, look: Appearance, device: torch.device, sample: int = 120_000) -> None:
-        train, held = dataset.split()
-        self.data, self.look = Data.of(dataset, train), look
+    def __init__(
+        self,
+        dataset: TransitionDataset,
+        look: Appearance,
+        device: torch.device,
+        sample: int = SAMPLE,
+        width: int = 192,
+        show: Show = lambda share, text: None,
+    ) -> None:
+        super().__init__()
+        self.data, held = (data.to(device) for data in Data.split(dataset))
+        self.look = look.to(device)
         generator = torch.Generator().manual_seed(0)
-        held_data = Data.of(dataset, held)
         self.patterns, self.held = (
-            find_patterns(dataset, part, look, _draw(part, number, generator))
-            for part, number in ((self.data, sample), (held_data, sample // 4))
+            find_patterns(dataset, part, self.look, _draw(part, number, generator), show)
+            for part, number in ((self.data, sample), (held, sample // 4))
         )
-        self.module: nn.Module = VQVAE()
-        self.model = self.module.to(device)
-        self.device, self.samples = device, sample
-        self.hidden = torch.nonzero(_moves_unseen(self.data, look)).flatten()
-        self.meta: dict[str, Any] = {}
-        self.extra = {"assigned": torch.zeros(len(self.patterns.count), dtype=torch.long)}
+        self.model = VQVAE(width).to(device)
+        self.module = nn.ModuleDict({"vqvae": self.model, "appearance": self.look})
+        self.device, self.samples = device, min(sample, len(self.data.steps))
+        self.hidden = torch.nonzero(_moves_unseen(self.data, self.look)).flatten()
+        if not len(self.hidden):  # as in a few steps of free flight
+            self.hidden = self.data.steps
+        self.meta = {"kind": "vqvae", "model": {"vqvae": self.model.settings}, **about(dataset)}
+        assigned = torch.zeros(len(self.patterns.count), dtype=torch.long, device=device)
+        self.extra = {"assigned": assigned, "started": torch.zeros(1, dtype=torch.long)}
         self.weights = self.patterns.count**FEWER
 
-    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """See `train.loop.Task`."""
+    @property
+    def started(self) -> bool:
+        """Whether there is a codebook by now. A resumed run knows it from its checkpoint."""
+        return bool(self.extra["started"])
+
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `train.run.Task`."""
         which = torch.multinomial(self.weights, batch, True, generator=generator)
         vectors = self.model.encoder(self.patterns.unpacked(which), self.patterns.place[which].long())
         motion, moved = self._motion_loss(generator)
-        if step < START_AT:
+        if not self.started:
             said = _said_loss(self.model, vectors, self.patterns, which)
             return said + motion, {"said": said, "motion": moved}
         codes = self.extra["assigned"][which]
@@ -110,31 +146,40 @@ class VQVAETask:
         apart = F.cross_entropy(-SHARPNESS * far, codes - 1)
         commit = (vectors - book).square().sum(1).mean()
         self._seen = vectors.detach(), codes
-        return said + motion + COMMIT * SHARPNESS * commit + APART * apart, {"said": said, "apart": apart, "motion": moved}
+        return said + motion + COMMIT * SHARPNESS * commit + APART * apart, {
+            "said": said,
+            "apart": apart,
+            "motion": moved,
+        }
 
     def _motion_loss(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The loss of `Motion`: where an unseen ball goes (half of the batch has one), and where the paddle goes."""
         half = MOTION_BATCH // 2
-        unseen = self.hidden[torch.randint(len(self.hidden), (half,), generator=generator)]
-        t = torch.cat((unseen, self.data.steps[torch.randint(len(self.data.steps), (half,), generator=generator)]))
+        device = generator.device
+        unseen = self.hidden[torch.randint(len(self.hidden), (half,), generator=generator, device=device)]
+        others = torch.randint(len(self.data.steps), (half,), generator=generator, device=device)
+        t = torch.cat((unseen, self.data.steps[others]))
         state = self.data.state(t, hide(self.data.memory[t].long(), generator))
         gone, row, column, paddle = self.model.decoder.motion(state.objects, state.memory)
         now, later = self.data.objects[t].long(), self.data.objects[t + 1].long()
         step = (later[:, :2] - now[:, :2]).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP
         there, stays = now[:half, 0] > 0, later[:half, 0] > 0
-        ball = F.binary_cross_entropy_with_logits(gone[:half][there], (~stays[there]).float())
         both = there & stays
-        ball = ball + F.cross_entropy(row[:half][both], step[:half, 0][both])
-        ball = ball + F.cross_entropy(column[:half][both], step[:half, 1][both])
-        slide = F.cross_entropy(paddle, (later[:, 2] - now[:, 2]).clamp(-8, 8) + 8)
+        goes = F.binary_cross_entropy_with_logits(gone[:half], (~stays).float(), reduction="none")
+        ball = (goes * there).sum() / there.sum().clamp(min=1)
+        for number, logits in enumerate((row, column)):
+            ball = ball + taught_loss(logits[:half], torch.where(both, step[:half, number], -1))
+        slide = F.cross_entropy(paddle, (later[:, 2] - now[:, 2]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP)
         return ball + slide, slide.detach()
 
     @torch.no_grad()
     def after_step(self, step: int, generator: torch.Generator) -> None:
         """Start the codebook when it is time; after that, codes follow their vectors."""
-        if step == START_AT - 1:
-            self._start()
-        elif step >= START_AT:
+        if not self.started:
+            if step + 1 >= START_AT or self.progress >= START_SHARE:
+                self._start()
+                self.extra["started"].fill_(1)
+        else:
             vectors, codes = self._seen
             sums = torch.zeros_like(self.model.quantizer.codebook).index_add_(0, codes, vectors)
             count = torch.bincount(codes, minlength=CODES).float()
@@ -144,17 +189,19 @@ class VQVAETask:
 
     def _start(self) -> None:
         """Vectors of the same event get one code, the commonest events first."""
-        patterns = self.patterns
-        vectors = torch.cat([self._vectors(part) for part in torch.arange(len(patterns.count)).split(4096)])
+        patterns, device = self.patterns, self.device
+        vectors = torch.cat(
+            [self._vectors(part) for part in torch.arange(len(patterns.count), device=device).split(4096)]
+        )
         said = torch.cat((patterns.heads, patterns.bricks), 1)
         _, event = said.unique(dim=0, return_inverse=True)
         event = _majority(torch.cat((patterns.bits, patterns.place), 1), event, patterns.count)
         events = int(event.max()) + 1
-        count = torch.zeros(events).index_add_(0, event, self.patterns.count)
+        count = torch.zeros(events, device=device).index_add_(0, event, patterns.count)
         order = count.argsort(descending=True)[: CODES - 1]
-        code = torch.zeros(events, dtype=torch.long)
-        code[order] = torch.arange(1, len(order) + 1)
-        sums = torch.zeros(events, vectors.shape[1]).index_add_(0, event, vectors)
+        code = torch.zeros(events, dtype=torch.long, device=device)
+        code[order] = torch.arange(1, len(order) + 1, device=device)
+        sums = torch.zeros(events, vectors.shape[1], device=device).index_add_(0, event, vectors)
         means = sums / torch.bincount(event, minlength=events).clamp(min=1)[:, None]
         book = self.model.quantizer.codebook
         book.fill_(1e3)  # a code without an event is far from every vector
@@ -170,8 +217,9 @@ class VQVAETask:
     @torch.no_grad()
     def validate(self) -> tuple[float, dict[str, Any]]:
         """The share of held-out changed cells whose code says all that happens, and how many codes are in use."""
-        events, right, used = self.model.events(), torch.zeros(len(self.held.count)), set()
-        for which in torch.arange(len(self.held.count)).split(4096):
+        every = torch.arange(len(self.held.count), device=self.device)
+        events, right, used = self.model.events(), torch.zeros_like(self.held.count), set()
+        for which in every.split(4096):
             vectors = self.model.encoder(self.held.unpacked(which), self.held.place[which].long())
             codes = self.model.quantizer(vectors)
             used |= set(codes.tolist())
@@ -183,15 +231,18 @@ class VQVAETask:
 def _majority(crops: Tensor, event: Tensor, count: Tensor) -> Tensor:
     """Where two events (U,) look the same (U, n), the one that is meant more often."""
     _, same = crops.unique(dim=0, return_inverse=True)
-    most = torch.zeros(int(same.max()) + 1).scatter_reduce_(0, same, count, "amax")
-    winner = torch.zeros(len(most), dtype=torch.long)
+    most = count.new_zeros(int(same.max()) + 1).scatter_reduce_(0, same, count, "amax")
+    winner = event.new_zeros(len(most))
     winner[same[count >= most[same]]] = event[count >= most[same]]
     return winner[same]
 
 
 def _draw(data: Data, number: int, generator: torch.Generator) -> Tensor:
-    weights = interesting(data)
-    return data.steps[torch.multinomial(weights, min(number, len(weights)), generator=generator).sort().values]
+    weights = interesting(data).cpu()
+    if not len(weights):
+        raise FileError("the dataset has too few steps to train on and to hold out: collect more")
+    drawn = torch.multinomial(weights, min(number, len(weights)), generator=generator).sort().values
+    return data.steps[drawn.to(data.steps.device)]
 
 
 def _said_loss(model: VQVAE, vectors: Tensor, patterns: Patterns, which: Tensor) -> Tensor:
@@ -208,7 +259,8 @@ def _agrees(events: Events, codes: Tensor, patterns: Patterns, which: Tensor) ->
 
 def _moves_unseen(data: Data, look: Appearance) -> Tensor:
     """Which frames of a dataset have a ball that goes on unseen in the next one, or comes back: (N,) bool."""
-    seen = torch.cat([shows(data.things(part), look) for part in torch.arange(len(data.objects)).split(8192)])
+    every = torch.arange(len(data.objects), device=data.objects.device)
+    seen = torch.cat([shows(data.things(part), look) for part in every.split(8192)])
     ball = data.objects[:, 0] > 0
     unseen = ball & ~seen
     steps = torch.zeros_like(unseen)
@@ -217,13 +269,43 @@ def _moves_unseen(data: Data, look: Appearance) -> Tensor:
     return steps & ball & (unseen | later)
 
 
+PARTLY = 0.5
+"""Where more of the memory is hidden than this, the row's fraction may be wholly so."""
+
+
 def hide(memory: Tensor, generator: torch.Generator, whole: float = 0.5, wrong: float = 0.0) -> Tensor:
     """What a network is told of the true memory (B, V): in a `whole` share of the rows all that RAM tells, elsewhere a
     random part is not known, and a share of the known is `wrong`."""
-    games = len(memory)
-    rate = torch.rand(games, 1, generator=generator) * (torch.rand(games, 1, generator=generator) >= whole)
-    hidden = torch.rand(memory.shape, generator=generator) < rate
+    games, device = len(memory), generator.device
+    rate = torch.rand(games, 1, generator=generator, device=device)
+    rate = rate * (torch.rand(games, 1, generator=generator, device=device) >= whole)
+    hidden = torch.rand(memory.shape, generator=generator, device=device) < rate
     if wrong:
-        other = memory[torch.randint(games, (games,), generator=generator)]
-        memory = torch.where(torch.rand(memory.shape, generator=generator) < wrong, other, memory)
-    return torch.where(hidden | (memory < 0), 0, memory)
+        other = memory[torch.randint(games, (games,), generator=generator, device=device)]
+        mistaken = torch.rand(memory.shape, generator=generator, device=device) < wrong
+        memory = torch.where(mistaken, other, memory)
+    told = torch.where(hidden | (memory < 0), NOT_KNOWN, memory)
+    # Of the row's fraction a part is known where it is hidden: other eighths are possible too.
+    number = INDEX["half_row"]
+    chance = torch.rand(games, 1, generator=generator, device=device)
+    others = torch.rand(games, FRACTIONS, generator=generator, device=device) < chance
+    others = (others * 2 ** torch.arange(FRACTIONS, device=device)).sum(1)
+    possible = torch.where(rate[:, 0] > 0, memory[:, number] | others, memory[:, number]) % ((1 << FRACTIONS) - 1)
+    told[:, number] = torch.where(hidden[:, number] & (rate[:, 0] > PARTLY), NOT_KNOWN, possible)
+    return told
+
+
+def train_vqvae(frames: Sequence[Path], run: Run, sample: int = SAMPLE, width: int = 192) -> dict[str, Any]:
+    """Learn appearance, codes and decoder from one or several datasets into `run.out`/vqvae.safetensors.
+
+    Returns the last validation's figures, with the share of frames that the stamps draw exactly.
+    """
+    check_new("vqvae", run)
+    dataset = load_frames(frames, run.show)
+    run.show(0.0, "preparing: learning what things look like")
+    torch.manual_seed(run.settings.seed)
+    look = Appearance()
+    exact = learn(look, dataset, Data.of(dataset), LOOKED_AT)
+    task = VQVAETask(dataset, look, run.device, sample, width, run.show)
+    del dataset  # its pictures are not needed any more
+    return {**train(task, "vqvae", run), "frames_drawn_exactly": exact}

@@ -53,7 +53,7 @@ class AnalysisSettings:
 
     seed: int = 0
     policy: str = "mixed"
-    episodes: int = 24
+    episodes: int = 16
     transitions: int = 3000
     per_event: int = 60
     runs: int = 12
@@ -173,29 +173,14 @@ def analyse(
     """
     refuse_trained_seed(engine, settings.seed)
     sample = take_sample(engine, settings, lambda share, text: show(0.6 * share, text))
-    dataset, events = sample.dataset, sample.events
-    truth, predicted = select(sample.truth, sample.even), [select(one, sample.even) for one in sample.predicted]
     show(0.6, "counting")
-    actual = count_codes(truth.actions, truth.codes)
-    shares = {name: watched.shares for name, watched in sample.watched.items()}
-    distributions = _compare_distributions(engine, sample, actual, pairs)
-    top = top_codes(shares, actual, settings.top)
-    wanted = {
-        (entry["code"], cell)
-        for cells in top.values()
-        for cell, entries in enumerate(cells)
-        for entry in entries
-        if entry["code"] != UNCHANGED
-    }
-    examples = collect_examples(dataset, sample.truth, wanted)
-    names = describe_codes(sample.truth.codes, examples)
+    distributions = _compare_distributions(engine, sample, pairs)
+    top = top_codes({name: watched.shares for name, watched in sample.watched.items()}, _counts(sample), settings.top)
+    wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
+    examples = collect_examples(sample.dataset, sample.truth, wanted)
     dreams = _dreams_by_temperature(engine, sample, lambda share, text: show(0.65 + 0.3 * share, text))
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
-    first = sample.predicted[0]
-    worst = worst_steps(dataset, sample.truth, first, events, WORST)
-    kept = {name: (watched.unchanged[sample.even], watched.tempered[sample.even]) for name, watched in
-            sample.watched.items()}  # fmt: skip
     report = {
         "schema": SCHEMA,
         "kind": "analysis",
@@ -204,40 +189,52 @@ def analyse(
         "context": engine.context,
         "settings": asdict(settings),
         "controllers": list(engine.controllers),
-        "sample": {
-            "policy": settings.policy,
-            "seed": dataset.manifest["seed"],
-            "games": dataset.episodes,
-            "steps_played": len(dataset),
-            "steps_predicted": len(sample.truth.t),
-            "steps_drawn_evenly": len(truth.t),
-        },
-        "accuracy": accuracy(truth, predicted, engine.majority),
         "distributions": distributions,
         "top_codes": top,
         "top_changes": top_changes(distributions, list(engine.controllers), CHANGES),
+        "dreams": dreams,
+        "futures": futures_report,
+        **_of_steps(sample, describe_codes(sample.truth.codes, examples), engine.majority),
+    }
+    shown = sample.dataset.frame(int(sample.truth.t[len(sample.truth.t) // 2]))
+    return report, Pictures(shown, examples, _draw_steps(sample, report["worst"]), futures)
+
+
+def _of_steps(sample: Sample, names: dict[str, dict[str, Any]], majority: Ints) -> dict[str, Any]:
+    """What follows from the predicted steps alone."""
+    dataset, events, every, even = sample.dataset, sample.events, sample.truth, sample.even
+    truth, predicted = select(every, even), [select(one, even) for one in sample.predicted]
+    watched = sample.watched
+    first = sample.predicted[0]
+    return {
+        "sample": {
+            "policy": dataset.manifest["policy"],
+            "seed": dataset.manifest["seed"],
+            "games": dataset.episodes,
+            "steps_played": len(dataset),
+            "steps_predicted": len(every.t),
+            "steps_drawn_evenly": len(truth.t),
+        },
+        "accuracy": accuracy(truth, predicted, majority),
         "codes": names,
         "codebook": codebook(truth, predicted),
-        "calibration": {one.name: calibration(truth, one, kept[one.name][0]) for one in predicted},
-        "temperature": {one.name: temperatures(truth, one, kept[one.name][1]) for one in predicted},
-        "dreams": dreams,
-        "events": {
-            "frequency": frequency(dataset, events),
-            "groups": by_group(sample.truth, sample.predicted, Event, events),
-        },
+        "calibration": {one.name: calibration(truth, one, watched[one.name].unchanged[even]) for one in predicted},
+        "temperature": {one.name: temperatures(truth, one, watched[one.name].tempered[even]) for one in predicted},
+        "events": {"frequency": frequency(dataset, events), "groups": by_group(every, sample.predicted, Event, events)},
         "zones": by_group(truth, predicted, Zone, zones(dataset)),
         "mistakes": {one.name: mistakes(truth, one, events) for one in predicted},
-        "confusions": {one.name: confusions(sample.truth.codes, one.codes, names) for one in sample.predicted},
-        "worst": {"controller": first.name, **worst},
-        "futures": futures_report,
+        "confusions": {one.name: confusions(every.codes, one.codes, names) for one in sample.predicted},
+        "worst": {"controller": first.name, **worst_steps(dataset, every, first, events, WORST)},
     }
-    drawn = _draw_steps(sample, worst)
-    return report, Pictures(dataset.frame(int(truth.t[len(truth.t) // 2])), examples, drawn, futures)
 
 
-def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: ActionPairs | None) -> dict[str, Any]:
+def _counts(sample: Sample) -> Ints:
+    return count_codes(sample.truth.actions[sample.even], sample.truth.codes[sample.even])
+
+
+def _compare_distributions(engine: Engine, sample: Sample, pairs: ActionPairs | None) -> dict[str, Any]:
     """`distances` of every controller, and of "unchanged", which always says that nothing changes."""
-    source = "held-out steps"
+    source, actual = "held-out steps", _counts(sample)
     found = {name: distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
     if pairs is not None:
         if "action" not in engine.controllers:
@@ -273,7 +270,7 @@ def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[s
     return found
 
 
-def _draw_steps(sample: Sample, worst: dict[str, list[Any]]) -> dict[str, list[WorstStep]]:
+def _draw_steps(sample: Sample, worst: dict[str, Any]) -> dict[str, list[WorstStep]]:
     """The worst steps as the first controller draws them."""
     watched = sample.watched[sample.predicted[0].name]
 
@@ -281,4 +278,4 @@ def _draw_steps(sample: Sample, worst: dict[str, list[Any]]) -> dict[str, list[W
         before, after = sample.dataset.frame(np.array([t, t + 1]))
         return WorstStep(before, after, watched.drawn(t, after))
 
-    return {name: [draw(step["frame"]) for step in steps] for name, steps in worst.items()}
+    return {name: [draw(step["frame"]) for step in worst[name]] for name in ("of_each_event", "of_all")}

@@ -19,7 +19,7 @@ from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
 from evaluate.heldout import SEED_OFFSET
 from evaluate.rollouts import Truth
-from evaluate.summaries import UNCHANGED, holds_ball, shows
+from evaluate.summaries import UNCHANGED, ball_cells, ball_seen
 from model.breakout import CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, Action, Frame, to_cells
 from model.metrics import ball_error, paddle_error
 
@@ -62,41 +62,39 @@ def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[
     """Examples of every code that occurs: `EXAMPLES` of each, and one of each `wanted` (code, cell) that occurs."""
     rows, cells = np.nonzero(truth.codes != UNCHANGED)
     codes = truth.codes[rows, cells]
-    seen: Counter[int] = Counter()
+    times: Counter[int] = Counter()
     missing, found = set(wanted), []
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
+    here, was, there = ball_cells(now, after), ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1)
     for number in np.random.default_rng(0).permutation(len(codes)):
         code, cell, n = int(codes[number]), int(cells[number]), int(rows[number])
-        if seen[code] < EXAMPLES or (code, cell) in missing:
-            seen[code] += 1
+        if times[code] < EXAMPLES or (code, cell) in missing:
+            times[code] += 1
             missing.discard((code, cell))
             pair = to_cells(dataset.frame(truth.t[n] + np.arange(2)))[:, cell]
-            found.append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell)))
+            seen = (bool(was[n]), bool(there[n])) if here[n, cell] else None
+            found.append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell, seen)))
     return found
 
 
 def _what_happened(
-    now: ram.GameState, after: ram.GameState, n: int, cell: int
+    now: ram.GameState, after: ram.GameState, n: int, cell: int, seen: tuple[bool, bool] | None
 ) -> tuple[tuple[float, float] | None, float | None, tuple[str, ...]]:
-    """Ball's way, paddle's way and all else that happened in a cell in step n."""
-    column, row = divmod(cell, GRID_ROWS)
-    if row == 0:
+    """Ball's way, paddle's way and all else that happened in a cell in step n. `seen`: whether the ball is seen before
+    and after; None if it has no part in this cell."""
+    if cell % GRID_ROWS == 0:
         return None, None, ("digits",)
-    places = [np.array((of.ball_row[n], of.ball_column[n]), np.int64) for of in (now, after)]
-    ball, paddle, others = None, None, []
-    if holds_ball(now, after, n, row, column):
-        was, there = (shows(place) for place in places)
-        if was and there:
-            way = places[1] - places[0]
-            ball = float(way[0]), float(way[1])
-        elif was or there:
-            others.append("ball appears" if there else "ball goes out of sight")
+    ball, others = None, []
+    if seen is not None:
+        if all(seen):
+            rows, columns = after.ball_row - now.ball_row, after.ball_column - now.ball_column
+            ball = float(rows[n]), float(columns[n])
+        elif any(seen):
+            others.append("ball appears" if seen[1] else "ball goes out of sight")
         if (now.wall[n] & ~after.wall[n]).any():
             others.append("brick goes")
     moved = float(after.paddle_column[n] - now.paddle_column[n])
-    if row == GRID_ROWS - 1 and moved:
-        paddle = moved
-    return ball, paddle, tuple(others)
+    return ball, moved if moved and cell % GRID_ROWS == GRID_ROWS - 1 else None, tuple(others)
 
 
 def way_text(rows: float, columns: float) -> str:

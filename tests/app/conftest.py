@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.clock import Clock
-from app.keys import load_keys
+from app.clock import Clock, Unpaced
+from app.keys import Held, load_keys
 from app.loop import Loop
 from app.session import Session
+from app.view import View
 from collect.emulator import Emulator, Snapshot
 from collect.ram import read
 from model.breakout import CELLS, changed_cells, to_cells
 from model.state import VARIABLES, Prediction, State, Things
+from model.vector_env import reset_state
 
 Script = Generator[None, None, None]
 
@@ -36,8 +38,8 @@ def emulator_of(frameskip: int, who: str = "") -> Emulator:
 class FakeEngine:
     """What the app uses of `model.engine.Engine`. Its weights are an emulator, so it is right about everything.
 
-    A game's whole emulator is kept under a number, in one more column of the state's memory. While `mistakes` is set it
-    draws red where nothing is; `still`: it says that nothing ever moves. Codes are a hash of a changed cell's pixels.
+    A game's whole emulator is kept under a number, in one more column of the state's objects. While `mistakes` is set
+    it draws red where nothing is; `still`: it says that nothing ever moves. Codes are a hash of new pixels.
     """
 
     controllers = ("context", "action")
@@ -56,7 +58,10 @@ class FakeEngine:
     def load(cls, path: Path | None = None) -> FakeEngine:
         return cls()
 
-    def _keep(self) -> int:
+    def _keep(self, forever: bool = False) -> int:
+        if forever:
+            self._kept[-len(self._kept) - 1] = self._hidden.snapshot()
+            return next(reversed(self._kept))
         self._next += 1
         self._kept[self._next] = self._hidden.snapshot()
         self._kept.pop(self._next - 2000, None)
@@ -69,12 +74,12 @@ class FakeEngine:
             self._hidden.restore(self._kept[number])
             now, shown = read(self._hidden.ram()), self._hidden.objects()
             ball = shown.ball or (0, 0)
-            objects.append([*ball, int(now.paddle_column), int(now.paddle_width)])
+            objects.append([*ball, int(now.paddle_column), int(now.paddle_width), number])
             walls.append(now.wall)
             boards.append(
                 [shown.score // 100, shown.score // 10 % 10, shown.score % 10, max(self.least_lives, shown.lives)]
             )
-            memories.append([0] * (len(VARIABLES) - 1) + [int(now.knob) + 1, number])
+            memories.append([0] * (len(VARIABLES) - 1) + [int(now.knob) + 1])
         newest = np.array(objects, np.int64)[:, None]
         past = np.repeat(newest, 3, 1) if before is None else before[:, 1:]
         sure = np.full((len(numbers), len(VARIABLES)), 0.5, np.float32)
@@ -84,13 +89,13 @@ class FakeEngine:
     def begin(self, frames: Any, actions: Any = None) -> State:
         self.calls.append(("begin", len(frames)))
         self._hidden.reset()
-        return self._state([self._keep() for _ in frames], frames[:, -1])
+        return self._state([self._keep(True) for _ in frames], frames[:, -1])
 
     def predict(self, state: State, action: Any, controller: str = "context", temperature: float = 0.0) -> Prediction:
         self.calls.append(("predict", len(action)))
         numbers, frames, codes = [], [], []
         for row, key in enumerate(np.asarray(action).tolist()):
-            self._hidden.restore(self._kept[int(state.memory[row, -1])])
+            self._hidden.restore(self._kept[int(state.objects[row, -1, -1])])
             frame = self._hidden.step(key).frame.copy()
             if self.still:
                 frame = state.frame[row].copy()
@@ -118,6 +123,45 @@ class FakeEngine:
         return np.stack([self._codes(a, b) for a, b in zip(before, after, strict=True)])
 
 
+class Prompted:
+    """A screen whose commands are a list: one entry for every poll, None for no event; then "quit"."""
+
+    def __init__(self, *prompts: str | None) -> None:
+        self.held = Held(load_keys())
+        self.prompts, self.shown = list(prompts), []
+        self.holding: set[str] = set()
+        self.pressed, self.lost = 0, False
+
+    def poll(self, seconds: float) -> list[str]:
+        if not self.prompts:
+            return ["quit"]
+        prompt = self.prompts.pop(0)
+        self.pressed += prompt is not None
+        return [] if prompt is None else [prompt]
+
+    def show(self, make: Callable[[], View]) -> None:
+        self.shown.append(make())
+
+    def is_held(self, command: str) -> bool:
+        return command in self.holding
+
+    def toggle_fullscreen(self) -> None:
+        """There is no screen."""
+
+    def screenshot(self, path: Path) -> None:
+        raise OSError("no screen")
+
+
+def loop_of(make_engine: Any, screen: Prompted, player: Any = None, mistakes: bool = False, **options: Any) -> Loop:
+    session = Session(make_engine(mistakes=mistakes), Emulator(2))
+    return Loop(session, screen, Unpaced(30), load_keys(), player, **options)
+
+
+def alone(engine: Any) -> Session:
+    """A session without an emulator, from a new game."""
+    return Session(engine, None, start=reset_state(engine))
+
+
 @pytest.fixture
 def make_engine() -> Callable[..., Any]:
     return FakeEngine
@@ -126,12 +170,7 @@ def make_engine() -> Callable[..., Any]:
 @pytest.fixture
 def fake_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """`play` and `doctor` load the stand-in instead of networks."""
-    import sys
-    from types import ModuleType
-
-    module = ModuleType("model.engine")
-    module.Engine = FakeEngine  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "model.engine", module)
+    monkeypatch.setattr("model.engine.Engine.load", FakeEngine.load)
 
 
 @pytest.fixture(scope="session")

@@ -51,16 +51,14 @@ def test_a_machine_that_can_play(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_weights_that_do_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     def load(path: object = None) -> None:
         raise ValueError("weights nowhere are damaged")
 
-    monkeypatch.setattr(sys.modules["model.engine"].Engine, "load", load)
+    monkeypatch.setattr("model.engine.Engine.load", load)
     status, found = doctor("--weights", "nowhere", "--seconds", "1")
     assert status == 1
     assert broken(found) == ["weights"]
-    assert "nowhere: weights nowhere are damaged -> give others" in found["weights"]
+    assert "weights nowhere are damaged -> give others" in found["weights"]
     assert "emulator" in found
     assert "step" not in found
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.play import load_start_frames
 from app.players import Autopilot, Replay
 from app.saved import load_session, report, save_session
 from app.session import COMMANDS, Session
@@ -19,6 +18,8 @@ from collect.emulator import Emulator
 from model.breakout import CELLS
 from model.files import FileError
 from model.metrics import PARTED_STEPS
+from model.vector_env import reset_state
+from tests.app.conftest import alone
 
 
 @cache
@@ -99,7 +100,7 @@ def test_following_sees_reality_and_a_dream_lives_on_itself(make_engine: Any) ->
     for _ in range(5):
         session.step(3)
     assert session.parted_at == 0.0, "a dream with 200 wrong pixels is not true to reality"
-    assert [mark.what for mark in session.marks] == ["dream", "parted"]
+    assert [what for _, what in session.marks] == ["dream", "parted"]
     assert session.do("resync") == "back on reality after 0.2 s, parted after 0.0 s; dreaming on"
     assert session.dreaming
     assert session.since_real == 0
@@ -179,10 +180,10 @@ def test_any_session_replays_to_the_same_pixels(make_engine: Any, tmp_path: Path
     save_session(path, session, 0, "context", False)
     saved = load_session(path)
     again = session_of(make_engine)
-    replay = Replay(saved.actions, saved.commands)
+    replay = Replay(bytes(map(int, saved.actions)), saved.commands)
     while (action := replay.act(again)) is not None:
         again.step(action)
-    assert again.digests() == session.digests() == saved.digests
+    assert list(again.digests()) == list(session.digests()) == saved.digests
     assert again.actions == session.actions
     assert again.dreaming == session.dreaming
     assert report(again) == report(session)
@@ -214,7 +215,7 @@ def test_foreign_session_files_are_refused(make_engine: Any, tmp_path: Path, old
 
 
 def test_without_an_emulator_the_twin_dreams_alone(make_engine: Any) -> None:
-    session = Session(make_engine(), None, start=load_start_frames(2))
+    session = alone(make_engine())
     moment = session.step(2)
     assert moment.real is None
     assert session.dreaming
@@ -228,11 +229,11 @@ def test_without_an_emulator_the_twin_dreams_alone(make_engine: Any) -> None:
 
 def test_alone_a_game_ends_when_the_last_ball_is_lost(make_engine: Any) -> None:
     for least in (0, 1):  # a twin that draws no lives, and one that never does, as no real frame shows that
-        session = Session(make_engine(least_lives=least), None, start=load_start_frames(2))
+        session = alone(make_engine(least_lives=least))
         lives = set()
         for _ in range(4000):
             session.step(1 if session.twin_ball is None and session.waiting % 8 == 7 else 3)
-            lives.add(session.twin_lives)
+            lives.add(session.twin_board[1])
             if session.over:
                 break
         assert session.over
@@ -242,10 +243,10 @@ def test_alone_a_game_ends_when_the_last_ball_is_lost(make_engine: Any) -> None:
 
 
 def test_the_autopilot_looks_after_a_dream_without_a_real_game(make_engine: Any) -> None:
-    session = Session(make_engine(frameskip=1), None, start=load_start_frames(1))
+    session = alone(make_engine(frameskip=1))
     play(session, 1500, seed=1)
-    assert session.twin_lives == 5
-    assert session.twin_score >= 5
+    assert session.twin_board[1] == 5
+    assert session.twin_board[0] >= 5
 
 
 def test_the_autopilot_serves_whichever_side_waits(make_engine: Any) -> None:
@@ -292,3 +293,13 @@ def test_what_rewinding_needs_is_kept_small(make_engine: Any, monkeypatch: pytes
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 12_000_000, "every step of twelve seconds as it is would be 60 MB at this frame skip"
+
+
+def test_a_new_game_begins_with_all_that_is_known_of_one(make_engine: Any) -> None:
+    engine = make_engine()
+    start = reset_state(engine)
+    session = Session(engine, shared_emulator(), start=start)
+    assert session.twin is start
+    play(session, 50)
+    session.do("restart")
+    assert session.reality is start

@@ -280,17 +280,11 @@ def test_the_help_stays_until_a_key_and_that_key_plays(stage: Any) -> None:
 
 
 STRANGER = """
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from types import ModuleType
-class Late:
-    def load(path):
-        spec = spec_from_file_location("stand_in", "tests/app/conftest.py")
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.FakeEngine()
-sys.modules["model.engine"] = ModuleType("model.engine")
-sys.modules["model.engine"].Engine = Late
+from model.engine import Engine
+def load(path):
+    from tests.app.conftest import FakeEngine
+    return FakeEngine()
+Engine.load = load
 from app.commands import app
 app()
 """

@@ -59,6 +59,9 @@ class CopyLast:
             self._cells[int(c), int(codes[b, c]), old[b, c].tobytes()] = content
         return codes
 
+    def follow(self, state, codes) -> Prediction:
+        return self._prediction(state, self.draw(state, codes))
+
     def draw(self, state, codes) -> Frame:
         cells = to_cells(state.frame).copy()
         for b, c in np.argwhere(codes > 0):

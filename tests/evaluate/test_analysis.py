@@ -2,10 +2,12 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from collect.policies import start_episode
 from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs, take_sample
@@ -14,6 +16,7 @@ from evaluate.analysis.gallery import Example, describe, representative, way_tex
 from evaluate.analysis.page import write_report
 from evaluate.analysis.plots import APPEARS, OTHER_COLOUR, VANISHES
 from evaluate.analysis.statistics import count_codes, distances, jensen_shannon, top_changes, top_codes
+from evaluate.commands import app
 from evaluate.heldout import SEED_OFFSET
 from evaluate.summaries import plain
 from model.breakout import CELLS, CODES, PALETTE
@@ -94,6 +97,23 @@ def test_the_page_stands_alone_and_shows_empty_classes(twin, found, tmp_path: Pa
     assert all(source.startswith("data:image/png") for source in re.findall(r'src="([^"]*)"', text))
     assert len(list((page.parent / "plots").glob("*.png"))) == text.count('class="plot"') == 13
     assert list((page.parent / "codes").glob("code-*.png"))
+
+
+def test_the_command_writes_a_page_or_names_the_extra(shipped, monkeypatch, tmp_path: Path) -> None:
+    tiny = ["--policy", "people", "--episodes", "1", "--transitions", "3", "--per-event", "0", "--runs", "1"]
+    tiny += ["--dream-seconds", "0.2", "--top", "1"]
+    shipped.controllers = ("action",)
+    result = CliRunner().invoke(app, ["analyze", "--out", str(tmp_path / "a"), *tiny])
+    assert result.exit_code == 0, result.output
+    assert "report.html" in result.output
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in [name for name in sys.modules if name.startswith(("matplotlib.", "evaluate.analysis."))]:
+        monkeypatch.delitem(sys.modules, name)
+    result = CliRunner().invoke(app, ["analyze", "--out", str(tmp_path / "b"), *tiny])
+    assert result.exit_code == 1
+    assert "[report]" in result.output
+    assert len(result.output.strip().splitlines()) == 1
+    assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "[3]", '[{"action": 4, "latent_code": []}]', '[{"action": 0}]'])

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import threading
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import save as save_arrays
-from safetensors.torch import save
-from torch import Tensor
 
 from app.keys import DEFAULT_KEYS, load_keys
 from app.players import read_actions
@@ -25,23 +20,13 @@ from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDatase
 from collect.episode import load_episode
 from collect.frames import CollectSettings, collect_frames
 from collect.pairs import stats_path
-from model.checkpoint import load_tensors, meta_path, save_tensors, tensor_path
+from model.checkpoint import load_tensors
 from model.files import FileError, check_directory, checksum, make_directory, read_json, read_text, write_json
+from tests.robustness.harm import CLAIMS, memory_of
 from tools.robustness.formats import episode
 from train.latent_action_data import load_pairs
 
 PAIR = {"action": 1, "latent_code": [0] * 35}
-
-
-def memory_of(read: Callable[[], object]) -> int:
-    """The most bytes that Python and NumPy had while `read` ended in a FileError."""
-    tracemalloc.start()
-    try:
-        with pytest.raises(FileError):
-            read()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -147,64 +132,6 @@ def test_an_error_shows_nothing_that_a_terminal_would_obey() -> None:
     assert "\\x1b[2J" in text
 
 
-def write_weights(path: Path, tensors: dict[str, Tensor], **about: object) -> None:
-    """Weights as a stranger would send them: without the checksum of the tensors."""
-    save_tensors(path, tensors, {})
-    meta_path(path).write_text(json.dumps({"schema": 1, **about}))
-
-
-@pytest.mark.parametrize(
-    ("tensor", "says"),
-    [
-        (torch.tensor([float("nan")]), "NaN or infinity"),
-        (torch.tensor([float("-inf")]), "NaN or infinity"),
-        (torch.tensor([1e300], dtype=torch.float64), "float64"),  # infinity as soon as it is a float32
-        (torch.zeros(1, dtype=torch.int32), "int32"),
-        (torch.zeros(1, dtype=torch.complex64), "complex64"),
-        (torch.zeros(1, dtype=torch.float8_e4m3fn), "float8"),
-        (torch.zeros([1] * 9), "9 dimensions"),
-    ],
-)
-def test_tensors_that_no_weights_have(tmp_path: Path, tensor: Tensor, says: str) -> None:
-    write_weights(tmp_path / "w", {"x": tensor})
-    with pytest.raises(FileError, match=says):
-        load_tensors(tmp_path / "w")
-
-
-def header(text: str, length: int | None = None, body: int = 0) -> bytes:
-    """Safetensors with this header."""
-    return struct.pack("<Q", len(text) if length is None else length) + text.encode() + bytes(body)
-
-
-CLAIMS = [
-    b"",
-    b"\x80\x04K\x01.",  # a pickle
-    header("{}", 2**63),
-    header("{}", (1 << 20) + 1),
-    header('{"x": {"dtype": "F32", "shape": [1099511627776], "data_offsets": [0, 4398046511104]}}'),
-    header('{"x": {"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 0]}}'),
-    header('{"x": {"dtype": "F32", "shape": [0, 18446744073709551615], "data_offsets": [0, 0]}}'),
-    header('{"x": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}', body=1),
-    header('{"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}', body=3),
-    header(json.dumps({f"x{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(20_000)})),
-]
-
-
-@pytest.mark.parametrize("data", CLAIMS)
-def test_safetensors_that_claim_what_they_do_not_hold(tmp_path: Path, data: bytes) -> None:
-    write_weights(tmp_path / "w", {})
-    tensor_path(tmp_path / "w").write_bytes(data)
-    assert memory_of(lambda: load_tensors(tmp_path / "w")) < 16 << 20
-
-
-def test_settings_of_other_tensors_are_noticed(tmp_path: Path) -> None:
-    for name in "ab":
-        save_tensors(tmp_path / name, {"x": torch.full((1,), float(ord(name)))}, {})
-    tensor_path(tmp_path / "a").write_bytes(tensor_path(tmp_path / "b").read_bytes())
-    with pytest.raises(FileError, match=r"not those that a\.json describes"):
-        load_tensors(tmp_path / "a")
-
-
 def arrays(**changes: np.ndarray) -> bytes:
     """An episode of one step, with these arrays in place of its own."""
     whole = {
@@ -308,12 +235,11 @@ def files_with_schema(home: Path, schema: object) -> dict[str, Callable[[], obje
     for path, value in {
         home / MANIFEST: {"frameskip": 2, "episodes": []},
         home / SETTINGS: {},
-        home / "w.json": {"kind": "vqvae"},
         stats_path(home / "pairs.json"): stats,
         home / "session.json": {"kind": KIND},
     }.items():
         path.write_text(json.dumps({**value, **version}))
-    tensor_path(home / "w").write_bytes(save({}))
+    (home / "w").write_bytes(save_arrays({}, {"about": json.dumps({"kind": "vqvae", **version})}))
     settings = CollectSettings(4, "mixed", 2, 0)
     return {
         "manifest": lambda: read_manifest(home),

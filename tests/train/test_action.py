@@ -17,20 +17,14 @@ from collect.pairs import stats_path
 from model.breakout import CELLS
 from model.checkpoint import load_tensors
 from model.files import FileError, checksum
-from model.latent_action_model import ActionToLatentMLP
-from model.weights import load_module
+from model.controllers import ActionToLatentMLP
 from train.action import accuracies, majority_by_action, report, train_action
 from train.latent_action_data import get_action_latent_dataloaders, load_pairs, split_episodes
-from train.loop import LoopSettings, RunOptions
+from train.run import Run, Settings
+from train.weights import build, fill, load_part
 
-CPU = torch.device("cpu")
-SETTINGS = LoopSettings(batch=64, rate=3e-3, epochs=8, warmup=5, decay=0.0, log_every=1)
+SETTINGS = Settings(batch=64, rate=3e-3, epochs=8, warmup=5, decay=0.0, log_every=1)
 LENGTHS = [100, 40, 60, 80, 20, 70, 90, 50, 30, 60]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def write_pairs(path: Path, stats: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -76,14 +70,15 @@ def test_loaders_hand_out_every_pair_once_and_split_by_episode(tmp_path: Path) -
     assert len(episodes[1]) == 2
 
 
-def test_epochs_are_shuffled_anew_and_repeatable(pairs: Path) -> None:
-    def epoch(number: int) -> list[list[int]]:
-        loader, _ = get_action_latent_dataloaders(pairs, batch=64, seed=1)
-        loader.sampler.epoch = number  # type: ignore[attr-defined]
+def test_epochs_are_shuffled_and_repeatable(pairs: Path) -> None:
+    def epoch(seed: int) -> list[list[int]]:
+        loader, _ = get_action_latent_dataloaders(pairs, batch=64, seed=seed)
         return [code[:, 3].tolist() for _, code in loader]
 
     assert epoch(0) == epoch(0)
-    assert epoch(0) != epoch(1)
+    loader, _ = get_action_latent_dataloaders(pairs, batch=64)
+    first, second = ([code[:, 3].tolist() for _, code in loader] for _ in range(2))
+    assert first != second
 
 
 def test_without_statistics_blocks_in_a_row_are_split(tmp_path: Path) -> None:
@@ -104,28 +99,45 @@ def log(out: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if "second" not in k} for line in lines]
 
 
+def trained(out: Path) -> tuple[ActionToLatentMLP, dict[str, Any]]:
+    """The best weights of a run, and what is known of them."""
+    path = out / "action_to_latent_best.safetensors"
+    tensors, meta = load_part(path, "train action")
+    model = build(ActionToLatentMLP, meta, "action", path)
+    fill(torch.nn.ModuleDict({"action": model}).state_dict(), tensors, path)
+    return model.eval(), meta
+
+
 def test_training_learns_what_the_action_tells(pairs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    train_action(pairs, SETTINGS, RunOptions(out), CPU)
+    train_action(pairs, Run(out, SETTINGS))
     losses = [line["loss"] for line in log(out) if "loss" in line]
     assert losses[-1] < losses[0] / 4
-    module, meta = load_module(out, "action_to_latent_best")
-    assert isinstance(module, ActionToLatentMLP)
+    module, meta = trained(out)
     found = meta["validation"]
     assert found["majority"]["accuracy"] < found["accuracy"] <= found["majority_by_action"]["accuracy"] + 1e-9
     assert found["accuracy"] > (33 + 0.8) / CELLS
     assert found["per_action"]["LEFT"]["accuracy"] > 0.9
     assert meta["frameskip"] == 2
-    codes = module.sample(torch.tensor([0, 1, 2, 3]))
+    with torch.no_grad():
+        codes = module(torch.eye(4)).argmax(2)
     assert codes[:, 3].tolist() == [10, 11, 12, 13]
     assert (codes[:, 10] == 0).all()
     assert "RIGHT" in "\n".join(report(found))
+    assert "worse" not in "\n".join(report(found))
+
+
+def test_a_run_that_is_too_short_says_so(pairs: Path, tmp_path: Path) -> None:
+    figures = train_action(pairs, Run(tmp_path, replace(SETTINGS, epochs=1, rate=1e-5)))
+    assert "worse than always giving the majority code" in report(figures)[-1]
+
+
+def test_missing_pairs_name_the_command_that_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="python main.py collect pairs --out"):
+        train_action(tmp_path / "pairs.json", Run(tmp_path, SETTINGS))
 
 
 def test_a_resumed_run_gives_the_losses_of_one_that_never_stopped(pairs: Path, tmp_path: Path) -> None:
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    train_action(pairs, replace(SETTINGS, epochs=4), RunOptions(whole), CPU)
-
     class Stop(Exception):
         pass
 
@@ -133,14 +145,16 @@ def test_a_resumed_run_gives_the_losses_of_one_that_never_stopped(pairs: Path, t
         if share > 0.6:  # in the middle of an epoch
             raise Stop
 
+    whole, halves = (Run(tmp_path / name, replace(SETTINGS, epochs=4)) for name in ("whole", "halves"))
+    train_action(pairs, whole)
     with pytest.raises(Stop):
-        train_action(pairs, replace(SETTINGS, epochs=4), RunOptions(halves), CPU, stop)
-    train_action(pairs, replace(SETTINGS, epochs=4), RunOptions(halves, resume=True), CPU)
-    by_step = {(line["step"], "loss" in line): line for line in log(halves)}  # steps after the checkpoint come twice
-    assert sorted(map(str, by_step.values())) == sorted(map(str, log(whole)))
+        train_action(pairs, replace(halves, show=stop))
+    train_action(pairs, replace(halves, resume=True))
+    by_step = {(line["step"], "loss" in line): line for line in log(halves.out)}  # what comes after a checkpoint: twice
+    assert sorted(map(str, by_step.values())) == sorted(map(str, log(whole.out)))
     for name in ("action_to_latent_best", "action_to_latent_last"):
-        a, b = load_tensors(whole / name)[0], load_tensors(halves / name)[0]
-        assert all(torch.equal(a[key], b[key]) for key in a)
+        a, b = (load_tensors(run.out / f"{name}.safetensors")[0] for run in (whole, halves))
+        assert all(np.array_equal(a[key], b[key]) for key in a | b)
 
 
 def test_figures_by_hand() -> None:

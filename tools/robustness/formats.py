@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -136,24 +137,110 @@ def texts(home: Path) -> list[Target]:
 
 
 def checkpoints(home: Path) -> list[Target]:
-    """Tensors and their settings, as training saves and resumes them."""
-    import torch
-    from safetensors.torch import save
+    """Tensors with their settings in the header, packed and not."""
+    from safetensors.numpy import save
 
-    from model.checkpoint import load_tensors, meta_path, save_tensors, tensor_path
+    from model.checkpoint import load_tensors, pack, save_tensors
 
-    tiny = {"a.weight": torch.zeros(2, 3), "b": torch.ones(4, dtype=torch.float16), "c": torch.zeros(())}
-    path = home / "tiny"
-    save_tensors(path, tiny, {"kind": "vqvae"})
-    bare = json.loads(meta_path(path).read_text())
-    del bare["tensors_sha256"]  # so that damage is found by what it is, and not by the checksum alone
-    meta_path(path).write_bytes(_json(bare))
-    sound = [save(tiny), save({}), save({"x": torch.zeros(0, 3)}, {"note": "x"})]
-    save_tensors(home / "settings", tiny, {"kind": "vqvae", "frameskip": 2})
-    about = _file(meta_path(home / "settings"), lambda: load_tensors(home / "settings"))
+    tiny: dict[str, np.ndarray] = {
+        "a.weight": np.zeros((2, 3), np.float32),
+        "b": np.ones(4, np.float16),
+        "c": np.zeros((), np.int64),
+    }
+    path = home / "tiny.safetensors"
+    sound = []
+    for tensors in (tiny, pack(tiny), {}):
+        save_tensors(path, tensors, {"kind": "vqvae", "step": 3})
+        sound.append(path.read_bytes())
+    read = _file(path, lambda: load_tensors(path))
+
+    def about(data: bytes) -> object:
+        return read(save(tiny, {"about": data.decode("utf-8", "replace")}))
+
     return [
-        Target("tensors", sound, damaged_safetensors, _file(tensor_path(path), lambda: load_tensors(path)), 4),
-        Target("settings of tensors", [meta_path(home / "settings").read_bytes()], damaged_json, about),
+        Target("tensors", sound, damaged_safetensors, read, 4),
+        Target("settings in the header", [_json({"schema": 1, "kind": "vqvae", "step": 3})], damaged_json, about),
+        *_runs(home / "run"),
+    ]
+
+
+def _runs(out: Path) -> list[Target]:
+    """A checkpoint that a run goes on from, and its settings."""
+    import torch
+    from safetensors.numpy import save
+
+    from model.checkpoint import load_tensors
+    from train.loop import Loop, Run, Settings
+
+    def loop() -> Loop:
+        task = SimpleNamespace(module=torch.nn.Linear(2, 2), samples=10, meta={"kind": "x"}, extra={"e": torch.ones(3)})
+        return Loop(task, "x", Run(out, Settings(batch=1, rate=1e-3, epochs=1)), lambda line: None)  # type: ignore[arg-type]
+
+    first = loop()
+    first.task.module(torch.ones(1, 2)).sum().backward()
+    first.optimiser.step()
+    first.save_last()
+    tensors, meta = load_tensors(first.last_path)
+    resume = _file(first.last_path, lambda: loop().resume())
+
+    def about(data: bytes) -> object:
+        return resume(save(tensors, {"about": data.decode("utf-8", "replace")}))
+
+    return [
+        Target("checkpoint of a run", [first.last_path.read_bytes()], damaged_safetensors, resume, 2),
+        Target("settings of a run", [_json(meta)], damaged_json, about, 2),
+    ]
+
+
+def graph(outside: dict[str, str] | None = None) -> bytes:
+    """A sound ONNX graph: rows of a table by number. `outside` says where the table is, if it is in another file."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    table = numpy_helper.from_array(np.zeros((4, 3), np.float32), "table")
+    if outside:
+        table.ClearField("raw_data")
+        table.data_location = TensorProto.EXTERNAL
+        for key, value in outside.items():
+            table.external_data.add(key=key, value=value)
+    takes = [helper.make_tensor_value_info("action", TensorProto.INT64, ["games"])]
+    gives = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["games", 3])]
+    node = helper.make_node("Gather", ["table", "action"], ["logits"], axis=0)
+    made = helper.make_graph([node], "graph", takes, gives, [table])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def weights(home: Path) -> list[Target]:
+    """A directory of weights by its manifest, and a graph behind its checksum."""
+    from model.checkpoint import save_tensors
+    from model.engine import MANIFEST, NAMES, WEIGHTS, WEIGHTS_SCHEMA, _session, read_weights
+    from model.files import checksum
+
+    save_tensors(home / WEIGHTS, {"table": np.zeros((4, 3), np.float32)}, {"kind": "twin"})
+    for name in NAMES:
+        (home / f"{name}.onnx").write_bytes(graph())
+    files = {path.name: checksum(path) for path in home.iterdir()}
+    manifest = {
+        "schema": WEIGHTS_SCHEMA, "frameskip": 1, "checksum": "0" * 64, "majority": [0] * 35, "files": files,
+        "wants": {"action": ["table"]},
+    }  # fmt: skip
+    read = _file(home / MANIFEST, lambda: read_weights(home))
+    read(_json(manifest))
+
+    def damaged_file(data: bytes) -> object:
+        """Any other file of the directory: the manifest knows what it was."""
+        path = home / f"{NAMES[len(data) % len(NAMES)]}.onnx"
+        before = path.read_bytes()
+        try:
+            path.write_bytes(data)
+            return read_weights(home)
+        finally:
+            path.write_bytes(before)
+
+    return [
+        Target("manifest of weights", [_json(manifest)], damaged_json, read, 4),
+        Target("graph", [graph()], damaged_bytes, lambda data: _session(data, "graph"), 4),
+        Target("graph of a directory", [graph()], damaged_bytes, damaged_file),
     ]
 
 
@@ -163,6 +250,7 @@ FORMATS: dict[str, Callable[[Path], list[Target]]] = {
     "pairs": pairs,
     "sessions": sessions,
     "texts": texts,
+    "weights": weights,
 }
 
 

@@ -19,7 +19,7 @@ from model.breakout import CELLS, CODES, Frame
 from model.files import read_json
 
 if TYPE_CHECKING:
-    from train.loop import RunOptions
+    from train.loop import Run
 
 FRAMES = CollectSettings(transitions=1500, policy="mixed", frameskip=2, seed=5, episode_seconds=4.0)
 
@@ -83,16 +83,16 @@ def seen_pairs(out: Path, before: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def seen_checkpoints(name: str, stem: str) -> Callable[[Path, dict[str, Any]], dict[str, Any]]:
+def seen_checkpoints(name: str) -> Callable[[Path, dict[str, Any]], dict[str, Any]]:
     """Whatever is there of weights and checkpoints can be loaded, and is no older than before."""
 
     def seen(out: Path, before: dict[str, Any]) -> dict[str, Any]:
-        from model.checkpoint import load_tensors, meta_path, tensor_path
+        from model.checkpoint import load_tensors
 
         steps = {}
-        for part in (name, f"{stem}_last"):
-            if tensor_path(out / part).exists() or meta_path(out / part).exists():
-                steps[part] = load_tensors(out / part)[1]["step"]
+        for part in (name, f"{name.removesuffix('_best')}_last"):
+            if (path := out / f"{part}.safetensors").exists():
+                steps[part] = load_tensors(path)[1]["step"]
         if any(steps.get(part, -1) < step for part, step in before.items()):
             raise Broken(f"steps were {before}, are {steps}")
         return steps
@@ -100,7 +100,7 @@ def seen_checkpoints(name: str, stem: str) -> Callable[[Path, dict[str, Any]], d
     return seen
 
 
-def trained(name: str, stem: str) -> Callable[[Path], dict[str, Any]]:
+def trained(name: str) -> Callable[[Path], dict[str, Any]]:
     """All losses, norms and validations of a run, and its weights, without what depends on the clock."""
 
     def result(out: Path) -> dict[str, Any]:
@@ -109,45 +109,37 @@ def trained(name: str, stem: str) -> Callable[[Path], dict[str, Any]]:
         found: dict[str, Any] = {}
         for text in (out / f"{name}_log.jsonl").read_text().splitlines():
             line = {key: value for key, value in json.loads(text).items() if "second" not in key}
-            if "warning" in line:  # of slow data: depends on the clock
-                continue
             place = f"step {line['step']} {'validation' if 'validation' in line else 'loss'}"
             if found.setdefault(place, line) != line:  # steps after the checkpoint come twice
                 raise Broken(f"{place} was {found[place]}, and then {line}")
-        for part in (name, f"{stem}_last"):
-            tensors, meta = load_tensors(out / part)
-            found |= {f"{part} {key}": tensor.numpy().tobytes() for key, tensor in tensors.items()}
-            found[f"{part} meta"] = {key: value for key, value in meta.items() if "second" not in key}
+        for part in (name, f"{name.removesuffix('_best')}_last"):
+            tensors, meta = load_tensors(out / f"{part}.safetensors")
+            found |= {f"{part} {key}": tensor.tobytes() for key, tensor in tensors.items()}
+            found[f"{part} meta"] = {k: v for k, v in meta.items() if "second" not in k and k != "sha256"}
         return found
 
     return result
 
 
-def resuming(out: Path, stem: str) -> RunOptions:
-    """`--resume` if there is a checkpoint."""
-    from train.loop import RunOptions
+def run_of(out: Path, name: str, **settings: Any) -> Run:
+    """A run on the CPU that goes on if there is a checkpoint."""
+    from train.loop import Run, Settings
 
-    return RunOptions(out, resume=any(out.glob(f"{stem}_last.*")) or any(out.glob(f"{stem}_before.*")))
+    stem = name.removesuffix("_best")
+    there = any((out / f"{stem}_{part}.safetensors").exists() for part in ("last", "before"))
+    made = {"rate": 2e-3, "warmup": 5, "validate_every": 4, "log_every": 1, **settings}
+    return Run(out, Settings(**made), resume=there)
 
 
 def prepare(home: Path) -> None:
-    """The dataset and the pairs that the jobs start from."""
-    collect_frames(CollectSettings(180, "mixed", 2, 0, episode_seconds=1.2), home / "frames", workers=1)
+    """The dataset, the weights and the pairs that the jobs start from."""
+    collect_frames(CollectSettings(400, "mixed", 1, 0, episode_seconds=1.2), home / "frames", workers=1)
     for name, seed, count in (("pairs", 1, 1600), ("older", 2, 200)):
         collect_pairs(StandIn(), PairSource(None, 2, seed), home / f"{name}.json", count, codes_sha256="stand-in")
 
 
-def jobs(home: Path) -> list[Job]:
-    """All jobs, on what `prepare` made in `home`."""
-
-    def action(out: Path) -> None:
-        import torch
-
-        from train.action import train_action
-        from train.loop import LoopSettings
-
-        settings = LoopSettings(batch=256, rate=1e-3, epochs=3, decay=0.0, log_every=1)
-        train_action(home / "pairs.json", settings, resuming(out, "action_to_latent"), torch.device("cpu"))
+def collecting(home: Path) -> list[Job]:
+    """Jobs that need no PyTorch."""
 
     def pairs(out: Path) -> None:
         collect_pairs(StandIn(), PairSource(None, 2, 1), out / "pairs.json", 600, codes_sha256="stand-in")
@@ -159,21 +151,50 @@ def jobs(home: Path) -> list[Job]:
     def collect(out: Path) -> None:
         collect_frames(FRAMES, out, workers=1)
 
-    def collect_command(out: Path) -> list[str]:
+    def command(out: Path) -> list[str]:
         made = ("--transitions", "4000", "--seed", "3", "--workers", "2", "--out", str(out))
         return [sys.executable, "main.py", "collect", "frames", *made]
 
-    def action_command(out: Path) -> list[str]:
-        resume = ("--resume",) if resuming(out, "action_to_latent").resume else ()
-        made = ("--pairs", str(home / "pairs.json"), "--out", str(out), "--batch", "256", "--epochs", "6")
-        return [sys.executable, "main.py", "train", "action", "--device", "cpu", *made, *resume]
-
-    best, stem = "action_to_latent_best", "action_to_latent"
-    actions = seen_checkpoints(best, stem), trained(best, stem)
     return [
         Job("collect frames", collect, seen_episodes, contents),
         Job("collect pairs", pairs, seen_pairs, contents, older_pairs),
-        Job("train action", action, *actions),
-        Job("main.py collect frames", collect, seen_episodes, contents, command=collect_command),
-        Job("main.py train action", action, *actions, command=action_command),
+        Job("main.py collect frames", collect, seen_episodes, contents, command=command),
     ]
+
+
+def training(home: Path) -> list[Job]:
+    """Jobs that train."""
+    frames, best = [home / "frames"], "action_to_latent_best"
+
+    def vqvae(out: Path) -> None:
+        from train.vqvae import train_vqvae
+
+        train_vqvae(frames, run_of(out, "vqvae", batch=8, epochs=0.7), sample=300, width=8)
+
+    def memory(out: Path) -> None:
+        from train.memory import train_memory
+
+        sizes = {"width": 8, "knob_width": 8}
+        train_memory(frames, run_of(out, "memory", batch=8, epochs=0.5), sizes)
+
+    def action(out: Path) -> None:
+        from train.action import train_action
+
+        train_action(home / "pairs.json", run_of(out, best, batch=256, epochs=3, decay=0.0))
+
+    def command(out: Path) -> list[str]:
+        resume = ("--resume",) if run_of(out, best, batch=256, epochs=6).resume else ()
+        made = ("--pairs", str(home / "pairs.json"), "--out", str(out), "--batch", "256", "--epochs", "6")
+        return [sys.executable, "main.py", "train", "action", "--device", "cpu", *made, *resume]
+
+    return [
+        Job("train vqvae", vqvae, seen_checkpoints("vqvae"), trained("vqvae")),
+        Job("train memory", memory, seen_checkpoints("memory"), trained("memory")),
+        Job("train action", action, seen_checkpoints(best), trained(best)),
+        Job("main.py train action", action, seen_checkpoints(best), trained(best), command=command),
+    ]
+
+
+def jobs(home: Path) -> list[Job]:
+    """All jobs, on what `prepare` made in `home`."""
+    return [*collecting(home), *training(home)]

@@ -1,0 +1,128 @@
+"""`web`: the dream as a static page, with the same weights and graphs, run by onnxruntime-web in the browser.
+
+`app/web/` holds the page as it is; `build` adds what the twin needs. Binary files go in as scripts that hold their
+bytes (gzip, base64), so that the page also works when it is opened as a file, where browsers let no page read others.
+onnxruntime-web is taken from the npm registry when a page is built; its version and hash are fixed here.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.keys import load_keys
+from model.breakout import CODES, COLUMNS, EMULATOR_HZ, PALETTE, ROWS
+from model.engine import EVENTS, SHIPPED, Engine, read_weights
+from model.files import FileError
+from model.state import VARIABLES, State
+from model.vector_env import reset_state
+
+RUNTIME = "1.30.0"
+INTEGRITY = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+"""SHA-512 of that version's package, as the npm registry gives it."""
+_URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{RUNTIME}.tgz"
+_SCRIPT, _WASM, _GLUE = "ort.wasm.min.js", "ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"
+_SECONDS = 120
+PAGE = Path(__file__).resolve().parent / "web"
+FONT = PAGE.parent.parent / "assets" / "font"
+
+
+def build(weights: Path | None, out: Path) -> Path:
+    """Write the page for a directory of weights (None: the shipped ones) into the folder `out`, and return its
+    index.html. FileError if `out` holds anything but an earlier page, if the weights cannot be used, or if
+    onnxruntime-web cannot be had."""
+    if out.exists() and not out.is_dir():
+        raise FileError(f"{out} is not a folder")
+    if out.exists() and any(out.iterdir()) and not (out / "parts").is_dir():
+        raise FileError(f"{out} is not empty and holds no earlier page; choose another folder")
+    where = weights or SHIPPED
+    manifest, graphs = read_weights(where)
+    start = reset_state(Engine.load(where))
+    runtime = _read_runtime(download())
+    (out / "parts").mkdir(parents=True, exist_ok=True)
+    for path in PAGE.iterdir():
+        shutil.copy(path, out / path.name)
+    shutil.copy(FONT / "JetBrainsMono-Medium.ttf", out)
+    shutil.copy(FONT / "OFL.txt", out / "LICENSE-font.txt")
+    (out / _SCRIPT).write_bytes(runtime[_SCRIPT])
+    about = json.dumps(describe(manifest, start), indent=1)
+    (out / "info.js").write_text(f'"use strict";\nconst INFO = {about};\n', encoding="utf-8")
+    parts = {
+        "runtime.wasm": runtime[_WASM],
+        "runtime.mjs": runtime[_GLUE],
+        "predict.onnx": graphs["predict"],
+        "advance.onnx": graphs["advance"],
+        "frame": start.frame.tobytes(),
+    }
+    for name, data in parts.items():
+        packed = base64.b64encode(gzip.compress(data, mtime=0)).decode()
+        (out / "parts" / f"{name}.js").write_text(f'addPart("{name}", "{packed}");\n', encoding="utf-8")
+    return out / "index.html"
+
+
+def describe(manifest: dict[str, Any], start: State) -> dict[str, Any]:
+    """What the page has to know of twin and game, as JSON; the start state goes without its frame."""
+    keys = load_keys()
+    return {
+        "weights": manifest["checksum"],
+        "stepsPerSecond": EMULATOR_HZ / manifest["frameskip"],
+        "rows": ROWS,
+        "columns": COLUMNS,
+        "palette": PALETTE.tolist(),
+        "variables": [variable._asdict() for variable in VARIABLES],
+        "noise": [1, EVENTS, CODES],
+        "keys": {
+            "play": {key: int(action) for key, action in keys.play.items()},
+            "commands": keys.commands,
+            "help": keys.help,
+        },
+        "start": {
+            name: {"kind": str(value.dtype), "shape": value.shape, "values": np.ravel(value).tolist()}
+            for name, value in start._asdict().items()
+            if name != "frame"
+        },
+    }
+
+
+def download() -> bytes:
+    """onnxruntime-web's package, by npm where there is one, else from the public registry. FileError if it cannot be
+    had, or is not the one that is meant."""
+    try:
+        data = _by_npm(npm) if (npm := shutil.which("npm")) else _by_url()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FileError(f"onnxruntime-web {RUNTIME} cannot be fetched from the npm registry: {error}") from None
+    if base64.b64encode(hashlib.sha512(data).digest()).decode() != INTEGRITY:
+        raise FileError(f"the npm registry's onnxruntime-web {RUNTIME} is not the package that this program knows")
+    return data
+
+
+def _by_npm(npm: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", f"onnxruntime-web@{RUNTIME}", "--ignore-scripts", "--pack-destination", folder]
+        subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, cwd=folder)
+        return (Path(folder) / f"onnxruntime-web-{RUNTIME}.tgz").read_bytes()
+
+
+def _by_url() -> bytes:
+    with urllib.request.urlopen(_URL, timeout=_SECONDS) as answer:
+        data: bytes = answer.read()
+    return data
+
+
+def _read_runtime(package: bytes) -> dict[str, bytes]:
+    """The three files of the package that a page on one thread needs."""
+    with tarfile.open(fileobj=io.BytesIO(package)) as archive:
+        files = {name: archive.extractfile(f"package/dist/{name}") for name in (_SCRIPT, _WASM, _GLUE)}
+        return {name: file.read() for name, file in files.items() if file is not None}

@@ -1,0 +1,88 @@
+"""The commands `train` and `ship` as one types them, and the scripts that run all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from main import app
+from tests.train.conftest import Trained
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNNER = CliRunner()
+
+
+def run(*arguments: object, status: int = 0) -> str:
+    """Run a command. Gives what it printed; for a failure, its one line on stderr."""
+    result = RUNNER.invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == status, result.output
+    if status != 1:
+        return result.output
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_defaults_in_a_fresh_clone_name_the_next_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("vqvae", "memory", "context"):
+        assert "python main.py collect frames" in run("train", name, status=1)
+    assert "python main.py collect pairs" in run("train", "action", status=1)
+    assert "python main.py train vqvae" in run("ship", status=1)
+    assert list(tmp_path.rglob("*.safetensors")) == []
+
+
+def test_without_pytorch_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in sys.modules if name.startswith("train.") and name != "train.commands"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for command in (("train", "memory"), ("train", "action"), ("ship",)):
+        assert 'pip install -e ".[train]"' in run(*command, "--out", tmp_path, status=1)
+
+
+def test_memory_is_trained_resumed_at_another_rate_and_names_what_comes_next(frames: Path, tmp_path: Path) -> None:
+    command = ("train", "memory", "--frames", frames, "--out", tmp_path, "--device", "cpu", "--batch", 64)
+    printed = run(*command, "--epochs", 0.1)
+    following = f"next: python main.py train context --frames {frames} --weights {tmp_path} --out {tmp_path}\n"
+    assert printed.endswith(following)
+    assert "events_right" in printed
+    assert "--resume" in run(*command, "--epochs", 0.2, status=1)
+    run(*command, "--epochs", 0.2, "--rate", 0.0001, "--resume")
+    assert "give either" in run(*command, "--epochs", 1, "--minutes", 1, status=2)
+    assert "PyTorch finds no CUDA GPU" in run(*command[:-4], "--device", "cuda", status=1) or os.path.exists(
+        "/dev/nvidia0"
+    )
+
+
+def test_ship_names_what_comes_next(frames: Path, trained: Trained, tmp_path: Path) -> None:
+    command = ("ship", "--world", trained.world, "--frames", frames)
+    printed = run(*command, "--action", tmp_path / "none", "--out", tmp_path / "a")
+    assert printed.endswith(f"next: python main.py collect pairs --weights {tmp_path / 'a'}\n")
+    printed = run(*command, "--action", trained.action, "--out", tmp_path / "b")
+    assert printed.endswith(f"next: python main.py play --weights {tmp_path / 'b'}\n")
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    assert manifest["made"]["action"]["kind"] == "action"
+
+
+@pytest.mark.parametrize("script", ["shipped.sh", "gpu.sh"])
+def test_the_scripts_are_sound(script: str) -> None:
+    assert subprocess.run(["bash", "-n", ROOT / "runs" / script], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_from_nothing_to_shipped_by_one_script(tmp_path: Path) -> None:
+    """Tiny, all of it; stopped by nothing, and nothing put in by hand."""
+    sizes = {"DRILL": "3000", "MIXED": "2500", "PAIRS": "500", "VQVAE": "--epochs 3 --batch 64", "EVALUATE": "no"}
+    sizes |= {"MEMORY": "--epochs 0.5", "CONTEXT": "--epochs 0.5", "ACTION": "--epochs 1", "WORKERS": "1"}
+    here = {"SMALL": "1", "ROOT": str(tmp_path), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "DEVICE": "cpu"}
+    command = ["bash", str(ROOT / "runs" / "gpu.sh")]
+    result = subprocess.run(command, env={**os.environ, **here, **sizes}, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert (tmp_path / "weights" / "manifest.json").exists()
+    assert "action" in json.loads((tmp_path / "weights" / "manifest.json").read_text())["made"]

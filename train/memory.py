@@ -1,0 +1,81 @@
+"""`train memory`: learn to carry what no frame shows, a step at a time, with the emulator's RAM as teacher.
+
+The network is told what it may know at play, with parts of its memory hidden and some of it wrong: so it learns to find
+a variable anew from what is seen, and not to trust a memory that the eyes contradict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from collect.dataset import TransitionDataset
+from model.memory import Memory, answers
+from model.state import VARIABLES
+from train.data import Data, Sampler, about, held_out, load_frames, taught_loss
+from train.loop import check_new, train
+from train.run import Run, Task
+from train.vqvae import hide
+
+WHOLE, WRONG = 0.5, 0.02
+"""The share of a batch that is told all its memory, and the share of what is known that is made wrong."""
+PART = 4096
+
+
+class MemoryTask(Task):
+    """See `train.run.Task`. `sizes` are the settings of `Memory`, where they are not its own."""
+
+    def __init__(self, dataset: TransitionDataset, device: torch.device, sizes: dict[str, int] | None = None) -> None:
+        super().__init__()
+        self.data, held = (data.to(device) for data in Data.split(dataset))
+        self.held, self._held_steps = held, held_out(held)
+        self.sampler, self.samples = Sampler.of(self.data), len(self.data.steps)
+        self.model = Memory(**(sizes or {})).to(device)
+        self.module = nn.ModuleDict({"memory": self.model})
+        self.meta = {"kind": "memory", "model": {"memory": self.model.settings}, **about(dataset)}
+
+    def _predict(self, data: Data, t: Tensor, memory: Tensor) -> tuple[list[Tensor], Tensor]:
+        """From memory (B, V) at t (B,): logits of each variable a step later, and the truth (B, V), -1: untaught."""
+        state, after = data.state(t, memory), data.things(t + 1)
+        seen = torch.cat((after.ball, after.paddle), 1)
+        walls, boards = (state.wall, after.wall), (state.board, after.board)
+        logits = self.model(state.objects, walls, boards, state.memory, data.action[t].long(), seen)
+        return logits, answers(data.memory[t + 1].long())
+
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum over variables of their cross-entropy, where RAM tells them."""
+        t = self.data.steps[self.sampler(batch, generator)]
+        told = hide(self.data.memory[t].long(), generator, WHOLE, WRONG)
+        with self.coarse():
+            logits, truth = self._predict(self.data, t, told)
+        losses = [taught_loss(each.float(), truth[:, number]) for number, each in enumerate(logits)]
+        return torch.stack(losses).sum(), {}
+
+    @torch.no_grad()
+    def validate(self) -> tuple[float, dict[str, Any]]:
+        """From the true memory one held-out step on: how often each variable is right, and all of them at once. The
+        score is the latter where something happens."""
+        figures: dict[str, Any] = {}
+        for name, numbers in self._held_steps.items():
+            right, taught = [], []
+            for t in self.held.steps[numbers].split(PART):
+                logits, truth = self._predict(self.held, t, self.held.memory[t].long().clamp(min=0))
+                right.append(torch.stack([each.argmax(1) for each in logits], 1) == truth)
+                taught.append(truth >= 0)
+            good, told = torch.cat(right), torch.cat(taught)
+            figures[f"{name}_right"] = float((good | ~told).all(1).float().mean())
+            shares = (good & told).sum(0) / told.sum(0).clamp(min=1)
+            figures[f"{name}_by_variable"] = {v.name: float(share) for v, share in zip(VARIABLES, shares, strict=True)}
+        return figures["events_right"], figures
+
+
+def train_memory(frames: Sequence[Path], run: Run, sizes: dict[str, int] | None = None) -> dict[str, Any]:
+    """Train on one or several datasets into `run.out`/memory.safetensors. Returns the last validation's figures."""
+    check_new("memory", run)
+    dataset = load_frames(frames, run.show, pictures=False)
+    torch.manual_seed(run.settings.seed)
+    return train(MemoryTask(dataset, run.device, sizes), "memory", run)
