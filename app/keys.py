@@ -67,13 +67,16 @@ def load_keys(path: Path | None = None) -> KeyMap:
     table = _read(DEFAULT_KEYS)
     where = f"key map {path or DEFAULT_KEYS}"
     for section, lines in _read(path).items() if path is not None else ():
-        known = table.get(section) if section != "help" else None
+        known = table.get(section)
         if known is None or not isinstance(lines, dict):
-            raise FileError(f"{where}: sections are [play] and [command], got [{section}]")
+            raise FileError(f"{where}: sections are [play], [command] and [help], got [{section}]")
         for name, keys in lines.items():
             if name not in known:
                 raise FileError(f"{where}: no command {name!r}; there are: {', '.join(known)}")
-            if not isinstance(keys, list) or not all(type(key) is str and key for key in keys):
+            if section == "help":
+                if not isinstance(keys, str):
+                    raise FileError(f"{where}: the help for {name} must be words in quotes")
+            elif not isinstance(keys, list) or not all(type(key) is str and key for key in keys):
                 raise FileError(f'{where}: {name} must be a list of key names, as in {name} = ["f5"]')
             known[name] = keys
     meaning: dict[str, str] = {}

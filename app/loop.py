@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from app.clock import Clock
 from app.futures import Futures
 from app.keys import KeyMap
-from app.players import Autopilot, Player, Replay, Scripted
+from app.players import AUTOPILOTS, Autopilot, Player, Replay, Scripted, next_autopilot
 from app.recording import Recorder
 from app.saved import Records
 from app.session import COMMANDS, REWIND_SECONDS, Session
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from app.window import NoWindow
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
-AUTOPILOTS = {"": "", "follow": "autopilot follows the ball", "random": "autopilot at random"}
 FLIPS = {"difference": "difference", "memory": "memory", "layout": "large", "help": "help", "futures": "futures"}
 """Commands that switch one of `Choices`."""
 CAPTURES = Path("captures")
@@ -178,9 +177,9 @@ class Loop:
 
     def _who(self) -> str:
         """Who plays, if not the keys: the beginning of the footer."""
-        name = self.player.name if isinstance(self.player, Autopilot) else ""
+        pilot = AUTOPILOTS[self.player.name] if isinstance(self.player, Autopilot) else ""
         pointer = "the pointer steers" if self.player is None and self.screen.held.aim is not None else ""
-        who = "replay" if isinstance(self.player, Replay) else AUTOPILOTS[name] or pointer
+        who = "replay" if isinstance(self.player, Replay) else pilot or pointer
         return f"{who}   " if who else ""
 
     def say(self, text: str) -> None:
@@ -244,12 +243,9 @@ class Loop:
         self.say(self.sound.toggle())
 
     def _autopilot(self) -> None:
-        names = list(AUTOPILOTS)
-        now = self.player.name if isinstance(self.player, Autopilot) else ""
-        name = names[(names.index(now) + 1) % len(names)]
-        self.player = Autopilot(name, self.seed + self.session.taken) if name else None
+        self.player = pilot = next_autopilot(self.player, self.seed + self.session.taken)
         self.screen.held.aim = None
-        self.say(f"autopilot: {name or 'off'}")
+        self.say(AUTOPILOTS[pilot.name] if pilot else "you play")
 
     def _take_over(self) -> None:
         self.player = None

@@ -1,4 +1,5 @@
-"""Who chooses the actions of a session: a script, chance, a ball follower, or a session played before."""
+"""Who chooses the actions of a session: a script, chance, a ball follower, the player that learned in the dream, or a
+session played before."""
 
 from __future__ import annotations
 
@@ -10,13 +11,17 @@ import numpy as np
 
 from app.session import Session
 from model.breakout import ACTIONS, Action
-from model.files import read_text
+from model.files import FileError, read_text
+from model.player import Attention, Follower
+from model.player import Player as Trained
 
 _LIMIT = 1 << 26
-_SERVE_CHANCE, _NEW_AIM_CHANCE, _AIM, _SLACK = 0.2, 0.02, 6, 3
-_SAFE_ROW = 120
-"""Above this row there is time for a serve before the ball is at the paddle."""
-Ball = tuple[int, int]
+AUTOPILOTS = {
+    "player": "player trained in the dream",
+    "follow": "autopilot follows the ball",
+    "random": "autopilot at random",
+}
+"""Who plays, one after the other, when the machine is asked to, and how each is called."""
 
 
 class Player(Protocol):
@@ -72,18 +77,18 @@ class Scripted:
 
 
 class Autopilot:
-    """Lets a policy play ("follow" or "random"), and starts a new game when one is over.
+    """Lets one of `AUTOPILOTS` play, and starts a new game when one is over. FileError if its weights are unusable.
 
     One paddle plays two balls in a dream that has parted. The one that falls is looked after, the dream's own before
-    the real game's; and whichever side waits for a serve gets one as soon as there is time for it. Follows the ball a
-    little off centre, by an amount that changes, so that games differ.
+    the real game's; and whichever side waits for a serve gets one as soon as there is time for it.
+    "player" is the network of `model.player`: it sees where the twin takes things to be, in its dream and in reality.
     """
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self._rng = np.random.default_rng(seed)
-        self._aim = 0.0
-        self._rows = [0, 0]
+        self._follower, self._attention = Follower(self._rng), Attention()
+        self._player = Trained.load(seed=seed) if name == "player" else None
 
     def act(self, session: Session) -> int | None:
         """See `Player.act`."""
@@ -94,22 +99,23 @@ class Autopilot:
         sides = [(session.twin_ball, session.twin_paddle)] if session.dreaming else []
         if session.objects is not None:
             sides.append((session.objects.ball, session.real_paddle))
-        falling = [self._falls(number, ball) for number, (ball, _) in enumerate(sides)]
-        if self._rng.random() < _NEW_AIM_CHANCE:
-            self._aim = float(self._rng.uniform(-_AIM, _AIM))
-        busy = any(falls and ball and ball[0] > _SAFE_ROW for falls, (ball, _) in zip(falling, sides, strict=True))
-        if not busy and any(ball is None for ball, _ in sides) and self._rng.random() < _SERVE_CHANCE:
-            return int(Action.FIRE)
-        there = [side for side in sides if side[0] is not None]
-        chosen = next((side for falls, side in zip(falling, sides, strict=True) if falls), there[0] if there else None)
-        if chosen is None or chosen[0] is None:
-            return int(Action.NOOP)
-        off = chosen[0][1] + 1 + self._aim - chosen[1]
-        return int(Action.RIGHT if off > _SLACK else Action.LEFT if off < -_SLACK else Action.NOOP)
+        if self._player is None:
+            return self._follower.act(sides)
+        chosen, serve = self._attention.choose([ball for ball, _ in sides])
+        states = ([session.twin] if session.dreaming else []) + [session.reality]
+        key = int(self._player.act(states[chosen or 0].objects)[0])
+        return int(Action.FIRE) if serve else key
 
-    def _falls(self, side: int, ball: Ball | None) -> bool:
-        before, self._rows[side] = self._rows[side], ball[0] if ball else 0
-        return ball is not None and 0 < before < ball[0]
+
+def next_autopilot(now: Player | None, seed: int) -> Autopilot | None:
+    """Who plays after `now` when the machine is asked to: the next that can be had, and after the last the person."""
+    names = list(AUTOPILOTS)
+    for name in names[names.index(now.name) + 1 if isinstance(now, Autopilot) else 0 :]:
+        try:
+            return Autopilot(name, seed)
+        except FileError:  # no weights of a player: the others need none
+            continue
+    return None
 
 
 class Replay:

@@ -42,7 +42,7 @@ from model.files import FileError, read_bytes, write_atomic
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
 CUT = NO_ACTION
 """In place of an action: there is no transition here, another scene begins."""
-_FILE_LIMIT = 1 << 26
+_FILE_LIMIT, _HEADER_LIMIT = 1 << 26, 1 << 12
 
 
 class EpisodeWriter:
@@ -163,6 +163,9 @@ def load_episode(path: Path) -> Episode:
     Nothing is unpacked that the file, itself of a limited size, does not hold.
     """
     data = read_bytes(path, "episode", _FILE_LIMIT)
+    header = int.from_bytes(data[:8], "little")
+    if header > _HEADER_LIMIT:  # each tensor that a header names takes memory, and an episode has six
+        raise FileError(f"episode {path} is damaged: its header is too long")
     try:
         arrays = load(data)
     except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:

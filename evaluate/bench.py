@@ -178,7 +178,7 @@ def play_steps(engine: Engine, seconds: float | None = None, steps: int | None =
         if over:
             start_episode(emulator, "people", rng)
             player = PeoplePolicy(rng, engine.frameskip)
-            state = engine.begin(emulator.frame[None, None])
+            state = engine.begin(emulator.frame[None, None], fresh=True)
         action = player.act(emulator.objects())
         start = time.perf_counter()
         prediction = engine.predict(state, np.array([action]))

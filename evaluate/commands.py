@@ -1,4 +1,4 @@
-"""The commands `evaluate`, `analyze`, `bench` and `match`. Heavy imports are inside them, so that --help is instant."""
+"""The commands `evaluate`, `analyze`, `bench`, `match`, `evaluate-player`. Imports are inside: --help is instant."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class WithoutName(StrEnum):
     nothing = "nothing"
     memory = "memory"
     actions = "actions"
+    expectation = "expectation"
 
 
 def _console() -> Console:
@@ -238,3 +239,31 @@ def match(
             show(1.0, "")
         _write(json, report)
         print_match(report, _console())
+
+
+@app.command("evaluate-player")
+def evaluate_player(
+    player: Annotated[
+        list[Path] | None,
+        typer.Option(help="Weights made by `train player`; may be repeated. Default: the shipped ones."),
+    ] = None,
+    games: Annotated[int, typer.Option(min=1, max=1000, help="Games of each player.")] = 30,
+    dream: Annotated[bool, typer.Option("--dream", help="Let each play as many games in the twin as well.")] = False,
+    weights: WeightsOption = None,
+    seed: SeedOption = 0,
+    json: JsonOption = None,
+) -> None:
+    """Let players play the real game, with and without sticky actions, beside chance and the built-in autopilot.
+
+    Example: python main.py evaluate-player --games 30 --json players.json
+    """
+    with clean_errors():
+        from evaluate.player import RIVAL, evaluate_players, print_players
+        from model.player import SHIPPED
+
+        paths = player or [path for path in (SHIPPED, RIVAL) if path.exists()]
+        with progress("evaluate-player") as show:
+            report = evaluate_players(paths, games, seed, dream, weights, show)
+            show(1.0, "")
+        _write(json, report)
+        print_players(report, _console())

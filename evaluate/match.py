@@ -90,7 +90,7 @@ def first_differences(
     compared, differs = lengths.copy(), np.zeros(games.episodes, bool)
     for start in range(0, games.episodes, BATCH):
         alive = np.arange(start, min(start + BATCH, games.episodes))
-        state, longest = engine.begin(games.frame(games.first[alive][:, None])), int(lengths[alive].max())
+        state, longest = engine.begin(games.frame(games.first[alive][:, None]), fresh=True), int(lengths[alive].max())
         for step in range(longest):
             t = games.first[alive] + step
             actions = games.actions[t].astype(np.int64)

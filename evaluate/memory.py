@@ -33,7 +33,7 @@ def true_classes(truth: ram.GameState, shown: Ints, place: Numbers) -> Ints:
         speed[played & (speeds == np.array(signed) * WHOLE).all(1)] = number
     values: dict[str, Any] = {
         "speed": np.where(played, speed, 0),
-        "half_row": truth.row_fraction // EIGHTH,
+        "half_row": (1 << truth.row_fraction.astype(np.int64) // EIGHTH) - 1,  # the class is a set of one eighth
         "half_column": truth.column_fraction // HALF,
         "hits": truth.hits,
         "fast": truth.fast,
@@ -70,7 +70,9 @@ def summarise_memory(memory: Ints, truth: Ints, episodes: Ints) -> dict[str, Any
     found = {}
     for number, variable in enumerate(VARIABLES):
         told = truth[:, number] >= 0
-        known = memory[told, number] != NOT_KNOWN
+        # Of the row's fraction the class is a set: it is known when that holds one eighth.
+        one = variable.name != "half_row" or np.bitwise_count(memory[told, number]) == 1
+        known = (memory[told, number] != NOT_KNOWN) & one
         right = memory[told, number] == truth[told, number]
         found[variable.name] = {
             "known": ratio(known, np.ones(len(known)), episodes[told]),

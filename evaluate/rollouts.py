@@ -20,7 +20,7 @@ from evaluate.heldout import Starts, episode_of
 from model.breakout import ACTIONS, Frame
 from model.metrics import PARTED_STEPS, ball_error, changed_cells, horizons, is_off, paddle_error, psnr, wrong_bricks
 from model.readers import Bools, Floats, Ints
-from model.state import INDEX, NOT_KNOWN, State, stack
+from model.state import INDEX, NOT_KNOWN, Prediction, State, Things, stack
 
 if TYPE_CHECKING:
     from model.engine import Engine
@@ -40,6 +40,7 @@ class Without(StrEnum):
     nothing = "nothing"
     memory = "memory"  # nothing is remembered: before each step every variable is not known
     actions = "actions"  # frames are given without the actions that led to them: NOOP stands for all
+    expectation = "expectation"  # the tracker finds ball and paddle by pixels alone, also where a frame hides them
 
 
 def amnesia(state: State, without: Without) -> State:
@@ -47,6 +48,14 @@ def amnesia(state: State, without: Without) -> State:
     if without != Without.memory:
         return state
     return state._replace(memory=np.full_like(state.memory, NOT_KNOWN), certainty=np.zeros_like(state.certainty))
+
+
+def blind(prediction: Prediction, without: Without) -> Prediction:
+    """The prediction as the tracker is told it: where ball and paddle should be, or nothing."""
+    if without != Without.expectation:
+        return prediction
+    ball, paddle, wall, board = prediction.things
+    return prediction._replace(things=Things(np.zeros_like(ball), np.zeros_like(paddle), wall, board))
 
 
 def probabilities(logits: Logits, temperature: float = 1.0) -> Logits:
@@ -155,7 +164,9 @@ def predict_all(
 ) -> Pass:
     """Predict every step of the games from real history; look more closely at the transitions `chosen`.
 
-    `keep` are the moments whose states are wanted. `watch` is shown each closer look: it is too much to keep.
+    The twin has watched each game from its reset on, so at its first frame it knows the clock and all that no frame
+    shows (held-out games begin some NOOPs after it: the clock comes round). `keep` are the moments whose states are
+    wanted. `watch` is shown each closer look: it is too much to keep.
     """
     frames, ends = len(dataset.index), dataset.first[1:] - 1
     closely, wanted = (np.isin(np.arange(frames), of) for of in (chosen, keep))
@@ -163,7 +174,7 @@ def predict_all(
     looks: list[tuple[Truth, list[Predicted]]] = []
     others = np.random.default_rng([seed, 3]).integers(0, ACTIONS, frames)
     t = dataset.first[:-1].copy()
-    state = amnesia(engine.begin(dataset.frame(t[:, None])), without)
+    state = amnesia(engine.begin(dataset.frame(t[:, None]), fresh=True), without)
     exact, memory = np.zeros(frames, bool), np.zeros((frames, state.memory.shape[1]), np.int64)
     certainty = np.zeros(memory.shape, np.float32)
     longest = int((ends - t).max())
@@ -183,7 +194,7 @@ def predict_all(
         if without == Without.actions:
             state = engine.advance(state, np.zeros_like(actions), after)
         else:
-            state = engine.advance(state, actions, after, prediction)
+            state = engine.advance(state, actions, after, blind(prediction, without))
         state, t, ends = amnesia(state.rows(stays), without), t[stays] + 1, ends[stays]
         progress((step + 1) / longest)
     truth = joined([look[0] for look in looks])
@@ -284,7 +295,7 @@ def dream(
         t = starts.t[alive] + step
         served = (balls[t] == 0) & (balls[t + 1] > 0) & (state.memory[:, INDEX["clock"]] == NOT_KNOWN)
         steps[alive[served & (mode != Mode.copy)]] = step
-        state, real = _live_on(engine, dataset, t, state, mode, controller, temperature, rng)
+        state, real = _live_on(engine, dataset, t, state, mode, controller, temperature, rng, without)
         state = amnesia(state, without)
         off[alive, step] = now = is_off(real, state.frame)
         running[alive] = np.where(now, running[alive] + 1, 0)
@@ -320,6 +331,7 @@ def _live_on(
     controller: str,
     temperature: float,
     rng: np.random.Generator,
+    without: Without,
 ) -> tuple[State, Frame]:
     """One step of dreams that are at frames t (B,): their new states, and the real frames."""
     real, actions = dataset.frame(t + 1), dataset.actions[t].astype(np.int64)
@@ -327,10 +339,10 @@ def _live_on(
         return state, real
     if mode == Mode.decoder:
         drawn = engine.follow(state, engine.encode(dataset.frame(t), real))
-        return engine.advance(state, actions, drawn.frame, drawn), real
+        return engine.advance(state, actions, drawn.frame, blind(drawn, without)), real
     prediction = engine.predict(state, actions, controller, temperature, rng)
     frame = prediction.frame
     if mode == Mode.controller:
         right = (prediction.codes == engine.encode(dataset.frame(t), real)).all(1)
         frame = np.where(right[:, None, None], real, frame)
-    return engine.advance(state, actions, frame, prediction), real
+    return engine.advance(state, actions, frame, blind(prediction, without)), real

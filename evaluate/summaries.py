@@ -38,8 +38,6 @@ from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN
 
 TOP = 5
-UNCHANGED = 0
-"""The code of a cell that stays as it is."""
 CLOSE = 2.0
 """A ball within this many pixels counts as followed."""
 EVENT_STEPS = 14

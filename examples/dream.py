@@ -1,39 +1,54 @@
-"""Step the twin from Python: the real game on the left, the twin's dream on the right, saved as a GIF.
+"""The twin beside the real game: how long is its dream the same? Saved as a GIF, the real game on the left.
 
-python examples/dream.py [OUT.gif]
+python examples/dream.py [OUT.gif] [--seconds 10] [--weights DIR]
 """
 
+import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that it runs from anywhere in a clone
-
-from collect.emulator import Emulator
-from collect.policies import make_policy
-from model import WorldModel
+AWAKE = 3.0  # seconds in which the twin sees the real game
 
 
-def dream(wm: WorldModel, awake: float = 3.0, asleep: float = 3.0) -> list[np.ndarray]:
-    """Frames (210, 320, 3) uint8 of a dream that lasts `asleep` seconds, after `awake` seconds of the real game."""
-    game = Emulator(wm.frameskip)
-    player = make_policy("mixed", np.random.default_rng(0), wm.frameskip)
-    wm.reset(game.rgb[None])  # (n, 210, 160, 3), oldest first
-    frames = []
-    for step in range(round((awake + asleep) * game.steps_per_second)):
+def main() -> None:
+    """Dream under the real game's keys."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", nargs="?", default="dream.gif")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long to dream")
+    parser.add_argument("--weights", help="a directory of weights (default: the shipped ones)")
+    options = parser.parse_args()
+    import numpy as np
+    from PIL import Image
+
+    from collect.emulator import Emulator
+    from collect.policies import make_policy
+    from model import WorldModel
+
+    wm = WorldModel.load(options.weights)
+    game, player = Emulator(wm.frameskip), make_policy("mixed", np.random.default_rng(0), wm.frameskip)
+    wm.reset(game.rgb[None], fresh=True)  # (n, 210, 160, 3), oldest first; fresh: the game has just been reset
+    second, images, parted = round(game.steps_per_second), [], False
+    for step in range(-round(AWAKE * second), max(1, round(options.seconds * second))):
         action = player.act(game.objects())  # 0 NOOP, 1 FIRE, 2 RIGHT, 3 LEFT
         game.step(action)
-        if step < awake * game.steps_per_second:
+        if step < 0:
             wm.observe(game.rgb, action)  # awake: the twin sees what really happened
-        else:
-            frames.append(np.hstack([game.rgb, wm.step(action).frame]))  # asleep: it lives on its own frames
-    return frames
+            continue
+        frame = wm.step(action).frame  # asleep: it lives on its own frames
+        images.append(Image.fromarray(np.hstack([game.rgb, frame])).resize((640, 420), Image.Resampling.NEAREST))
+        wrong = int((game.rgb != frame).any(2).sum())
+        if wrong and not parted:
+            parted = True
+            print(f"after {step / second:.2f} s the dream first parts from the real game")
+        if (step + 1) % second == 0:
+            print(f"{(step + 1) // second} s dreamt: {wrong} of 33,600 pixels are wrong", flush=True)
+    every = max(1, 3 // wm.frameskip)  # no player shows a GIF at 60 frames a second
+    images[0].save(
+        options.out, append_images=images[every::every], save_all=True, duration=1000 * every // second, loop=0
+    )
+    print(f"wrote {options.out}")
 
 
 if __name__ == "__main__":
-    twin, out = WorldModel.load(), Path(sys.argv[1] if len(sys.argv) > 1 else "dream.gif")  # the shipped weights
-    images = [Image.fromarray(frame).resize((640, 420), Image.Resampling.NEAREST) for frame in dream(twin)]
-    every = 3 - min(2, twin.frameskip)  # no player shows a GIF at 60 frames a second
-    images[0].save(out, append_images=images[every::every], save_all=True, duration=17 * twin.frameskip * every, loop=0)
+    main()

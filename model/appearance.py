@@ -61,7 +61,7 @@ class Appearance(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        empty = {"plate": (ROWS, COLUMNS), "bricks": (WALL_HEIGHT, WALL_WIDTH)}
+        empty: dict[str, tuple[int, ...]] = {"plate": (ROWS, COLUMNS), "bricks": (WALL_HEIGHT, WALL_WIDTH)}
         empty |= {"digits": (10, DIGIT_HEIGHT, DIGIT_WIDTH), "paddle": (PADDLE_BOTTOM - PADDLE_TOP, LONG_PADDLE)}
         for name, shape in empty.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.uint8))
@@ -84,13 +84,13 @@ class Appearance(nn.Module):
         rows, columns = torch.arange(ROWS, device=device), torch.arange(COLUMNS, device=device)
         below = self._score(things.board)  # (B, 210, 160): the plate with digits and bricks
         below = torch.where(self._over_wall(things.wall), self._whole_wall(), below)
+        open_field = self.plate == 0
         at = columns - things.paddle[:, :1]  # (B, 160): columns from the paddle's left end
         along = (at >= 0) & (at < things.paddle[:, 1:])
-        row = rows - PADDLE_TOP
-        across = (row >= 0) & (row < PADDLE_BOTTOM - PADDLE_TOP)
-        stamp = self.paddle[row.clamp(0, PADDLE_BOTTOM - PADDLE_TOP - 1)][:, at.clamp(0, LONG_PADDLE - 1)]
-        open_field = self.plate == 0
-        below = torch.where(across[:, None] & along[:, None] & open_field, stamp.movedim(0, 1), below)
+        band = slice(PADDLE_TOP, PADDLE_BOTTOM)
+        stamp = self.paddle.T[at.clamp(0, LONG_PADDLE - 1)].movedim(2, 1)  # (B, 4, 160)
+        paddle = torch.where(along[:, None] & open_field[band], stamp, below[:, band])
+        below = torch.cat((below[:, :PADDLE_TOP], paddle, below[:, PADDLE_BOTTOM:]), 1)
         ball = self.balls[things.ball[:, 0].clamp(0, BALL_ROWS - 1)]  # (B, 210)
         at = columns - things.ball[:, 1:]
         beside = (at >= 0) & (at < BALL_WIDTH)
@@ -125,6 +125,7 @@ class Appearance(nn.Module):
 def shows(things: Things, look: Appearance) -> Tensor:
     """Whether a frame shows the ball, or walls, bricks or the paddle of its own colour hide it: (B,) bool."""
     ball = things.ball
+    # The Atari may draw a ball a little higher or taller than it is.
     rows = ball[:, :1] + torch.arange(-2, BALL_HEIGHT + 3, device=ball.device)  # (B, 9)
     columns = ball[:, 1:] + torch.arange(BALL_WIDTH, device=ball.device)  # (B, 2)
     on_screen = (rows >= 0) & (rows < ROWS)

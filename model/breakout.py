@@ -23,6 +23,8 @@ GRID_ROWS, GRID_COLUMNS = 7, 5
 CELL_ROWS, CELL_COLUMNS = ROWS // GRID_ROWS, COLUMNS // GRID_COLUMNS
 CELLS = GRID_ROWS * GRID_COLUMNS
 CODES, CODE_DIM = 256, 128
+UNCHANGED = 0
+"""The code of a cell that stays as it is."""
 
 FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152
 """Inside the walls, down to where the ball is last drawn."""
@@ -117,7 +119,7 @@ def classes_from_rgb(frames: npt.NDArray[np.uint8]) -> Frame:
 
 def rgb_from_classes(classes: Frame) -> Frame:
     """Classes (...) uint8 0..8 to RGB (..., 3) uint8."""
-    return PALETTE[classes]
+    return np.take(PALETTE, classes, axis=0)  # five times as fast as indexing
 
 
 def to_cells(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

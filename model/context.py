@@ -98,8 +98,12 @@ def crop(wall: Tensor, ball: Tensor) -> Tensor:
     return (standing * inside.flatten(1)).float()
 
 
-def describe(objects: Tensor, board: Tensor, memory: Tensor, action: Tensor) -> Numbers:
-    """A moment in numbers: objects (B, 4, 4), board (B, 4), memory (B, V), action (B,), as in `State`."""
+def describe(objects: Tensor, board: Tensor, memory: Tensor, action: Tensor, whole: bool = True) -> Numbers:
+    """A moment in numbers: objects (B, 4, 4), board (B, 4), memory (B, V), action (B,), as in `State`.
+
+    Not `whole`, without the digits, the paddle's column and the knob: by these a network recognises the very scene, and
+    learns by heart what it should tell from how the ball moves.
+    """
     now = objects[:, -1]
     row, column, paddle = now[:, BALL_ROW], now[:, BALL_COLUMN], now[:, PADDLE]
     there = row > 0
@@ -113,23 +117,26 @@ def describe(objects: Tensor, board: Tensor, memory: Tensor, action: Tensor) -> 
         (right, NEAR_WALL + 2),
         (beside, 2 * BESIDE + 2),
         ((now[:, WIDTH] == LONG_PADDLE).long(), 2),
-        (paddle.clamp(0, COLUMNS - 1), COLUMNS),
+        *([(paddle.clamp(0, COLUMNS - 1), COLUMNS)] if whole else []),
         (action, ACTIONS + 1),
     ]
     for earlier in range(HISTORY - 1):
         pair = objects[:, earlier], objects[:, earlier + 1]
         parts.append((step_number(pair[0][:, :2], pair[1][:, :2]), STEPS))
         parts.append((paddle_step(pair[0][:, PADDLE], pair[1][:, PADDLE]), 2 * PADDLE_STEP + 1))
-    parts += [(board[:, number], DIGITS) for number in range(board.shape[1])]
-    parts += [(memory[:, number], size) for number, size in enumerate(SIZES) if number != INDEX["half_row"]]
+    if whole:
+        parts += [(board[:, number], DIGITS) for number in range(board.shape[1])]
+    # The row's fraction is a set, which `Place` takes as a belief.
+    left_out = {INDEX["half_row"]} if whole else {INDEX["half_row"], INDEX["knob"]}
+    parts += [(memory[:, number], size) for number, size in enumerate(SIZES) if number not in left_out]
     return join(*parts)
 
 
-def sizes() -> tuple[int, ...]:
+def sizes(whole: bool = True) -> tuple[int, ...]:
     """The sizes of the columns that `describe` gives."""
     zero = torch.zeros(1, 4, dtype=torch.long)
     return describe(
-        zero.reshape(1, 1, 4).expand(1, HISTORY, 4), zero, torch.zeros(1, len(SIZES)).long(), zero[:, 0]
+        zero.reshape(1, 1, 4).expand(1, HISTORY, 4), zero, torch.zeros(1, len(SIZES)).long(), zero[:, 0], whole
     ).sizes
 
 
@@ -146,7 +153,7 @@ class Embedding(nn.Module):
     def forward(self, numbers: Tensor) -> Tensor:
         """(B, n) int64 -> (B, width)."""
         rows = numbers + self.offsets
-        if torch.onnx.is_in_onnx_export():
+        if torch.onnx.is_in_onnx_export():  # the same sum: the exporter makes a loop of `embedding_bag`
             return self.table[rows].sum(1)
         return nn.functional.embedding_bag(rows, self.table, mode="sum")
 
@@ -179,7 +186,7 @@ class Place(nn.Module):
         belief = self.sets[memory[:, INDEX["half_row"]]]  # (B, 8)
         which = speed[:, None] * FRACTIONS + torch.arange(FRACTIONS, device=memory.device)
         columns = self.columns[speed * SIZES[INDEX["half_column"]] + half]
-        if torch.onnx.is_in_onnx_export():
+        if torch.onnx.is_in_onnx_export():  # as in `Embedding`
             return (self.rows[which] * belief[:, :, None]).sum(1) + columns
         return nn.functional.embedding_bag(which, self.rows, mode="sum", per_sample_weights=belief) + columns
 

@@ -29,7 +29,7 @@ from model.breakout import (
     WALL_TOP,
 )
 from model.context import Embedding
-from model.tracker import first, paddle
+from model.tracker import first, paddle, somewhere
 
 BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)
 """Sides of the encoder's crops in pixels: the ball's, the paddle's; and of the blocks that digits are made of."""
@@ -57,7 +57,7 @@ class Crops(NamedTuple):
 
 def cells_of(mask: Tensor) -> Tensor:
     """Which cells hold a set pixel: (B, 210, 160) bool -> (B, 35) bool, flat order column by column."""
-    blocks = mask.reshape(-1, GRID_ROWS, CELL_ROWS, GRID_COLUMNS, CELL_COLUMNS).any(4).any(2)
+    blocks = somewhere(mask.reshape(-1, GRID_ROWS, CELL_ROWS, GRID_COLUMNS, CELL_COLUMNS), (2, 4))
     return blocks.transpose(1, 2).flatten(1)
 
 
@@ -86,13 +86,14 @@ def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
     field = (rows >= FIELD_TOP) & (rows < FIELD_BOTTOM)
     moved = differs & field[:, None] & ~strip
     wall = ((rows >= WALL_TOP) & (rows < WALL_TOP + BRICK_ROWS * BRICK_HEIGHT))[:, None] & moved
-    laid = (wall & came & ~was).int().sum((1, 2)) > MANY_PIXELS
+    bricks = slice(WALL_TOP, WALL_TOP + BRICK_ROWS * BRICK_HEIGHT)
+    laid = (wall & came & ~was)[:, bricks].float().sum((1, 2)) > MANY_PIXELS
     wall = wall & laid[:, None, None]
     moved = moved & ~wall
     row, column, anything = first(moved)
     box = (row, column, BALL_BOX, BALL_BOX)
     ball = torch.cat((window(moved & was, *box), window(moved & came, *box)), 1)
-    from_nothing = anything & ~(moved & was).any(2).any(1)
+    from_nothing = anything & ~somewhere(moved & was, (1, 2))
     place = torch.where(from_nothing[:, None], torch.stack((row, column), 1) + 1, 0)
     slid = differs & strip
     _, column, _ = first(slid)

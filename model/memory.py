@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.breakout import ACTIONS, BALL_ROWS, COLUMNS
+from model.breakout import ACTIONS, COLUMNS
 from model.context import (
     NEAR_BRICKS,
     PADDLE_STEP,
@@ -42,11 +42,11 @@ def outcome(before: Tensor, after: Tensor, walls: tuple[Tensor, Tensor], boards:
     changed = (near[0] != near[1]).long()
     number = torch.where(changed.any(1), changed.argmax(1), NEAR_BRICKS)
     life = (boards[0][:, LIVES] != boards[1][:, LIVES]).long()
+    served = torch.where(before[:, 0] == 0, after[:, 1].clamp(1, COLUMNS - 1), 1)  # where: one of four clocks
     score = (boards[0][:, :LIVES] != boards[1][:, :LIVES]).any(1).long()
     return join(
         (step_number(before[:, :2], after[:, :2]), STEPS),
-        (after[:, 0].clamp(0, BALL_ROWS - 1), BALL_ROWS),
-        (after[:, 1].clamp(0, COLUMNS - 1), COLUMNS),
+        (torch.where(after[:, 0] == 0, 0, served), COLUMNS),
         (number, NEAR_BRICKS + 1),
         (life, 2),
         (score, 2),
@@ -69,7 +69,7 @@ class Memory(nn.Module):
     def __init__(self, width: int = 320, knob_width: int = 192) -> None:
         super().__init__()
         self.settings = {"width": width, "knob_width": knob_width}
-        self.trunk = Trunk(sizes() + outcome_sizes(), width)
+        self.trunk = Trunk(sizes(whole=False) + outcome_sizes(), width)
         # "Not known" is never predicted: it is what is left. Of the row's fraction each of the eighths is.
         self.known = [FRACTIONS if number == FRACTION else size - 1 for number, size in enumerate(SIZES)]
         self.out = nn.Linear(width, sum(self.known) - self.known[KNOB])
@@ -90,13 +90,15 @@ class Memory(nn.Module):
     ) -> list[Tensor]:
         """objects (B, 4, 4), walls and boards before and after, memory (B, V), action (B,), and the objects (B, 4)
         after it -> for each variable logits (B, classes but the first)."""
-        told = describe(objects, boards[0], memory, action)
+        told = describe(objects, boards[0], memory, action, whole=False)
         seen = outcome(objects[:, -1], after, walls, boards)
         features = self.trunk(torch.cat((told.values, seen.values), 1), crop(walls[0], objects[:, -1, :2]), memory)
         others = iter(self.out(features).split([n for i, n in enumerate(self.known) if i != KNOB], 1))
         columns = torch.cat((objects[:, :, PADDLE], after[:, None, PADDLE]), 1)
         moved = (columns[:, 1:] - columns[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
-        knob = torch.cat((memory[:, KNOB, None], action[:, None], after[:, PADDLE, None].clamp(0, COLUMNS - 1), moved), 1)
+        knob = torch.cat(
+            (memory[:, KNOB, None], action[:, None], after[:, PADDLE, None].clamp(0, COLUMNS - 1), moved), 1
+        )
         return [self.keys(knob) if number == KNOB else next(others) for number in range(len(SIZES))]
 
 
@@ -116,7 +118,8 @@ def settle(logits: list[Tensor], sure: float = SURE) -> tuple[Tensor, Tensor]:
 
 
 def answers(memory: Tensor) -> Tensor:
-    """The true classes (B, V) of the memory as numbers of the network's logits, -1 where they are not known."""
+    """The true classes (B, V) of the memory as numbers of the network's logits, -1 where they are not known. Of the
+    row's fraction the truth is one eighth, not a set of several."""
     bits = 2 ** torch.arange(FRACTIONS, device=memory.device)
     eighth = (memory[:, FRACTION, None] == bits).long().argmax(1)
     found = memory - 1

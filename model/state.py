@@ -70,9 +70,9 @@ VARIABLES = (
 )
 """What no frame shows and the next one needs. The emulator's RAM teaches it (`collect.ram`); the twin sees pixels and
 keys only. `speed` is in (rows, columns) an emulator frame, `half_row` and `half_column` the fractions of the ball's
-place. The first of these is told bit by bit, so its class is a set: the number whose bits are the eighths that are still
-possible. `clock` is the emulator's frame counter modulo 4, `points_due` and `life_due` what score and lives will show a frame
-later, `knob` how far the keys have turned the paddle controller."""
+place. The first of these is told bit by bit, so its class is a set: the number whose bits are the eighths that are
+still possible. `clock` is the emulator's frame counter modulo 4, `points_due` and `life_due` what score and lives will
+show a frame later, `knob` how far the keys have turned the paddle controller."""
 SIZES = tuple(len(variable.classes) for variable in VARIABLES)
 INDEX = {variable.name: number for number, variable in enumerate(VARIABLES)}
 

@@ -69,9 +69,15 @@ def ball_pixels(frame: Tensor, things: Things, look: Appearance) -> Tensor:
     return (frame != without)[:, field[0], field[1]]
 
 
+def somewhere(mask: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Whether anything is set along some axes of a mask. (As a graph, `any` would add up whole numbers of 64 bits.)"""
+    return mask.to(torch.uint8).amax(dims) > 0
+
+
 def first(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The first row and first column of what is set in masks (B, H, W), and whether anything is: three (B,)."""
-    return mask.any(2).int().argmax(1), mask.any(1).int().argmax(1), mask.any(2).any(1)
+    rows, columns = somewhere(mask, (2,)), somewhere(mask, (1,))
+    return rows.int().argmax(1), columns.int().argmax(1), somewhere(rows, (1,))
 
 
 def look_at(frame: Tensor, width: Tensor, expected: Tensor, look: Appearance) -> Things:
@@ -81,14 +87,14 @@ def look_at(frame: Tensor, width: Tensor, expected: Tensor, look: Appearance) ->
     things = Things(nowhere, paddle(frame, width), bricks(frame, look), digits(frame, look))
     rest = ball_pixels(frame, things, look)
     row, column, seen = first(rest)
-    columns = rest.any(1).int().sum(1)
+    columns = somewhere(rest, (1,)).int().sum(1)
     # Half of a ball at the left wall is its right half.
     left = column + FIELD_LEFT - torch.where((columns < BALL_WIDTH) & (column == 0), 1, 0)
     found = torch.stack((look.ball_of_top()[row + FIELD_TOP], left), 1)
     things = things._replace(ball=torch.where(seen[:, None], found, nowhere))
     guess = things._replace(ball=expected[:, :2], paddle=expected[:, 2:])
     field = slice(FIELD_TOP, FIELD_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
-    fits = ~(look.paint(guess)[:, *field] != frame[:, *field]).any(2).any(1, keepdim=True)
+    fits = ~somewhere(look.paint(guess)[:, *field] != frame[:, *field], (1, 2))[:, None]
     return things._replace(
         ball=torch.where(fits, guess.ball, things.ball), paddle=torch.where(fits, guess.paddle, things.paddle)
     )

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from model.appearance import Appearance, shows
-from model.breakout import ACTIONS, CELLS, CODES
+from model.breakout import ACTIONS, CELLS, CODES, LONG_PADDLE, UNCHANGED
 from model.controllers import BALL, EVENTS, NEW_WALL, PADDLE_EVENT, SCORE_CELLS, ActionToLatentMLP, ContextController
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, WALL_CELLS, crops
 from model.encoder import SCORE_CELLS as IN_SCORE
 from model.memory import Memory, settle
-from model.quantizer import UNCHANGED
-from model.state import HISTORY, SIZES, State, Things
+from model.state import HISTORY, SIZES, WIDTH, State, Things
 from model.tracker import look_at
 from model.vqvae import APPEAR, STEP, VANISH, VQVAE
 
@@ -33,7 +32,7 @@ class Twin(nn.Module):
     def start(self, frame: Tensor) -> State:
         """The state of games of which one frame (B, 210, 160) uint8 is known: all stands still, nothing is known."""
         games = frame.shape[0]
-        width = torch.full((games,), 16, dtype=torch.long, device=frame.device)
+        width = torch.full((games,), LONG_PADDLE, dtype=torch.long, device=frame.device)
         nowhere = torch.zeros((games, 4), dtype=torch.long, device=frame.device)
         things = look_at(frame, width, nowhere, self.appearance)
         objects = torch.cat((things.ball, things.paddle), 1)[:, None].expand(-1, HISTORY, -1)
@@ -58,8 +57,8 @@ class Twin(nn.Module):
         return torch.where(kind == IN_SCORE, spread, grid), frame, things
 
     def _seen(self, state: State, things: Things, code: Tensor) -> Tensor:
-        """The code (B,) of what one sees of the ball's event `code` (B,): with a step to where the frame hides it a ball
-        vanishes, with one from there it appears."""
+        """The code (B,) of what one sees of the ball's event `code` (B,): with a step to where the frame hides it a
+        ball vanishes, with one from there it appears."""
         events, kinds = self.vqvae.events(), self.vqvae.events().said["ball"]
         was, there = shows(_things(state), self.appearance), shows(things, self.appearance)
         same = (events.bricks[code][:, None] == events.bricks).all(2)  # (B, 256): the codes with the same bricks gone
@@ -90,7 +89,7 @@ class Twin(nn.Module):
     def advance(self, state: State, action: Tensor, frame: Tensor, expected: Tensor) -> State:
         """The state one step later: `action` (B,) led to `frame`, real or drawn; `expected` (B, 4) is where ball and
         paddle should be in it (`choose`'s), for what the frame does not show."""
-        things = look_at(frame, state.objects[:, -1, 3], expected, self.appearance)
+        things = look_at(frame, state.objects[:, -1, WIDTH], expected, self.appearance)
         after = torch.cat((things.ball, things.paddle), 1)
         logits = self.memory(
             state.objects, (state.wall, things.wall), (state.board, things.board), state.memory, action, after

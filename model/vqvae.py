@@ -30,6 +30,7 @@ from model.breakout import (
     GRID_ROWS,
     LONG_PADDLE,
     SHORT_PADDLE,
+    UNCHANGED,
 )
 from model.context import (
     BALL_STEP,
@@ -42,8 +43,8 @@ from model.context import (
     brick_at,
 )
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS, Encoder, crops, select
-from model.quantizer import UNCHANGED, Quantizer
-from model.state import INDEX, PADDLE, SIZES, WIDTH, State, Things
+from model.quantizer import Quantizer
+from model.state import HISTORY, INDEX, PADDLE, SIZES, WIDTH, State, Things
 
 NONE, STEP, VANISH, APPEAR, SERVE = range(5)
 """What the ball does: nothing; a step; it goes under a wall or off the screen, or comes back; it is served."""
@@ -77,7 +78,7 @@ class Motion(nn.Module):
             nn.Linear(width, 1 + HEADS["ball_row_step"] + HEADS["ball_column_step"]),
         )  # fmt: skip
         self.paddle = nn.Sequential(
-            Embedding((COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * 3), width), nn.ReLU(),
+            Embedding((COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * (HISTORY - 1)), width), nn.ReLU(),
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, HEADS["paddle_step"]),
         )  # fmt: skip
 
@@ -85,6 +86,7 @@ class Motion(nn.Module):
         """objects (B, 4, 4), memory (B, V) -> logits: the ball goes for good (B,), its row and column step (B, 19)
         each, the paddle's step (B, 17)."""
         ball = objects[:, -1, :2]
+        # Beside the left wall, in the field, beside the right wall: where a ball may be under a wall.
         side = torch.where(ball[:, 1] < 12, 0, torch.where(ball[:, 1] > 146, 2, 1))
         rough = torch.stack((side, ball[:, 0].clamp(0, BALL_ROWS - 1)), 1)
         moves = self.ball(self.place(memory) + self.rough(rough))
@@ -132,7 +134,7 @@ class VQVAE(nn.Module):
         Few vectors are needed a pair: the ball's, the paddle's, a new wall's, and those of the score's cells.
         """
         shared, top, place, kind = crops(before, after)
-        vectors = []
+        vectors: list[Tensor] = []
         for number in (FIELD_CELLS, PADDLE_CELLS, WALL_CELLS, *[SCORE_CELLS] * GRID_COLUMNS):
             column = max(0, len(vectors) - 3)
             which = torch.full_like(kind[:, 0], number)
@@ -154,6 +156,7 @@ class VQVAE(nn.Module):
             return self._events
         heads, bricks = self.decoder(self.quantizer.codebook)
         said = {name: logits.argmax(1) for name, logits in heads.items()}
+        # Code 0 has a vector too, and the decoder says something of it; but where nothing changes nothing happens.
         something = torch.arange(len(bricks), device=bricks.device) != UNCHANGED
         for name in ("ball", "paddle", "new_wall"):
             said[name] = said[name] * something
@@ -171,6 +174,7 @@ class VQVAE(nn.Module):
         ball, does = before[:, :2], said["ball"]
         step = torch.stack((said["ball_row_step"], said["ball_column_step"]), 1) - BALL_STEP
         unseen = torch.stack((row.argmax(1), column.argmax(1)), 1) - BALL_STEP
+        # Where a ball goes that is not seen no code can say: the memory's speed and fractions do.
         guess = torch.where((gone > 0)[:, None] | (ball[:, :1] == 0), 0, ball + unseen)
         after = torch.where((does == STEP)[:, None], torch.where(ball[:, :1] > 0, ball + step, 0), ball)
         unsaid = (does == VANISH) | (does == APPEAR) | ((does == NONE) & hidden)
@@ -216,8 +220,9 @@ def break_bricks(wall: Tensor, ball: Tensor, gone: Tensor) -> Tensor:
 
 
 def gather_codes(state: State, codes: Tensor, events: Events) -> tuple[Tensor, ...]:
-    """From a grid of codes (B, 35): the ball's (B,), the paddle's (B,), a new wall's (B,), whether a cell in the paddle's
-    row has another code, which may hide that the paddle moved (B,), and the codes of the score's row (B, 5)."""
+    """From a grid of codes (B, 35): the ball's (B,), the paddle's (B,), a new wall's (B,), whether a cell in the
+    paddle's row has another code, which may hide that the paddle moved (B,), and the codes of the score's row (B, 5).
+    """
     grid = codes.reshape(-1, GRID_COLUMNS, GRID_ROWS)
     cells = torch.arange(codes.shape[1], device=codes.device)
     row, column = cells % GRID_ROWS, torch.div(cells, GRID_ROWS, rounding_mode="floor")
@@ -241,5 +246,5 @@ def gather_codes(state: State, codes: Tensor, events: Events) -> tuple[Tensor, .
 
 def _nearest(codes: Tensor, among: Tensor, far: Tensor) -> Tensor:
     """The code (B,) of the nearest of the cells `among` (B, 35) bool, `UNCHANGED` where there is none."""
-    nearest = torch.where(among, far, far + (1 << 20)).argmin(1, keepdim=True)
+    nearest = torch.where(among, far, far + (1 << 20)).argmin(1, keepdim=True)  # all others are farther than any
     return torch.where(among.any(1), codes.gather(1, nearest)[:, 0], UNCHANGED)

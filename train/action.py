@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.breakout import ACTIONS, CELLS, CODES, Action
+from model.breakout import ACTIONS, CELLS, CODES, UNCHANGED, Action
 from model.controllers import ActionToLatentMLP
-from model.quantizer import UNCHANGED
 from train.latent_action_data import ActionLatentPairDataset, Pairs, load_pairs, split_episodes
 from train.loop import check_new, train
 from train.run import Run, Task

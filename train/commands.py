@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +22,7 @@ app.add_typer(train_app, name="train")
 FRAMES, WORLD, ACTION, SHIPPED = (
     Path(name) for name in ("data/frames", "checkpoints/world", "checkpoints/latent_action", "checkpoints/shipped")
 )
-PAIRS = Path("data/actions/action_latent_pairs.json")
+PAIRS, PLAYER = Path("data/actions/action_latent_pairs.json"), Path("checkpoints/player")
 
 FramesOption = Annotated[
     list[Path] | None, typer.Option(help=f"A dataset made by `collect frames`; may be repeated. Default: {FRAMES}.")
@@ -41,6 +42,13 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
 TensorBoardOption = Annotated[bool, typer.Option("--tensorboard", help="Log to TensorBoard as well.")]
 WandbOption = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases as well.")]
+
+
+class WorldName(StrEnum):
+    """Where a player trains."""
+
+    dream = "dream"
+    real = "real"
 
 
 def _train(
@@ -197,6 +205,29 @@ def train_action(
         )  # fmt: skip
         print("\n".join([f"{out / 'action_to_latent_best.safetensors'}:", *report(figures)]))
         _next("ship", "--action", out)
+
+
+@train_app.command("player")
+def train_player(
+    world: Annotated[WorldName, typer.Option(help="Inside the twin, or in the emulator.")] = WorldName.dream,
+    out: OutOption = PLAYER,
+    minutes: MinutesOption = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="How long to train, in frames of all games.")] = None,
+    seed: SeedOption = 0,
+    weights: Annotated[Path | None, typer.Option(help="The twin's weights; default: the shipped ones.")] = None,
+) -> None:
+    """Train a policy that plays, wholly inside the dream, or for comparison in the real game. Without a length: 30.
+
+    Example: python main.py train player --world dream --minutes 30 --out checkpoints/player
+    """
+    with clean_errors():
+        from train.player import train_player as begin
+
+        minutes = 30.0 if minutes is None and frames is None else minutes
+        with progress(f"train player --world {world.value}") as show:
+            figures = begin(world.value, out, minutes, frames, seed, weights, show)
+            show(1.0, "")
+        _say(out / "player.safetensors", figures, "evaluate-player", "--player", out / "player.safetensors")
 
 
 @app.command("ship")

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from collect.dataset import MANIFEST, TransitionDataset, read_episodes, read_manifest
-from collect.episode import Episode
 from collect.emulator import Emulator
+from collect.episode import Episode
 from collect.knob import places
 from collect.ram import read
 from console import Show
@@ -70,7 +70,15 @@ class Data:
         # What the screen shows of score and lives in an episode's first frame, RAM does not say.
         steps = dataset.transitions(episodes)
         steps = steps[steps > first[steps]]
-        parts = objects, game.wall.astype(np.uint8), board, memory_of(dataset.ram, dataset.actions, dataset.first, dataset.frameskip), dataset.actions.copy(), first, steps
+        parts = (
+            objects,
+            game.wall.astype(np.uint8),
+            board,
+            memory_of(dataset.ram, dataset.actions, dataset.first, dataset.frameskip),
+            dataset.actions.copy(),
+            first,
+            steps,
+        )
         return cls(*map(torch.from_numpy, parts))
 
     def to(self, device: torch.device) -> Data:
@@ -95,9 +103,7 @@ def shown(values: npt.NDArray[Any], first: npt.NDArray[np.int64]) -> npt.NDArray
     return values[np.maximum(np.arange(len(values)) - 1, first)]
 
 
-def memory_of(
-    ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip: int
-) -> np.ndarray:
+def memory_of(ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip: int) -> np.ndarray:
     """The true class of each variable of the memory at each frame, from RAM: (N, V) int16."""
     game = read(ram)
     speeds = {speed: number + 1 for number, speed in enumerate(SIGNED_SPEEDS)}

@@ -72,7 +72,7 @@ def labels(
     before: Things, after: Things, look: Appearance, game: Tensor, cell: Tensor, kind: Tensor
 ) -> tuple[dict[str, Tensor], Tensor]:
     """What the decoder is to say of M changed cells of B steps: the labels of each head (M,), and the broken bricks
-    (M, 21). `game`, `cell` and `kind` (M,) are as in `vqvae.Crops`."""
+    (M, 21). `game`, `cell` and `kind` (M,) are as in `model.encoder.Crops`."""
     found = blank(len(game), game.device)
     in_field = kind == FIELD_CELLS
     for name, values in ball_event(before, after, look).items():

@@ -34,6 +34,7 @@ class _Graph(nn.Module):
     def __init__(self, twin: Twin, which: str) -> None:
         super().__init__()
         self.twin, self.which = twin, which
+        self.eval()  # the exporter gives a graph its mode back when it is done: without this the next one had dropout
         self.register_buffer("table", twin.action_logits().detach())
 
     table: Tensor

@@ -59,7 +59,7 @@ class Loop:
     """Trains `task` as `run` says, and keeps its checkpoints."""
 
     def __init__(self, task: Task, name: str, run: Run, log: Callable[[dict[str, Any]], None]) -> None:
-        self.task, self.run_, self.settings, self._log_line = task, run, run.settings, log
+        self.task, self._asked, self.settings, self._log_line = task, run, run.settings, log
         stem = name.removesuffix("_best")
         self.best_path, self.last_path, self.before_path = (
             run.out / f"{each}.safetensors" for each in (name, f"{stem}_last", f"{stem}_before")
@@ -104,10 +104,10 @@ class Loop:
                 continue
             if errors:
                 newest = f"the newest checkpoint is damaged ({errors[0]}); going on from the one before"
-                self.run_.show(0.0, f"warning: {newest}")
-            self.run_.show(0.0, f"note: resuming at step {self.step}")
+                self._asked.show(0.0, f"warning: {newest}")
+            self._asked.show(0.0, f"note: resuming at step {self.step}")
             return
-        raise FileError(errors[0] if errors else f"{self.run_.out} holds no run of {self.best_path.stem} to resume")
+        raise FileError(errors[0] if errors else f"{self._asked.out} holds no run of {self.best_path.stem} to resume")
 
     def _take(self, tensors: Arrays, meta: dict[str, Any], path: Path) -> None:
         wanted = {**self.task.meta, "training": _fixed(asdict(self.settings))}
@@ -150,7 +150,7 @@ class Loop:
 
         TrainingError if the loss stops being a number; the checkpoints on disk are then the last good ones.
         """
-        generator = torch.Generator(self.run_.device)
+        generator = torch.Generator(self._asked.device)
         figures: dict[str, Any] | None = None
         start = time.monotonic() - self.elapsed
         self._logged, self._logged_at = self.step, time.monotonic()
@@ -191,7 +191,7 @@ class Loop:
         lower = self.settings.rate / 4
         text = f"{why} at step {self.step}; nothing was saved yet: begin again with --rate {lower:g}"
         if self.has_checkpoint():
-            text = f"{why} at step {self.step}; the last good weights are in {self.run_.out}: go on from them with "
+            text = f"{why} at step {self.step}; the last good weights are in {self._asked.out}: go on from them with "
             text += f"--resume --rate {lower:g}"
         self._log_line({"step": self.step, "stopped": text})
         return TrainingError(text)
@@ -202,7 +202,7 @@ class Loop:
         line = {name: float(value.detach()) for name, value in found.items()}
         pace = {"samples_per_second": round(speed, 1), "seconds": round(self.elapsed, 1)}
         self._log_line({"step": self.step, **line, **pace})
-        self.run_.show(self.progress(), f"step {self.step}  loss {line['loss']:.4f}  {speed:.0f} samples/s")
+        self._asked.show(self.progress(), f"step {self.step}  loss {line['loss']:.4f}  {speed:.0f} samples/s")
 
     def validate(self) -> dict[str, Any]:
         """Score the weights, and keep them if they are the best so far. TrainingError if one of them is no number."""
@@ -213,7 +213,7 @@ class Loop:
             score, figures = self.task.validate()
         self._log_line({"step": self.step, "seconds": round(self.elapsed, 1), "validation": figures})
         text = "  ".join(f"{k} {v:.4g}" for k, v in figures.items() if isinstance(v, (int, float)))
-        self.run_.show(self.progress(), f"step {self.step}  validation: {text}")
+        self._asked.show(self.progress(), f"step {self.step}  validation: {text}")
         if score > self.best:
             self.best = score
             save_tensors(self.best_path, arrays(self.task.module.state_dict()), self._meta(validation=figures))

@@ -42,7 +42,7 @@ def gather(world: Path, action: Path, say: Callable[[str], None]) -> tuple[Twin,
     for name, kind in PARTS.items():
         path = world / f"{name}.safetensors"
         found, meta = load_part(path, f"train {name}")
-        setattr(twin, name, build(kind, meta, name, path))
+        setattr(twin, name, build(kind, meta, name, path, found))
         tensors |= found
         made[name] = meta
     if made["context"].get("codes_sha256") != made["vqvae"]["sha256"]:
@@ -51,7 +51,7 @@ def gather(world: Path, action: Path, say: Callable[[str], None]) -> tuple[Twin,
     if path.exists():
         found, meta = load_part(path, "train action")
         if meta.get("codes_sha256") == made["vqvae"]["sha256"]:
-            twin.action = build(ActionToLatentMLP, meta, "action", path)
+            twin.action = build(ActionToLatentMLP, meta, "action", path, found)
             tensors |= found
             made["action"] = meta
         else:

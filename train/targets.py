@@ -9,10 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS
+from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS, UNCHANGED
 from model.context import PADDLE_STEP
 from model.controllers import BALL, EVENTS, LIFE, NEW_WALL, PADDLE_EVENT, POINTS, SCORE
-from model.quantizer import UNCHANGED
 from model.vqvae import HEADS, NONE, SAME_DIGIT, STANDS, VQVAE
 from train.data import Data
 from train.events import NAMES, ball_event, blank, broken, digit_event, paddle_event

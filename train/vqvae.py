@@ -26,11 +26,10 @@ from torch.nn import functional as F
 from collect.dataset import TransitionDataset
 from console import Show
 from model.appearance import Appearance, shows
-from model.breakout import CODES
+from model.breakout import CODES, UNCHANGED
 from model.context import BALL_STEP, NEAR_BRICKS, PADDLE_STEP
 from model.encoder import CROPS, changed_crops
 from model.files import FileError
-from model.quantizer import UNCHANGED
 from model.state import FRACTIONS, INDEX, NOT_KNOWN
 from model.vqvae import HEADS, VQVAE, Events
 from train.appearance import learn
@@ -305,7 +304,7 @@ def train_vqvae(frames: Sequence[Path], run: Run, sample: int = SAMPLE, width: i
     run.show(0.0, "preparing: learning what things look like")
     torch.manual_seed(run.settings.seed)
     look = Appearance()
-    exact = learn(look, dataset, Data.of(dataset), LOOKED_AT)
+    exact = learn(look, dataset, Data.of(dataset), min(LOOKED_AT, sample))
     task = VQVAETask(dataset, look, run.device, sample, width, run.show)
     del dataset  # its pictures are not needed any more
     return {**train(task, "vqvae", run), "frames_drawn_exactly": exact}

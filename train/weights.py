@@ -43,13 +43,17 @@ def load_part(path: Path, command: str) -> tuple[Arrays, dict[str, Any]]:
     return tensors, meta
 
 
-def build(kind: type[nn.Module], meta: dict[str, Any], name: str, path: Path) -> Any:
-    """A network of the sizes that a checkpoint gives for it. FileError if it gives none that fit."""
+def build(kind: type[nn.Module], meta: dict[str, Any], name: str, path: Path, found: Arrays) -> Any:
+    """A network of the sizes that a checkpoint gives for it, still without its weights. FileError if `found`, the
+    checkpoint's tensors, are not of these sizes."""
     sizes = meta["model"].get(name)
     try:
-        return kind(**sizes)
+        with torch.device("meta"):  # takes no memory: a small file may speak of a huge network
+            shapes = {f"{name}.{own}": tuple(tensor.shape) for own, tensor in kind(**sizes).state_dict().items()}
     except (TypeError, ValueError, RuntimeError):
         raise FileError(f"weights {path}: {name} cannot have the sizes {sizes}") from None
+    check_fit(shapes, {own: array for own, array in found.items() if own.startswith(f"{name}.")}, path)
+    return kind(**sizes)
 
 
 def load_vqvae(directory: Path) -> tuple[VQVAE, dict[str, Any]]:
@@ -57,7 +61,7 @@ def load_vqvae(directory: Path) -> tuple[VQVAE, dict[str, Any]]:
     settings. FileError if it is missing or damaged."""
     path = directory / "vqvae.safetensors"
     tensors, meta = load_part(path, "train vqvae")
-    model = build(VQVAE, meta, "vqvae", path)
+    model = build(VQVAE, meta, "vqvae", path, tensors)
     both = nn.ModuleDict({"vqvae": model, "appearance": Appearance()})  # they are in one file
     fill(both.state_dict(), rounded(tensors), path)
     return model.eval(), meta

@@ -26,8 +26,8 @@ from evaluate.analysis.statistics import (
 from evaluate.evaluate import refuse_trained_seed
 from evaluate.heldout import Event, Starts, Zone, classify, dream_starts, play_held_out, sample_transitions, zones
 from evaluate.rollouts import Logits, Predicted, Truth, dream, predict_all, probabilities, select
-from evaluate.summaries import UNCHANGED, summarise_dreams
-from model.breakout import ACTIONS, CELLS, CODES, Frame
+from evaluate.summaries import summarise_dreams
+from model.breakout import ACTIONS, CELLS, CODES, UNCHANGED, Frame
 from model.files import SCHEMA, FileError, read_json
 from model.readers import Bools, Ints
 from model.state import State

@@ -19,8 +19,8 @@ from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
 from evaluate.heldout import SEED_OFFSET
 from evaluate.rollouts import Truth
-from evaluate.summaries import UNCHANGED, ball_cells, ball_seen
-from model.breakout import CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, Action, Frame, to_cells
+from evaluate.summaries import ball_cells, ball_seen
+from model.breakout import CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action, Frame, to_cells
 from model.metrics import ball_error, paddle_error
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def find_moment(emulator: Emulator, engine: Engine, policy: str, seed: int) -> A
         if over:
             start_episode(emulator, policy, rng)
             player = make_policy(policy, rng, emulator.frameskip)
-            state = engine.begin(emulator.frame[None, None])
+            state = engine.begin(emulator.frame[None, None], fresh=True)
         action = player.act(emulator.objects())
         over = emulator.step(action).over
         state = engine.advance(state, np.array([action]), emulator.frame[None])

@@ -11,8 +11,7 @@ import numpy as np
 from collect.dataset import TransitionDataset
 from evaluate.heldout import Event, Zone
 from evaluate.rollouts import Predicted, Truth
-from evaluate.summaries import UNCHANGED
-from model.breakout import EMULATOR_HZ, Action
+from model.breakout import EMULATOR_HZ, UNCHANGED, Action
 from model.metrics import mean, ratio
 from model.readers import Bools, Ints
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluate.rollouts import Logits, Predicted, Truth, probabilities
-from evaluate.summaries import TOP, UNCHANGED, codebook_use, summarise_predicted, summarise_truth
-from model.breakout import ACTIONS, CELLS, CODES, Action, Frame
+from evaluate.summaries import TOP, codebook_use, summarise_predicted, summarise_truth
+from model.breakout import ACTIONS, CELLS, CODES, UNCHANGED, Action, Frame
 from model.metrics import Rate, mean, ratio
 from model.readers import Bools, Floats, Ints
 

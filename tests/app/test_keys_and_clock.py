@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.clock import Clock, Unpaced
-from app.keys import Held, load_keys
+from app.keys import DEFAULT_KEYS, Held, load_keys
 from app.players import parse_actions, read_actions
 from app.view import NEEDS_REALITY, help_lines
 from collect.emulator import Emulator
@@ -148,9 +148,17 @@ def test_a_users_key_map_replaces_lines(tmp_path: Path) -> None:
     assert keys.keys_of("dream") == ["tab"]
 
 
+def test_a_copy_of_the_shipped_map_is_a_map(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.toml"
+    copy.write_bytes(DEFAULT_KEYS.read_bytes().replace(b'quit = "quit"', b'quit = "leave"'))
+    assert load_keys(copy).commands == load_keys().commands
+    assert load_keys(copy).help["quit"] == "leave"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("[help]\nquit = 3", "words in quotes"),
         ("[command]\njump = ['j']", "no command 'jump'"),
         ("[command]\nquit = 'q'", "list of key names"),
         ("[command]\nquit = ['jump bar']", "quit has a key 'jump bar' that does not exist"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -235,6 +236,20 @@ def test_a_file_that_claims_more_than_it_holds_takes_no_memory(tmp_path: Path) -
     path.write_bytes((1 << 60).to_bytes(8, "little") + header)
     with pytest.raises(FileError, match="damaged"):
         load_episode(path)
+
+
+def test_a_long_header_is_not_read(tmp_path: Path) -> None:
+    """Each tensor that it names would take memory: a file of 1 MB took 25."""
+    names = {f"x{number}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in range(15_000)}
+    header = json.dumps(names).encode()
+    (tmp_path / "e.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FileError, match="damaged: its header is too long"):
+            load_episode(tmp_path / "e.safetensors")
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(header)
+    finally:
+        tracemalloc.stop()
 
 
 @FUZZ

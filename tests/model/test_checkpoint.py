@@ -1,61 +1,76 @@
 """Packed weights: a byte each, and close to what they were."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
-from model.checkpoint import factor, load_tensors, pack, rounded, save_tensors
+from model.checkpoint import check_fit, load_tensors, pack, rounded, save_tensors
 from model.files import FileError
 
 
-def test_packed_weights_come_back_within_half_a_step(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    tensors = {"kernel": torch.randn(6, 4, 3, 3), "bias": torch.randn(6), "zeros": torch.zeros(2, 5)}
-    save_tensors(tmp_path / "a", pack(tensors), {})
-    loaded, _ = load_tensors(tmp_path / "a")
-    assert set(loaded) == set(tensors)
-    step = tensors["kernel"].flatten(1).abs().amax(1) / 127
-    assert ((loaded["kernel"] - tensors["kernel"]).flatten(1).abs() <= 0.51 * step[:, None]).all()
-    assert (loaded["bias"] - tensors["bias"]).abs().max() < 2e-3
-    assert not loaded["zeros"].any()
+@pytest.fixture
+def tensors() -> dict[str, np.ndarray]:
+    """One of each kind that weights have."""
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(6, 4, 3)).astype(np.float32), rng.normal(size=6).astype(np.float32)
+    stamps = rng.integers(0, 255, (4, 5), dtype=np.uint8)
+    return {"kernel": kernel, "bias": bias, "zeros": np.zeros((2, 5), np.float32), "stamps": stamps}
 
 
-def test_packing_twice_changes_nothing(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    save_tensors(tmp_path / "a", pack({"kernel": torch.randn(6, 40)}), {})
-    once, _ = load_tensors(tmp_path / "a")
-    save_tensors(tmp_path / "b", pack(once), {})
-    twice, _ = load_tensors(tmp_path / "b")
-    assert torch.allclose(once["kernel"], twice["kernel"], rtol=0, atol=1e-6)
+def test_tensors_and_what_is_known_of_them_come_back(tensors: dict[str, np.ndarray], tmp_path: Path) -> None:
+    save_tensors(tmp_path / "w", tensors, {"kind": "test", "sizes": [1, 2]})
+    found, meta = load_tensors(tmp_path / "w")
+    assert set(found) == set(tensors)
+    assert all(np.array_equal(found[name], tensor) for name, tensor in tensors.items())
+    assert (meta["kind"], meta["sizes"]) == ("test", [1, 2])
+    assert len(meta["sha256"]) == 64
 
 
-@pytest.mark.parametrize("scale", [torch.ones(5), torch.ones(3, 2), torch.tensor([1.0, float("nan"), 1.0])])
-def test_a_scale_that_does_not_fit_is_refused(tmp_path: Path, scale: torch.Tensor) -> None:
-    save_tensors(tmp_path / "a", {"w": torch.ones(3, 4, dtype=torch.int8), "w.scale": scale}, {})
-    with pytest.raises(FileError):
-        load_tensors(tmp_path / "a")
+def test_packed_weights_come_back_within_half_a_step(tensors: dict[str, np.ndarray], tmp_path: Path) -> None:
+    packed = pack(tensors)
+    assert packed["kernel"].dtype == np.int8
+    assert packed["bias"].dtype == np.float16
+    save_tensors(tmp_path / "w", packed, {})
+    found, _ = load_tensors(tmp_path / "w")
+    assert set(found) == set(tensors)
+    step = np.abs(tensors["kernel"]).max((1, 2)) / 127
+    assert (np.abs(found["kernel"] - tensors["kernel"]) <= 0.501 * step[:, None, None]).all()
+    assert np.abs(found["bias"] - tensors["bias"]).max() < 2e-3
+    assert not found["zeros"].any()
+    assert np.array_equal(found["stamps"], tensors["stamps"])
+    assert all(found[name].dtype == np.float32 for name in ("kernel", "bias", "zeros"))
 
 
-def test_a_thin_matrix_does_the_same_to_the_inputs_it_was_made_for(tmp_path: Path) -> None:
-    weight, inputs = torch.randn(30, 12), torch.randn(12, 4)
-    save_tensors(tmp_path / "a", factor("w", weight, inputs), {})
-    thin = load_tensors(tmp_path / "a")[0]["w"]
-    assert thin.shape == weight.shape
-    assert torch.allclose(thin @ inputs, weight @ inputs, atol=1e-4)
-    assert not torch.allclose(thin, weight, atol=1e-1)
+def test_rounded_is_what_would_be_loaded_and_rounding_twice_changes_nothing(
+    tensors: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    save_tensors(tmp_path / "w", pack(tensors), {})
+    found, _ = load_tensors(tmp_path / "w")
+    once = rounded(tensors)
+    assert all(np.array_equal(found[name], tensor) for name, tensor in once.items())
+    assert all(np.allclose(tensor, once[name], rtol=0, atol=1e-6) for name, tensor in rounded(once).items())
 
 
-def test_factors_of_an_absurd_matrix_are_refused(tmp_path: Path) -> None:
-    thin = {"w.left": torch.ones(100_000, 1), "w.right": torch.ones(1, 100_000)}
-    save_tensors(tmp_path / "a", thin, {})
-    with pytest.raises(FileError, match="factor"):
-        load_tensors(tmp_path / "a")
+def test_what_json_cannot_say_is_not_written(tensors: dict[str, np.ndarray], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        save_tensors(tmp_path / "w", tensors, {"loss": float("nan")})
+    assert not (tmp_path / "w").exists()
 
 
-def test_a_rounded_module_is_what_would_be_loaded(tmp_path: Path) -> None:
-    module = torch.nn.Linear(7, 5)
-    save_tensors(tmp_path / "a", pack(module.state_dict()), {})
-    loaded = load_tensors(tmp_path / "a")[0]
-    rounded(module)
-    assert all(torch.equal(tensor, loaded[name].float()) for name, tensor in module.state_dict().items())
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"bias": None}, "lack bias"),
+        ({"bias": np.zeros(7, np.float32)}, r"bias has shape \(7,\), this model wants \(6,\)"),
+        ({"other": np.zeros(1, np.float32)}, "hold other, which this model does not have"),
+    ],
+)
+def test_weights_of_another_model(tensors: dict[str, np.ndarray], change: dict[str, np.ndarray], says: str) -> None:
+    wanted = {name: tensor.shape for name, tensor in tensors.items()}
+    check_fit(wanted, tensors, Path("w"))
+    found = {name: tensor for name, tensor in {**tensors, **change}.items() if tensor is not None}
+    with pytest.raises(FileError, match=says):
+        check_fit(wanted, found, Path("w"))

@@ -1,185 +1,149 @@
-"""What no frame tells: the hits that the game counts and the knob that the keys turn, checked against the emulator."""
+"""The memory: what counts as known, the belief about the row's fraction, and what training shows and hides."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from collect.emulator import Emulator
-from collect.policies import make_policy, start_episode
-from model import WorldModel
-from model.breakout import KNOB_CENTRE, KNOB_END, MOST_HITS, NO_ACTION, NO_KNOB, UNKNOWN_HITS, Action, turned
-from model.gaze import BALL_FRAMES
-from model.memory import Unseen, Watcher, push, turned_knobs, with_memory
+from model.breakout import BALL_ROWS, COLUMNS
+from model.context import BALL_STEP, NEAR_BRICKS, NEAR_COLUMNS, PADDLE_STEP, STEPS
+from model.memory import FRACTION, KNOB, POSSIBLE, SURE, Memory, answers, outcome, settle
+from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES
+from tests.model.random_states import random_state
+from train.vqvae import hide
 
-
-def held_keys(rng: np.random.Generator, steps: int, frameskip: int) -> list[int]:
-    """Keys that are held for up to 0.7 s each, so long that the paddle often stands at a wall."""
-    keys: list[int] = []
-    while len(keys) < steps:
-        key = rng.choice([Action.NOOP, Action.FIRE, Action.RIGHT, Action.LEFT], p=[0.2, 0.1, 0.35, 0.35])
-        keys += [int(key)] * int(rng.integers(1, 45 // frameskip))
-    return keys[:steps]
+CLASSES = [FRACTIONS if number == FRACTION else size - 1 for number, size in enumerate(SIZES)]
 
 
-@pytest.mark.parametrize("frameskip", [1, 2])
-def test_the_hits_are_those_that_the_game_counts(frameskip: int) -> None:
-    """RAM 107 counts in its low four bits; bit 4 is set, and the count gone, once the ball has met the upper rows."""
-    emulator, rng = Emulator(frameskip), np.random.default_rng(1)
-    start_episode(emulator, "mixed", rng)
-    policy = make_policy("mixed", rng, frameskip)
-    before = emulator.frame
-    watcher = Watcher(before[None], [NO_ACTION], frameskip)
-    counted = []
-    for _ in range(2400 // frameskip):
-        action = policy.act(emulator.objects())
-        emulator.step(action)
-        watcher.see(before, emulator.frame, action)
-        before, ram = emulator.frame, emulator.ram()
-        if emulator.objects().ball is not None and not ram[107] & 16:
-            counted.append(watcher.unseen.hits == ram[107] & 15)
-    assert len(counted) > 500
-    assert np.mean(counted) > 0.95
+def sure_of(classes: dict[str, int], how: float = 0.99) -> list[Tensor]:
+    """Logits (1, n) of each variable: `how` sure of some, and of all others nothing is known."""
+    logits = []
+    for name, number in INDEX.items():
+        shares = torch.full((1, CLASSES[number]), 1 / CLASSES[number])
+        if name in classes:
+            shares = torch.full((1, CLASSES[number]), (1 - how) / (CLASSES[number] - 1))
+            shares[0, classes[name]] = how
+        logits.append(shares.log())
+    return logits
 
 
-@pytest.mark.parametrize("frameskip", [1, 2])
-def test_the_knob_is_where_the_emulator_has_it_at_both_walls_too(frameskip: int) -> None:
-    emulator, rng = Emulator(frameskip), np.random.default_rng(5)
-    for action in held_keys(rng, 50, frameskip):
-        emulator.step(action)
-    before, known = emulator.frame, Unseen(knob=emulator.knob)
-    watcher, wm = Watcher(before[None], [NO_ACTION], frameskip, known), WorldModel.untrained(frameskip)
-    wm.reset_classes(before[None], unseen=known)
-    columns, knobs = set(), set()
-    for action in held_keys(rng, 600, frameskip):
-        now = emulator.step(action).frame
-        watcher.see(before, now, action)
-        wm.observe_classes(now, action)
-        assert watcher.unseen.knob == wm.unseen.knob == emulator.knob
-        before = now
-        columns.add(emulator.objects().paddle)
-        knobs.add(emulator.knob)
-    assert {8, 144} <= columns
-    assert {0, KNOB_END} <= knobs
+def test_what_is_not_sure_enough_is_not_known() -> None:
+    memory, certainty = settle(sure_of({"speed": 3, "clock": 2}))
+    assert int(memory[0, INDEX["speed"]]) == 4, "classes begin at 1"
+    assert int(memory[0, INDEX["clock"]]) == 3
+    others = [number for name, number in INDEX.items() if name not in ("speed", "clock")]
+    assert (memory[0, others] == NOT_KNOWN).all()
+    assert certainty[0, INDEX["speed"]] == pytest.approx(0.99)
+    for number in others:
+        assert certainty[0, number] == pytest.approx(1 / CLASSES[number])
 
 
-def test_a_dream_turns_the_knob_as_the_game_does() -> None:
-    emulator, wm = Emulator(2), WorldModel.untrained(2)
-    wm.reset_classes(emulator.frame[None], unseen=Unseen(knob=emulator.knob))
-    for action in held_keys(np.random.default_rng(1), 60, 2):
-        emulator.step(action)
-        wm.step_classes(action)
-        assert wm.unseen.knob == emulator.knob
+@pytest.mark.parametrize(("how", "known"), [(SURE + 0.01, True), (SURE - 0.01, False)])
+def test_how_sure_is_sure(how: float, known: bool) -> None:
+    memory, certainty = settle(sure_of({"hits": 5}, how))
+    assert int(memory[0, INDEX["hits"]]) == (6 if known else NOT_KNOWN)
+    assert certainty[0, INDEX["hits"]] == pytest.approx(how)
 
 
-@pytest.mark.parametrize("frameskip", [1, 2])
-def test_a_knob_that_nobody_has_watched_shows_where_the_paddle_rests(frameskip: int) -> None:
-    """And not before it rests, nor where a wall may hold it."""
-    emulator = Emulator(frameskip)
-    shown = 0
-    for presses in range(0, 34 // frameskip):
-        for key in (Action.LEFT, Action.RIGHT):
-            emulator.reset()
-            for action in [Action.RIGHT] * (40 * (presses % 2)) + [key] * presses:
-                emulator.step(action)
-            frames = [emulator.frame]
-            for _ in range(30):
-                frames.append(emulator.step(Action.NOOP).frame)
-            early = Watcher(np.stack(frames[:3]), [NO_ACTION, 0, 0], frameskip).unseen.knob
-            if not np.array_equal(frames[1][189:193], frames[2][189:193]):
-                assert early == NO_KNOB
-            found = Watcher(np.stack(frames), [NO_ACTION] + [0] * 30, frameskip).unseen.knob
-            if 10 <= emulator.objects().paddle <= 142:
-                shown += 1
-                assert abs(found - emulator.knob) <= 2
-            else:
-                assert found == NO_KNOB
-    assert shown >= 12
+@pytest.mark.parametrize(
+    ("shares", "possible"),
+    [
+        ([1.0, 0, 0, 0, 0, 0, 0, 0], 0b1),
+        ([0.5, 0, 0, 0, 0.5, 0, 0, 0], 0b10001),
+        ([0.94, POSSIBLE - 0.01, 0, 0, POSSIBLE - 0.01, 0, 0, 0], 0b1),
+        ([0.9, 0, POSSIBLE + 0.01, 0, 0, 0, 0, 0.05], 0b10000101),
+        ([0.125] * 8, NOT_KNOWN),
+    ],
+)
+def test_the_rows_fraction_is_the_set_of_what_is_possible(shares: list[float], possible: int) -> None:
+    logits = sure_of({})
+    logits[FRACTION] = torch.tensor([shares]).log()
+    assert int(settle(logits)[0][0, FRACTION]) == possible
 
 
-def test_keys_turn_the_knob_up_to_its_ends_and_an_unknown_key_loses_it() -> None:
-    moving = torch.zeros(1, BALL_FRAMES, 3, dtype=torch.int64)
-    moving[0, :, 2] = 60 + torch.arange(BALL_FRAMES)
-    for knob, key, later in (
-        (KNOB_CENTRE, Action.RIGHT, KNOB_CENTRE + 14),
-        (KNOB_CENTRE, Action.LEFT, KNOB_CENTRE - 14),
-        (KNOB_CENTRE, Action.FIRE, KNOB_CENTRE),
-        (KNOB_END - 3, Action.RIGHT, KNOB_END),
-        (3, Action.LEFT, 0),
-        (KNOB_CENTRE, NO_ACTION, NO_KNOB),
-        (NO_KNOB, Action.RIGHT, NO_KNOB),
-    ):
-        assert turned_knobs(torch.tensor([knob]), torch.tensor([int(key)]), moving, 2).tolist() == [later]
-        if key != NO_ACTION:
-            assert turned(knob, key, 2) == later
-    at_wall = torch.full((1, BALL_FRAMES, 3), 8)
-    assert turned_knobs(torch.tensor([NO_KNOB]), torch.tensor([0]), at_wall, 2).tolist() == [NO_KNOB]
-    resting = torch.full((1, BALL_FRAMES, 3), 99)
-    assert turned_knobs(torch.tensor([NO_KNOB]), torch.tensor([2]), resting, 2).tolist() == [KNOB_CENTRE + 14]
-    assert turned_knobs(torch.tensor([90]), torch.tensor([0]), resting, 2).tolist() == [90], "what is known is kept"
+def test_answers_are_numbers_of_logits() -> None:
+    """A network that gives its answers for sure remembers the truth."""
+    truth = torch.stack([torch.arange(40) % (size - 1) + 1 for size in SIZES], 1)
+    truth[:, FRACTION] = 1 << torch.arange(40) % FRACTIONS
+    numbers = answers(truth)
+    logits = [100 * torch.nn.functional.one_hot(numbers[:, n], count).float() for n, count in enumerate(CLASSES)]
+    assert torch.equal(settle(logits)[0], truth)
+    untaught = truth.clone()
+    untaught[:, KNOB], untaught[:20, INDEX["speed"]] = -1, -1
+    assert (answers(untaught)[:, KNOB] == -1).all()
+    assert (answers(untaught)[:20, INDEX["speed"]] == -1).all()
 
 
-def test_what_nobody_has_counted_is_not_known_until_the_next_serve() -> None:
-    seen = torch.full((1, 8, 3), 60)
-    seen[0, :, 0] = torch.tensor([150, 155, 160, 165, 170, 175, 180, 185])
-    known = with_memory(seen, unseen=torch.tensor([[MOST_HITS - 1, 80]]))
-    unknown = with_memory(seen)
-    up, key = torch.tensor([[180, 62, 61]]), torch.tensor([3])
-    assert push(known, up, key, 1)[0, -1].tolist() == [180, 62, 61, 3, MOST_HITS, 73]
-    assert push(push(known, up, key, 1), torch.tensor([[175, 64, 60]]), key, 1)[0, -1, 4:].tolist() == [MOST_HITS, 66]
-    assert push(unknown, up, key, 1)[0, -1, 4:].tolist() == [UNKNOWN_HITS, NO_KNOB]
-    gone = torch.tensor([[-1, -1, 60]])
-    for _ in range(BALL_FRAMES):
-        assert unknown[0, -1, 4] == UNKNOWN_HITS
-        unknown = push(unknown, gone, key, 1)
-    assert unknown[0, -1, 4] == 0
+def seen(before: list[int], after: list[int], brick: bool = False, life: bool = False) -> dict[str, int]:
+    """What `outcome` says of one step, by name."""
+    walls = torch.ones(1, 6, 18, dtype=torch.uint8), torch.ones(1, 6, 18, dtype=torch.uint8)
+    boards = torch.tensor([[0, 0, 0, 5]]), torch.tensor([[0, 0, 7 * brick, 4 if life else 5]])
+    if brick:
+        walls[1][0, 1, 5] = 0
+    names = ("step", "row", "column", "brick", "life", "score", "paddle")
+    found = outcome(torch.tensor([before]), torch.tensor([after]), walls, boards)
+    return dict(zip(names, found.values[0].tolist(), strict=True))
 
 
-def test_many_moments_at_once_go_on_as_one_does() -> None:
-    """`next_unseen` of histories, against a twin that watches the game."""
-    emulator, rng, wm = Emulator(2), np.random.default_rng(3), WorldModel.untrained(2)
-    start_episode(emulator, "mixed", rng)
-    policy = make_policy("mixed", rng, 2)
-    wm.reset_classes(emulator.frame[None], unseen=Unseen(knob=emulator.knob))
-    histories, keys, before, after = [], [], [], []
-    for _ in range(300):
-        before.append(wm.unseen)
-        keys.append(policy.act(emulator.objects()))
-        wm.observe_classes(emulator.step(keys[-1]).frame, keys[-1])
-        after.append(wm.unseen)
-        histories.append(wm.history)
-    assert max(hits for hits, _, _ in after if hits != UNKNOWN_HITS) >= 1
-    late = slice(wm.context, None)  # the first histories repeat a frame
-    found = wm.next_unseen(np.stack(histories[late]), keys[late], before[late])
-    assert np.array_equal(found, np.array(after[late]))
-    assert len(np.unique(found[:, 1])) > 20
+def test_what_was_seen_to_happen() -> None:
+    flight = seen([120, 60, 70, 16], [122, 59, 74, 16])
+    assert flight["step"] == (2 + BALL_STEP) * (2 * BALL_STEP + 1) - 1 + BALL_STEP
+    assert (flight["row"], flight["column"]) == (122, 59)
+    assert flight["brick"] == NEAR_BRICKS
+    assert (flight["life"], flight["score"]) == (0, 0)
+    assert flight["paddle"] == 4 + PADDLE_STEP
+    at_brick = seen([69, 48, 70, 16], [68, 49, 70, 16], brick=True)  # the brick of row 1 and column 5 is above
+    assert at_brick["brick"] == len(NEAR_COLUMNS) // 2
+    assert at_brick["score"] == 1
+    lost = seen([209, 60, 70, 16], [0, 0, 70, 16], life=True)
+    assert (lost["step"], lost["life"], lost["score"]) == (STEPS - 1, 1, 0)
+    beyond = seen([BALL_ROWS + 9, 170, 225, 16], [BALL_ROWS + 20, COLUMNS + 9, -30, 12])
+    assert (beyond["row"], beyond["column"], beyond["paddle"]) == (BALL_ROWS - 1, COLUMNS - 1, 0)
 
 
-def test_a_life_is_due_from_the_serve_until_it_is_taken() -> None:
-    """Told by watching, and by the batch, against the emulator's lives: once a ball, long after it was last seen."""
-    emulator, rng, wm = Emulator(1), np.random.default_rng(5), WorldModel.untrained(1)
-    emulator.reset()
-    wm.reset_classes(emulator.frame[None], unseen=Unseen(knob=emulator.knob))
-    watcher = Watcher(emulator.frame[None], [NO_ACTION], 1)
-    assert wm.unseen.due == watcher.unseen.due == 0, "a new game waits for its first serve"
-    lost, waits = 0, 0
-    for _ in range(1500):
-        lives, before = emulator.objects().lives, emulator.frame
-        known = wm.unseen
-        key = int(rng.choice([1, 2, 3]))
-        step = emulator.step(key)
-        wm.observe_classes(step.frame, key)
-        watcher.see(before, step.frame, key)
-        assert watcher.unseen.due == wm.unseen.due
-        assert wm.next_unseen(wm.history[None], [key], [known])[0, 2] == wm.unseen.due
-        unseen = ~(wm._places[:, 0] >= 0).any()
-        waits += int(known.due and unseen)
-        if emulator.objects().lives < lives:
-            lost += 1
-            assert known.due, "the ball was in play"
-        if unseen and not known.due:
-            assert wm.unseen.due == 0
-            assert not wm.predict_classes(key).codes[::7].any(), "no second life is taken"
-    assert lost >= 2
-    assert waits >= 5 * lost
+@pytest.mark.parametrize("seed", range(2))
+def test_any_state_gives_a_memory_that_there_is(seed: int) -> None:
+    torch.manual_seed(seed)
+    network, games = Memory(16, 8), 200
+    state, later = random_state(games, seed), random_state(games, seed + 50)
+    walls, boards = (state.wall, later.wall), (state.board, later.board)
+    action = torch.arange(games) % 5
+    logits = network(state.objects, walls, boards, state.memory, action, later.objects[:, -1])
+    assert [each.shape for each in logits] == [(games, count) for count in CLASSES]
+    memory, certainty = settle([40 * each for each in logits])
+    assert (memory >= 0).all()
+    assert (memory < torch.tensor(SIZES)).all()
+    assert ((certainty > 0) & (certainty <= 1)).all()
+
+
+@pytest.fixture
+def truth() -> Tensor:
+    """What RAM tells of 500 moments, but for a few."""
+    chance = torch.Generator().manual_seed(3)
+    memory = torch.stack([torch.randint(1, size, (500,), generator=chance) for size in SIZES], 1)
+    memory[:, FRACTION] = 1 << torch.randint(FRACTIONS, (500,), generator=chance)
+    memory[::7, KNOB] = -1
+    return memory
+
+
+def test_what_is_told_is_true_or_not_known(truth: Tensor) -> None:
+    told = hide(truth, torch.Generator().manual_seed(0))
+    others = [number for number in range(len(SIZES)) if number != FRACTION]
+    right = (told == truth) | (told == NOT_KNOWN)
+    assert right[:, others].all()
+    assert (told[::7, KNOB] == NOT_KNOWN).all(), "what RAM does not tell is not known"
+    possible = torch.where(told[:, FRACTION] == NOT_KNOWN, (1 << FRACTIONS) - 1, told[:, FRACTION])
+    assert (possible & truth[:, FRACTION] > 0).all(), "the true eighth is always possible"
+    whole = ((told == truth) | (truth < 0)).all(1).float().mean()
+    assert 0.4 < whole < 0.65
+    assert (told == NOT_KNOWN).float().mean() > 0.15
+
+
+def test_nothing_is_hidden_and_nothing_wrong_if_so_asked(truth: Tensor) -> None:
+    assert torch.equal(hide(truth, torch.Generator().manual_seed(0), whole=1.0), truth.clamp(min=NOT_KNOWN))
+    wrong = hide(truth, torch.Generator().manual_seed(0), whole=1.0, wrong=0.3)
+    share = (wrong != truth.clamp(min=NOT_KNOWN))[:, KNOB].float().mean()
+    assert 0.2 < share < 0.35
+    assert (wrong >= 0).all()
+    assert torch.equal(hide(truth, torch.Generator().manual_seed(5)), hide(truth, torch.Generator().manual_seed(5)))

@@ -1,42 +1,44 @@
-"""The quantiser against a plain computation, and the properties that keep the codebook alive."""
+"""The nearest code, and never the one for "unchanged"."""
+
+from __future__ import annotations
 
 import pytest
 import torch
 
+from model.breakout import CODE_DIM, CODES, UNCHANGED
 from model.quantizer import Quantizer
 
 
-def test_nearest_code_is_the_nearest_and_never_zero() -> None:
-    torch.manual_seed(0)
-    quantizer = Quantizer()
-    quantizer.codebook[1:].normal_()
-    vectors = torch.randn(50, 128) * 0.01  # nearer to code 0 than to any other
-    wanted = torch.cdist(vectors, quantizer.codebook[1:]).argmin(1) + 1
-    assert torch.equal(quantizer(vectors), wanted)
+@pytest.fixture
+def quantizer() -> Quantizer:
+    chance = torch.Generator().manual_seed(0)
+    found = Quantizer()
+    found.codebook[1:] = torch.randn(CODES - 1, CODE_DIM, generator=chance)
+    return found
 
 
-def test_start_finds_clusters() -> None:
-    torch.manual_seed(0)
-    centres = torch.randn(40, 128)
-    vectors = centres.repeat(30, 1) + 0.001 * torch.randn(1200, 128)
-    quantizer = Quantizer()
-    quantizer.start(vectors, torch.Generator().manual_seed(0))
-    error = (quantizer.embed(quantizer(vectors)) - vectors).square().sum(1)
-    assert error.max() < 0.01
-    assert not quantizer.codebook[0].any()
-    with pytest.raises(ValueError, match="at least 255"):
-        quantizer.start(vectors[:200], torch.Generator())
+def test_each_vector_gets_its_nearest_code(quantizer: Quantizer) -> None:
+    vectors = torch.randn(200, CODE_DIM, generator=torch.Generator().manual_seed(1))
+    far = torch.cdist(vectors, quantizer.codebook[1:])
+    assert torch.equal(quantizer(vectors), far.argmin(1) + 1)
+    assert torch.equal(quantizer(quantizer.codebook[1:]), torch.arange(1, CODES))
 
 
-def test_codes_that_nobody_takes_are_found_and_moved() -> None:
-    torch.manual_seed(0)
-    quantizer = Quantizer(decay=0.9)
-    quantizer.start(torch.randn(600, 128), torch.Generator().manual_seed(0))
-    for _ in range(100):
-        quantizer.count(torch.arange(1, 11).repeat(5))
-    dead = quantizer.unused(0.02)
-    assert dead.tolist() == list(range(11, 256))
-    quantizer.replace(dead[:3], torch.full((3, 128), 7.0))
-    assert (quantizer.codebook[dead[:3]] == 7).all()
-    assert quantizer.unused(0.02).tolist() == list(range(14, 256))
-    assert not quantizer.codebook[0].any()
+def test_no_vector_is_unchanged(quantizer: Quantizer) -> None:
+    """Code 0 is the zero vector, and is told by pixels, not by distance."""
+    assert not quantizer.embed(torch.tensor(UNCHANGED)).any()
+    assert (quantizer(torch.zeros(3, CODE_DIM)) != UNCHANGED).all()
+
+
+def test_codes_and_vectors_and_back(quantizer: Quantizer) -> None:
+    codes = torch.randint(1, CODES, (4, 35), generator=torch.Generator().manual_seed(2))
+    assert torch.equal(quantizer(quantizer.embed(codes).flatten(0, 1)).reshape(4, 35), codes)
+    assert not quantizer.codebook.requires_grad, "training moves codes by hand"
+
+
+def test_it_agrees_with_another_implementation(quantizer: Quantizer) -> None:
+    other = pytest.importorskip("vector_quantize_pytorch")
+    theirs = other.VectorQuantize(dim=CODE_DIM, codebook_size=CODES - 1).eval()
+    theirs.codebook = quantizer.codebook[1:].clone()
+    vectors = torch.randn(50, CODE_DIM, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(theirs(vectors[None])[1][0] + 1, quantizer(vectors))

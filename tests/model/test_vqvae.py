@@ -1,172 +1,205 @@
-"""The VQ-VAE: only what changed is encoded and drawn, and what each part may look at."""
+"""Codes: 0 exactly where nothing changes, and whatever else they say, what they draw is a picture of the game."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from collect.emulator import Emulator
-from collect.policies import make_policy
-from model.checkpoint import rounded
-from model.gaze import places_of
-from model.vqvae import VQVAE
-from model.weights import SHIPPED, load_vqvae
+from collect.dataset import TransitionDataset
+from model.appearance import Appearance
+from model.breakout import (
+    BRICK_HEIGHT,
+    BRICK_WIDTH,
+    CELLS,
+    CODES,
+    FIELD_LEFT,
+    FIELD_RIGHT,
+    GRID_ROWS,
+    LONG_PADDLE,
+    PADDLE_BOTTOM,
+    PADDLE_TOP,
+    SHORT_PADDLE,
+    UNCHANGED,
+    WALL_TOP,
+    changed_cells,
+)
+from model.context import BALL_STEP, NEAR_BRICKS, PADDLE_STEP
+from model.readers import BRICK_CLASSES, read_digits
+from model.state import LIVES, ONES, PADDLE, TENS, State, Things
+from model.tracker import look_at
+from model.twin import Twin
+from model.vqvae import HEADS, NONE, SAME_DIGIT, SERVE, STEP, TO_SHORT, Events
+from tests.model.random_states import between
+from train.data import Data
+
+PAIRS, GRIDS = 300, 300
 
 
 @pytest.fixture(scope="module")
-def frames() -> torch.Tensor:
-    """(3, 210, 160) successive screens with a moving paddle."""
-    emulator = Emulator(2)
-    shown = []
-    for _ in range(3):
-        shown.append(emulator.step(2).frame)
-    return torch.from_numpy(np.stack(shown))
+def pairs(dataset: TransitionDataset, data: Data) -> tuple[Tensor, Tensor]:
+    """Real frames and those after them."""
+    t = data.steps[:: len(data.steps) // PAIRS].numpy()
+    return torch.from_numpy(dataset.frame(t)), torch.from_numpy(dataset.frame(t + 1))
 
 
-@pytest.fixture
-def vqvae() -> VQVAE:
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    vqvae = VQVAE(16, 16, 16).eval()
-    vqvae.quantizer.codebook.data[1:].normal_()
-    for parameter in vqvae.decoder.parameters():  # the last layers start at zero, and would draw nothing
-        parameter.data.add_(0.3 * torch.randn_like(parameter))
-    return vqvae
+@torch.no_grad()
+def test_code_zero_is_exactly_where_nothing_changes(twin: Twin, pairs: tuple[Tensor, Tensor]) -> None:
+    codes = twin.encode(*pairs)
+    changed = np.stack([changed_cells(a, b) for a, b in zip(*(part.numpy() for part in pairs), strict=True)])
+    assert np.array_equal(codes.numpy() != UNCHANGED, changed)
+    assert codes.shape == (len(changed), CELLS)
+    assert codes.dtype == torch.int64
+    assert int(codes.min()) >= 0
+    assert int(codes.max()) < CODES
+    assert changed.any(0).sum() > 15
 
 
-def test_a_cell_has_code_0_exactly_where_nothing_changes(vqvae: VQVAE, frames: torch.Tensor) -> None:
-    codes = vqvae.encode(frames[:1], frames[1:2])
-    moved = (frames[0] != frames[1]).reshape(7, 30, 5, 32).any(1).any(-1).T.flatten()
-    assert torch.equal(codes[0] != 0, moved)
-    assert moved.any()
+@torch.no_grad()
+def test_same_frames_are_all_zero(twin: Twin, pairs: tuple[Tensor, Tensor]) -> None:
+    assert not twin.encode(pairs[0][:20], pairs[0][:20]).any()
 
 
-def test_cells_with_code_0_are_copied(vqvae: VQVAE, frames: torch.Tensor) -> None:
-    codes = torch.zeros(1, 35, dtype=torch.int64)
-    codes[0, 13] = 5  # column 1, row 6
-    drawn = vqvae.decode(frames[None, :2], codes)[0]
-    same = (drawn == frames[1]).reshape(7, 30, 5, 32).all(1).all(-1).T.flatten()
-    assert same[torch.arange(35) != 13].all()
+@torch.no_grad()
+def test_cells_are_in_order_column_by_column(twin: Twin, look: Appearance) -> None:
+    before = things(ball=(120, 60))
+    for after, cells in (
+        (before._replace(ball=torch.tensor([[122, 61]])), [1 * GRID_ROWS + 4]),
+        (before._replace(paddle=torch.tensor([[73, LONG_PADDLE]])), [2 * GRID_ROWS + 6]),
+        (before._replace(board=torch.tensor([[0, 0, 0, 4]])), [3 * GRID_ROWS]),
+        (before._replace(board=torch.tensor([[0, 1, 0, 5]])), [1 * GRID_ROWS]),
+    ):
+        codes = twin.encode(look.paint(before), look.paint(after))
+        assert torch.nonzero(codes[0]).flatten().tolist() == cells
 
 
-def test_a_cell_where_nothing_can_have_met_is_drawn_without_the_past(vqvae: VQVAE, frames: torch.Tensor) -> None:
-    seen = places_of(frames[None])
-    seen[..., :2] = torch.tensor((170, 45))
-    moved = seen.clone()
-    moved[:, 0, :2] -= 2  # the ball came from elsewhere
-    vqvae.decoder.meet_trail.weight.data.mul_(10)
-    vqvae.colours[:, 1] = 1
-    drawn = []
-    for places in (seen, moved):
-        codes = torch.zeros(1, 35, dtype=torch.int64)
-        codes[0, [12, 13]] = 5  # column 1, rows 5 and 6
-        drawn.append(vqvae.decode(frames[None, 2:], codes, places)[0])
-    differs = (drawn[0] != drawn[1]).reshape(7, 30, 5, 32).any(1).any(-1).T.flatten()
-    assert differs.nonzero().flatten().tolist() == [13]
+@torch.no_grad()
+def test_all_cells_that_one_event_touches_have_its_code(twin: Twin, pairs: tuple[Tensor, Tensor]) -> None:
+    """So a step has few codes: the ball's, the paddle's, a new wall's, and those of the score's cells."""
+    for grid in twin.encode(*pairs).reshape(-1, 5, GRID_ROWS)[:, :, 1:].flatten(1).tolist():
+        assert len(set(grid) - {UNCHANGED}) <= 3
 
 
-def test_places_that_are_known_change_nothing(vqvae: VQVAE, frames: torch.Tensor) -> None:
-    codes = vqvae.encode(frames[1:2], frames[2:3])
-    known = vqvae.decode(frames[None, 2:], codes, places_of(frames[None]))
-    assert torch.equal(vqvae.decode(frames[None], codes), known)
+def things(ball: tuple[int, int], paddle: int = 70) -> Things:
+    """One moment of a new game."""
+    wall = torch.ones(1, 6, 18, dtype=torch.uint8)
+    return Things(torch.tensor([ball]), torch.tensor([[paddle, LONG_PADDLE]]), wall, torch.tensor([[0, 0, 0, 5]]))
 
 
-def test_a_motion_has_the_same_vector_wherever_it_happens(vqvae: VQVAE) -> None:
-    vectors = []
-    for row, column in ((120, 40), (133, 70), (150, 100)):
-        frames = torch.zeros(2, 210, 160, dtype=torch.uint8)
-        frames[0, row : row + 4, column : column + 2] = 5
-        frames[1, row + 3 : row + 7, column - 2 : column] = 5
-        cell = torch.tensor([column // 32 * 7 + row // 30])
-        vectors.append(vqvae.encoder(frames[:1], frames[1:], torch.tensor([0]), cell))
-    assert torch.equal(vectors[0], vectors[1])
-    assert torch.equal(vectors[0], vectors[2])
+def still(now: Things) -> State:
+    """A state in which nothing moves and nothing is known."""
+    objects = torch.cat((now.ball, now.paddle), 1)[:, None].expand(-1, 4, -1)
+    memory = torch.zeros(len(objects), 11, dtype=torch.long)
+    return State(None, objects, now.wall, now.board, memory, memory.float())
 
 
-def test_a_ball_that_is_left_out_of_a_frame_says_just_that_but_a_serve_says_where_it_is(vqvae: VQVAE) -> None:
-    def vector(row: int, column: int, appears: bool) -> torch.Tensor:
-        empty = torch.zeros(1, 210, 160, dtype=torch.uint8)
-        empty[:, 189:193, 99:115] = 5
-        ball = empty.clone()
-        ball[:, row : row + 4, column : column + 2] = 5
-        pair = (empty, ball) if appears else (ball, empty)
-        cell = torch.tensor([column // 32 * 7 + row // 30])
-        return vqvae.encoder(*pair, torch.tensor([0]), cell)
-
-    for appears in (True, False):
-        at_wall = [vector(*spot, appears) for spot in ((130, 8), (141, 9), (125, 150), (70, 80), (154, 149))]
-        assert all(torch.equal(one, at_wall[0]) for one in at_wall), appears
-    assert not torch.equal(vector(130, 8, True), vector(130, 8, False))
-    assert not torch.equal(vector(122, 16, True), vector(122, 78, True))
+def say(**events: dict[str, int]) -> Events:
+    """A codebook in which code 1, 2, ... says what is given for it, by its heads' names, and all others nothing."""
+    said = {name: torch.zeros(CODES, dtype=torch.long) for name in HEADS}
+    said["left_digit"] += SAME_DIGIT
+    said["right_digit"] += SAME_DIGIT
+    bricks = torch.zeros(CODES, NEAR_BRICKS, dtype=torch.long)
+    for code, event in enumerate(events.values(), 1):
+        for name, value in event.items():
+            if name == "brick":
+                bricks[code, value] = 1
+            else:
+                said[name][code] = value
+    return Events(said, bricks)
 
 
-def test_a_ball_at_bricks_or_not_seen_is_drawn_by_its_past(vqvae: VQVAE, frames: torch.Tensor) -> None:
-    vqvae.decoder.meet_trail.weight.data.mul_(10)
-    vqvae.colours[:, 1] = 1
-    for row, seen_now, by_past in ((70, True, True), (150, False, True), (150, True, False)):
-        seen = places_of(frames[None])
-        seen[..., :2] = torch.tensor((row, 45))
-        moved = seen.clone()
-        moved[:, 0, :2] -= 2  # the ball came from elsewhere
-        if not seen_now:
-            seen[:, -1, :2] = moved[:, -1, :2] = -1
-        codes = torch.zeros(1, 35, dtype=torch.int64)
-        codes[0, 7 + row // 30] = 5
-        drawn = [vqvae.decode(frames[None, 2:], codes, places) for places in (seen, moved)]
-        assert torch.equal(*drawn) != by_past, (row, seen_now)
+BOOK = say(
+    ball={"ball": STEP, "ball_row_step": BALL_STEP - 2, "ball_column_step": BALL_STEP + 1, "brick": 3},
+    paddle={"paddle": 1, "paddle_step": PADDLE_STEP + 4, "paddle_width": TO_SHORT},
+    serve={"ball": SERVE, "serve_row": 122, "serve_column": 80},
+    points={"left_digit": 3, "right_digit": SAME_DIGIT},
+    wall={"new_wall": 1},
+)
+BALL, SLIDE, SERVED, DIGIT, WALL = range(1, 6)
 
 
-def test_a_picture_that_does_not_have_its_codes_is_drawn_again() -> None:
-    """With the shipped weights, made to doubt every ball: only such a picture changes, and then it has its codes."""
-    vqvae = load_vqvae(SHIPPED)[0].eval()
-    vqvae.decoder.ball_draw[-1].bias.data.sub_(8)
-    emulator, player = Emulator(1), make_policy("mixed", np.random.default_rng(2), 1)
-    shown = []
-    for _ in range(700):
-        if emulator.over:
-            emulator.reset()
-        shown.append(emulator.step(player.act(emulator.objects())).frame)
-    frames = torch.from_numpy(np.stack(shown))
-    t = torch.arange(8, 699)
-    seen = torch.cat([places_of(frames[None, n - 8 : n + 1])[:, 1:] for n in t.tolist()])
-    codes = vqvae.encode(frames[t], frames[t + 1])
-    sight = vqvae.decoder.see(frames[t], seen)
-    plainly, surely = (vqvae.draw(frames[t], codes, sight, again).frames for again in (False, True))
-
-    def fits(drawn: torch.Tensor) -> torch.Tensor:
-        return (vqvae.encode(frames[t], drawn) == codes).all(1)
-
-    again = (plainly != surely).flatten(1).any(1)
-    assert again.sum() >= 5
-    assert not fits(plainly)[again].any()
-    assert fits(surely)[again].all()
+def grid(**codes: int) -> Tensor:
+    """A grid of codes (1, 35), by the names of cells: c2r4 is column 2, row 4."""
+    found = torch.zeros(1, CELLS, dtype=torch.long)
+    for name, code in codes.items():
+        column, row = map(int, name[1:].split("r"))
+        found[0, column * GRID_ROWS + row] = code
+    return found
 
 
-def test_one_moment_is_drawn_with_many_codes(vqvae: VQVAE, frames: torch.Tensor) -> None:
-    codes = torch.zeros(3, 35, dtype=torch.int64)
-    codes[1, 13], codes[2, [0, 20]] = 5, 7
-    sight = vqvae.decoder.see(frames[2:], places_of(frames[None]))
-    drawn = vqvae.draw(frames[2:], codes, sight).frames
-    for one, grid in zip(drawn, codes, strict=True):
-        assert torch.equal(one, vqvae.draw(frames[2:], grid[None], sight).frames[0])
-    assert torch.equal(drawn[0], frames[2])
+@torch.no_grad()
+def test_a_code_does_what_it_says(twin: Twin) -> None:
+    before = things(ball=(110, 60))
+    seen = torch.tensor([False])
+    after = twin.vqvae.follow(still(before), grid(c1r3=BALL, c2r6=SLIDE, c2r0=DIGIT), BOOK, seen)
+    assert after.ball.tolist() == [[108, 61]]
+    assert after.paddle.tolist() == [[74, SHORT_PADDLE]]
+    assert int(after.board[0, ONES]) == 3
+    assert after.board[0, [TENS, LIVES]].tolist() == [0, 5]
+    assert torch.equal(after.wall, before.wall), "a brick that is near the ball only where no brick is"
+    at_wall = things(ball=(97, 60))
+    after = twin.vqvae.follow(still(at_wall), grid(c1r3=BALL), BOOK, seen)
+    assert torch.nonzero(after.wall[0] == 0).tolist() == [[5, 6]], "the brick above the ball's new place, whole"
+    none = things(ball=(0, 0))
+    assert twin.vqvae.follow(still(none), grid(c2r4=SERVED), BOOK, ~seen).ball.tolist() == [[122, 80]]
+    assert twin.vqvae.follow(still(none), grid(c2r4=BALL), BOOK, ~seen).ball.tolist() == [[0, 0]], "no ball to move"
+    bare = before._replace(wall=torch.zeros_like(before.wall))
+    assert twin.vqvae.follow(still(bare), grid(c0r2=WALL, c4r2=WALL), BOOK, seen).wall.all()
 
 
-def test_what_appears_takes_the_colour_of_its_scanline(vqvae: VQVAE) -> None:
-    before = torch.zeros(1, 210, 160, dtype=torch.uint8)
-    after = before.clone()
-    after[0, 60:63, 8:16], after[0, 70:75, 8:16] = 5, 3
-    vqvae.learn_colours(before, after)
-    there = torch.ones(1, 30, 32, dtype=torch.bool)
-    coloured = vqvae.coloured(torch.zeros(1, 30, 32, dtype=torch.uint8), there, torch.tensor([2]))[0]
-    assert (coloured[:3] == 5).all()
-    assert (coloured[10:15] == 3).all()
+@torch.no_grad()
+def test_nothing_said_is_nothing_done(twin: Twin) -> None:
+    before = things(ball=(100, 60))
+    after = twin.vqvae.follow(still(before), grid(), BOOK, torch.tensor([False]))
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_the_codes_identity_is_that_of_encoder_and_codebook(vqvae: VQVAE) -> None:
-    before = vqvae.codes_sha256()
-    vqvae.decoder.keep.data += 1
-    assert vqvae.codes_sha256() == before
-    rounded(vqvae)  # as shipped
-    assert vqvae.codes_sha256() == before
-    vqvae.quantizer.codebook.data[7, 3] += 1
-    assert vqvae.codes_sha256() != before
+@torch.no_grad()
+def test_of_codes_that_contradict_each_other_the_nearest_count(twin: Twin) -> None:
+    before = things(ball=(100, 60))
+    after = twin.vqvae.follow(still(before), grid(c1r3=BALL, c4r5=SERVED), BOOK, torch.tensor([False]))
+    assert after.ball.tolist() == [[98, 61]]
+    after = twin.vqvae.follow(still(before), grid(c4r2=BALL, c1r3=SERVED), BOOK, torch.tensor([False]))
+    assert after.ball.tolist() == [[122, 80]]
+
+
+def legal(frame: np.ndarray, shown: Things) -> None:
+    """Whole bricks, at most one ball and one paddle, whole digits: found in the pixels without the painter."""
+    assert (read_digits(frame[None], wrong=0)[0] >= 0).all()
+    row, column = shown.ball[0].tolist()
+    elsewhere = np.ones(frame.shape, np.bool_)
+    elsewhere[max(0, row - 2) : row + 7, max(0, column) : max(0, column + 2)] = False
+    for number, colour in enumerate(BRICK_CLASSES):
+        for brick in range(18):
+            y, x = WALL_TOP + number * BRICK_HEIGHT, FIELD_LEFT + brick * BRICK_WIDTH
+            box = slice(y, y + BRICK_HEIGHT), slice(x, x + BRICK_WIDTH)
+            assert set(frame[box][elsewhere[box]].tolist()) in ({0}, {colour}), (number, brick)
+    field = (frame != 0) & elsewhere
+    field[: WALL_TOP + 6 * BRICK_HEIGHT] = False
+    strip = field[PADDLE_TOP:PADDLE_BOTTOM, FIELD_LEFT:FIELD_RIGHT]
+    edges = np.diff(strip.any(0).astype(int), prepend=0, append=0)
+    assert (edges == 1).sum() <= 1 + int(not elsewhere[PADDLE_TOP:PADDLE_BOTTOM].all()), "one paddle"
+    assert strip.any(0).sum() <= LONG_PADDLE
+    field[PADDLE_TOP:PADDLE_BOTTOM] = False
+    assert not field[:PADDLE_BOTTOM, FIELD_LEFT:FIELD_RIGHT].any(), "nothing but one ball"
+
+
+@torch.no_grad()
+def test_a_decoder_that_cannot_scar(dataset: TransitionDataset, data: Data, twin: Twin) -> None:
+    """Whatever codes are drawn in whatever real state: the picture is one of the game, and is read as what it shows."""
+    chance = torch.Generator().manual_seed(0)
+    t = data.steps[between(0, len(data.steps), (GRIDS,), chance)]
+    codes = between(0, CODES, (GRIDS, CELLS), chance) * (torch.rand(GRIDS, CELLS, generator=chance) < 0.3)
+    for part, said in zip(t.split(100), codes.split(100), strict=True):
+        state = data.state(part)._replace(frame=torch.from_numpy(dataset.frame(part.numpy())))
+        frames, shown = twin.draw(state, said)
+        read = look_at(frames, state.objects[:, -1, 3], torch.cat((shown.ball, shown.paddle), 1), twin.appearance)
+        assert torch.equal(twin.appearance.paint(read), frames)
+        assert torch.equal(read.wall, shown.wall)
+        assert torch.equal(read.board, shown.board)
+        for number in range(len(part)):
+            legal(frames[number].numpy(), Things(*(each[number : number + 1] for each in shown)))
+    assert int((shown.paddle[:, 0] - state.objects[:, -1, PADDLE]).abs().max()) <= PADDLE_STEP
+    assert (read.ball[:, 0] != data.things(part).ball[:, 0]).any()
+    assert NONE == 0

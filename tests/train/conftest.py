@@ -8,21 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
 from collect.frames import CollectSettings, collect_frames
 from collect.pairs import PairSource, collect_pairs
 from model.engine import Engine
+from model.vqvae import VQVAE
 from train.action import train_action
 from train.context import train_context
 from train.memory import train_memory
 from train.run import Run, Settings
 from train.ship import ship_checkpoints
 from train.vqvae import train_vqvae
+from train.weights import load_vqvae
 
 SETTINGS = Settings(batch=32, rate=3e-3, epochs=1.5, warmup=5, validate_every=20, log_every=1)
-SAMPLE, WIDTH = 1200, 48
+SAMPLE, WIDTH = 700, 48
 """Steps that the VQ-VAE looks at, and the width of its networks."""
 MEMORY, CONTEXT = {"width": 48, "knob_width": 16}, {"width": 48, "paddle_width": 16}
 
@@ -33,6 +36,20 @@ class Trained(NamedTuple):
     world: Path
     action: Path
     weights: Path
+
+
+class Encoder:
+    """PyTorch's encoder, for `collect_pairs`: to export one takes seconds."""
+
+    frameskip = 1
+
+    def __init__(self, model: VQVAE) -> None:
+        self._model = model
+
+    @torch.no_grad()
+    def encode(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Frames (B, 210, 160) uint8 and those after them -> codes (B, 35)."""
+        return self._model.encode(torch.from_numpy(before), torch.from_numpy(after)).numpy()
 
 
 def losses(directory: Path, name: str) -> dict[int, float]:
@@ -71,12 +88,12 @@ def trained(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """All four networks, and what is shipped of them."""
     home = tmp_path_factory.mktemp("trained")
     found = Trained(home / "world", home / "action", home / "weights")
-    begin("vqvae", frames, found.world, Run(found.world, replace(SETTINGS, epochs=10)))
+    begin("vqvae", frames, found.world, Run(found.world, replace(SETTINGS, epochs=25)))
     for name in ("memory", "context"):
         begin(name, frames, found.world, Run(found.world, replace(SETTINGS, epochs=4)))
-    engine = ship_checkpoints(found.world, found.action, frames, home / "first", lambda text: None)
-    sha256 = engine.meta["made"]["codes_sha256"]
-    collect_pairs(engine, PairSource(frames, 1, 0), home / "pairs.json", 1200, codes_sha256=sha256)
+    model, meta = load_vqvae(found.world)
+    encoder, source = Encoder(model), PairSource(frames, 1, 0)
+    collect_pairs(encoder, source, home / "pairs.json", 1200, codes_sha256=meta["sha256"])
     train_action(home / "pairs.json", Run(found.action, replace(SETTINGS, batch=256, epochs=20, decay=0.0)))
     ship_checkpoints(found.world, found.action, frames, found.weights, lambda text: None)
     return found

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from collect.pairs import stats_path
 from model.breakout import CELLS
 from model.checkpoint import load_tensors
-from model.files import FileError, checksum
 from model.controllers import ActionToLatentMLP
+from model.files import FileError, checksum
 from train.action import accuracies, majority_by_action, report, train_action
 from train.latent_action_data import get_action_latent_dataloaders, load_pairs, split_episodes
 from train.run import Run, Settings
@@ -103,7 +103,7 @@ def trained(out: Path) -> tuple[ActionToLatentMLP, dict[str, Any]]:
     """The best weights of a run, and what is known of them."""
     path = out / "action_to_latent_best.safetensors"
     tensors, meta = load_part(path, "train action")
-    model = build(ActionToLatentMLP, meta, "action", path)
+    model = build(ActionToLatentMLP, meta, "action", path, tensors)
     fill(torch.nn.ModuleDict({"action": model}).state_dict(), tensors, path)
     return model.eval(), meta
 
@@ -133,7 +133,7 @@ def test_a_run_that_is_too_short_says_so(pairs: Path, tmp_path: Path) -> None:
 
 
 def test_missing_pairs_name_the_command_that_makes_them(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="python main.py collect pairs --out"):
+    with pytest.raises(FileError, match="collect pairs --out"):
         train_action(tmp_path / "pairs.json", Run(tmp_path, SETTINGS))
 
 

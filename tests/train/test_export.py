@@ -33,7 +33,7 @@ def quiet(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def twin(trained: Trained) -> Twin:
-    """PyTorch's twin, with weights as rounded as the shipped ones; of the action-only controller all are in its graph."""
+    """PyTorch's twin, with weights as rounded as the shipped ones; those of the action-only controller are not."""
     found, _ = gather(trained.world, trained.action, quiet)
     own = {name: tensor for name, tensor in found.state_dict().items() if not name.startswith("action.")}
     fill(own, rounded(arrays(own)), trained.world)
@@ -139,16 +139,6 @@ def test_what_was_trained_says_how_it_was_made(engine: Engine, trained: Trained)
     assert engine.majority.shape == (CELLS,)
 
 
-def test_before_an_action_controller_is_trained_the_majority_is_given(
-    frames: Path, trained: Trained, tmp_path: Path
-) -> None:
-    said: list[str] = []
-    engine = ship_checkpoints(trained.world, tmp_path, frames, tmp_path / "out", said.append)
-    assert "majority" in said[0]
-    state = engine.begin(TransitionDataset.load(frames).frame(np.arange(2))[:, None])
-    assert (engine.predict(state, np.array([0, 3]), "action").codes == engine.majority).all()
-
-
 def test_parts_that_do_not_belong_together_are_refused(frames: Path, trained: Trained, tmp_path: Path) -> None:
     world = tmp_path / "world"
     shutil.copytree(trained.world, world)
@@ -160,7 +150,7 @@ def test_parts_that_do_not_belong_together_are_refused(frames: Path, trained: Tr
     with pytest.raises(FileError, match="different frame skips"):
         ship_checkpoints(world, trained.action, frames, tmp_path / "out", quiet)
     (world / "memory.safetensors").unlink()
-    with pytest.raises(FileError, match="python main.py train memory"):
+    with pytest.raises(FileError, match="train memory"):
         ship_checkpoints(world, trained.action, frames, tmp_path / "out", quiet)
     collect_frames(CollectSettings(20, "random", 4, 0, episode_seconds=1.0), tmp_path / "other", workers=1)
     with pytest.raises(FileError, match="frame skip 4"):

@@ -55,7 +55,7 @@ def test_a_resumed_run_gives_the_losses_of_one_that_never_stopped(
     begin(name, frames, trained.world, whole)
     run_until(monkeypatch, 20, lambda: begin(name, frames, trained.world, cut))
     begin(name, frames, trained.world, replace(cut, resume=True))
-    assert len(losses(whole.out, name)) > 40
+    assert len(losses(whole.out, name)) > 25
     assert losses(cut.out, name) == losses(whole.out, name)
     for each in (name, f"{name}_last"):
         (a, _), (b, _) = (load_tensors(run.out / f"{each}.safetensors") for run in (whole, cut))
@@ -78,14 +78,14 @@ def test_resume_needs_a_run_of_the_same_kind_but_takes_another_rate(
         begin("memory", frames, trained.world, Run(tmp_path, SETTINGS, resume=True))
     run = Run(tmp_path, replace(SETTINGS, epochs=0.7))
     begin("memory", frames, trained.world, run)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before, first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}, max(losses(tmp_path, "memory"))
     with pytest.raises(FileError, match="--resume"):
         begin("memory", frames, trained.world, run)
     with pytest.raises(FileError, match="its training differs"):
         begin("memory", frames, trained.world, Run(tmp_path, replace(run.settings, batch=9), resume=True))
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     begin("memory", frames, trained.world, Run(tmp_path, replace(run.settings, rate=1e-3, epochs=1.0), resume=True))
-    assert len(losses(tmp_path, "memory")) == -(-2000 * 0.8 // 32) or len(losses(tmp_path, "memory")) > 35
+    assert max(losses(tmp_path, "memory")) > first  # it went on
 
 
 class Line(Task):
@@ -203,9 +203,10 @@ def test_frames_in_which_nothing_moves_are_refused_in_a_line(tmp_path: Path, mon
 
 def test_a_checkpoint_of_other_sizes_is_refused(frames: Path, trained: Trained, tmp_path: Path) -> None:
     tensors, meta = load_tensors(trained.world / "vqvae.safetensors")
-    for sizes, says in (({"width": "x"}, "cannot have the sizes"), ({"width": 8}, "has shape")):
+    huge = {"width": 1 << 40}  # it is not made to find that it does not fit
+    for sizes, says in (({"width": "x"}, "cannot have the sizes"), ({"width": 8}, "has shape"), (huge, "weights")):
         save_tensors(tmp_path / "vqvae.safetensors", tensors, {**meta, "model": {"vqvae": sizes}})
         with pytest.raises(FileError, match=says):
             begin("context", frames, tmp_path, Run(tmp_path / "out", SETTINGS))
-    with pytest.raises(FileError, match="python main.py train vqvae"):
+    with pytest.raises(FileError, match="train vqvae"):
         begin("context", frames, tmp_path / "nothing", Run(tmp_path / "out", SETTINGS))

@@ -1,0 +1,131 @@
+"""What the networks are told: numbers below their sizes whatever the state, and bricks seen from the ball."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.breakout import BRICK_HEIGHT, BRICK_WIDTH, FIELD_LEFT, WALL_TOP
+from model.context import (
+    BALL_STEP,
+    CROP_LEFT,
+    CROP_RIGHT,
+    CROP_UP,
+    NEAR_BRICKS,
+    PADDLE_STEP,
+    STEPS,
+    Embedding,
+    Numbers,
+    Place,
+    brick_at,
+    crop,
+    describe,
+    near_bricks,
+    paddle_step,
+    sets,
+    sizes,
+    step_number,
+)
+from model.memory import outcome, outcome_sizes
+from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES
+from model.vqvae import break_bricks
+from tests.model.random_states import random_state
+
+
+def below(numbers: Numbers) -> None:
+    """Every column is 0 or more and below its size."""
+    assert numbers.values.shape[1] == len(numbers.sizes)
+    assert (numbers.values >= 0).all()
+    assert (numbers.values < torch.tensor(numbers.sizes)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_numbers_are_below_their_sizes_whatever_the_state(seed: int) -> None:
+    state, later = random_state(400, seed), random_state(400, seed + 100)
+    told = describe(state.objects, state.board, state.memory, torch.arange(400) % 5)
+    below(told)
+    assert told.sizes == sizes()
+    seen = outcome(state.objects[:, -1], later.objects[:, -1], (state.wall, later.wall), (state.board, later.board))
+    below(seen)
+    assert seen.sizes == outcome_sizes()
+
+
+def test_the_set_of_eighths_is_no_number_but_a_belief() -> None:
+    state = random_state(1, 0)
+    known = state.memory.clone()
+    known[:, INDEX["half_row"]] = (known[:, INDEX["half_row"]] + 1) % SIZES[INDEX["half_row"]]
+    action = torch.zeros(1, dtype=torch.long)
+    told = [describe(state.objects, state.board, memory, action).values for memory in (state.memory, known)]
+    assert torch.equal(*told)
+    place = Place(8)
+    assert not torch.equal(place(state.memory), place(known))
+
+
+def test_beliefs_are_shares() -> None:
+    table = sets()
+    assert torch.allclose(table.sum(1), torch.ones(1 << FRACTIONS))
+    assert table[NOT_KNOWN].tolist() == [1 / FRACTIONS] * FRACTIONS
+    assert table[0b101].tolist() == [0.5, 0, 0.5, 0, 0, 0, 0, 0]
+
+
+def place(*ball: int) -> Tensor:
+    """A ball's place, or several."""
+    return torch.tensor(ball).reshape(-1, 2)
+
+
+def test_steps_by_number() -> None:
+    every = [
+        int(step_number(place(100, 80), place(100 + row, 80 + column)))
+        for row in range(-BALL_STEP, BALL_STEP + 1)
+        for column in range(-BALL_STEP, BALL_STEP + 1)
+    ]
+    assert every == list(range(STEPS - 1))
+    assert int(step_number(place(100, 80), place(0, 0))) == STEPS - 1
+    assert int(step_number(place(0, 0), place(100, 80))) == STEPS - 1
+    assert int(step_number(place(10, 0), place(220, 159))) == STEPS - 2, "farther than the longest is the longest"
+    column = torch.tensor([100])
+    assert int(paddle_step(column, column)) == PADDLE_STEP
+    assert int(paddle_step(column, column + 50)) == 2 * PADDLE_STEP
+    assert int(paddle_step(column, column - 50)) == 0
+
+
+def test_the_brick_at_the_ball() -> None:
+    corners = place(WALL_TOP, FIELD_LEFT, WALL_TOP + BRICK_HEIGHT, FIELD_LEFT + BRICK_WIDTH, WALL_TOP - 1, 7)
+    assert brick_at(corners).tolist() == [[0, 0], [1, 1], [-1, -1]]
+
+
+def test_breaking_the_near_bricks_leaves_none_near_and_all_others() -> None:
+    chance = torch.Generator().manual_seed(0)
+    wall = torch.randint(0, 2, (300, 6, 18), generator=chance).to(torch.uint8)
+    ball = torch.stack([torch.randint(*span, (300,), generator=chance) for span in ((40, 110), (-10, 170))], 1)
+    near = near_bricks(wall, ball)
+    assert near.shape == (300, NEAR_BRICKS)
+    assert near.any()
+    broken = break_bricks(wall, ball, near.long())
+    assert not near_bricks(broken, ball).any()
+    assert torch.equal(wall.flatten(1).sum(1) - broken.flatten(1).sum(1), near.sum(1))
+    assert torch.equal(break_bricks(wall, ball, torch.zeros_like(near).long()), wall)
+    one = torch.nn.functional.one_hot(torch.arange(300) % NEAR_BRICKS, NEAR_BRICKS)
+    assert torch.equal(near_bricks(break_bricks(wall, ball, one), ball).long(), near.long() * (1 - one))
+
+
+def test_the_crop_is_what_a_slow_loop_finds() -> None:
+    chance = torch.Generator().manual_seed(1)
+    wall = torch.randint(0, 2, (6, 6, 18), generator=chance).to(torch.uint8)
+    ball = place(60, 80, 57, 8, 95, 150, 150, 70, 0, 0, 50, 158)
+    found = crop(wall, ball).reshape(6, -1, CROP_LEFT + CROP_RIGHT)
+    for game, (row, column) in enumerate(ball.tolist()):
+        for at, pixels in enumerate(found[game].tolist()):
+            for beside, pixel in enumerate(pixels):
+                y, x = row - CROP_UP + at - WALL_TOP, column - CROP_LEFT + beside - FIELD_LEFT
+                brick = y // BRICK_HEIGHT, x // BRICK_WIDTH
+                inside = 0 <= brick[0] < 6 and 0 <= brick[1] < 18
+                assert pixel == (float(wall[game, *brick]) if inside else 0.0), (game, at, beside)
+
+
+def test_an_embedding_adds_a_vector_for_each_number() -> None:
+    torch.manual_seed(0)
+    layer = Embedding((3, 2), 4)
+    found = layer(torch.tensor([[2, 0], [0, 1]]))
+    assert torch.allclose(found, torch.stack((layer.table[2] + layer.table[3], layer.table[0] + layer.table[4])))
