@@ -35,7 +35,7 @@ OPEN_TOP, OPEN_BOTTOM = 100, 164
 BESIDE = 40
 """Farther than so many pixels the paddle is just to the left, or to the right."""
 NEAR_WALL = 12
-CROP_UP, CROP_DOWN, CROP_LEFT, CROP_RIGHT = 8, 12, 8, 10
+CROP_UP, CROP_DOWN, CROP_LEFT, CROP_RIGHT = 6, 10, 5, 7
 """The window of bricks around the ball, in pixels: rows above its top and from there on, columns likewise."""
 CROP = (CROP_UP + CROP_DOWN) * (CROP_LEFT + CROP_RIGHT)
 NEAR_ROWS, NEAR_COLUMNS = (-1, 0, 1), (-3, -2, -1, 0, 1, 2, 3)
@@ -86,7 +86,7 @@ def near_bricks(wall: Tensor, ball: Tensor) -> Tensor:
 
 
 def crop(wall: Tensor, ball: Tensor) -> Tensor:
-    """The pixels of standing bricks around the ball: wall (B, 6, 18), ball (B, 2) -> (B, 360) float 0 or 1."""
+    """The pixels of standing bricks around the ball: wall (B, 6, 18), ball (B, 2) -> (B, 192) float 0 or 1."""
     device = wall.device
     rows = ball[:, :1] - WALL_TOP + torch.arange(-CROP_UP, CROP_DOWN, device=device)
     columns = ball[:, 1:] - FIELD_LEFT + torch.arange(-CROP_LEFT, CROP_RIGHT, device=device)
@@ -201,5 +201,5 @@ class Trunk(nn.Module):
         self.layers = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
 
     def forward(self, numbers: Tensor, crop: Tensor, memory: Tensor) -> Tensor:
-        """(B, n) int64, (B, 360) float, (B, V) int64 -> (B, width)."""
+        """(B, n) int64, (B, 192) float, (B, V) int64 -> (B, width)."""
         return self.layers(self.numbers(numbers) + self.crop(crop) + self.place(memory))

@@ -49,11 +49,15 @@ class ContextController(nn.Module):
     a cell; which cells it touches is seen by drawing it (`Twin.grid`). Paddle and keys have a small net of their own.
     """
 
-    def __init__(self, width: int = 384, paddle_width: int = 192) -> None:
+    def __init__(self, width: int = 384, books_width: int = 160, paddle_width: int = 192) -> None:
         super().__init__()
-        self.settings = {"width": width, "paddle_width": paddle_width}
-        self.trunk = Trunk(sizes(), width)
-        self.out = nn.Linear(width, EVENTS * CODES)
+        self.settings = {"width": width, "books_width": books_width, "paddle_width": paddle_width}
+        # The ball is told nothing by which a scene could be recognised; all else depends on little, but on the digits.
+        self.trunk, self.ball = Trunk(sizes(whole=False), width), nn.Linear(width, CODES)
+        self.books = nn.Sequential(
+            Embedding(sizes(), books_width), nn.ReLU(), nn.Linear(books_width, books_width), nn.ReLU(),
+            nn.Linear(books_width, (EVENTS - 1) * CODES),
+        )  # fmt: skip
         keys = (COLUMNS, SIZES[INDEX["knob"]], ACTIONS + 1, *[2 * PADDLE_STEP + 1] * (HISTORY - 1))
         self.keys = nn.Sequential(
             Embedding(keys, paddle_width), nn.ReLU(), nn.Linear(paddle_width, paddle_width), nn.ReLU(),
@@ -62,13 +66,12 @@ class ContextController(nn.Module):
 
     def forward(self, state: State, action: Tensor) -> Tensor:
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
-        told = describe(state.objects, state.board, state.memory, action).values
+        told = describe(state.objects, state.board, state.memory, action, whole=False).values
         features = self.trunk(told, crop(state.wall, state.objects[:, -1, :2]), state.memory)
-        logits = self.out(features).reshape(-1, EVENTS, CODES)
+        books = self.books(describe(state.objects, state.board, state.memory, action).values)
+        others = books.reshape(-1, EVENTS - 1, CODES)
         at = state.objects[:, :, PADDLE]
         moved = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
-        keys = torch.cat(
-            (at[:, -1:].clamp(0, COLUMNS - 1), state.memory[:, INDEX["knob"], None], action[:, None], moved), 1
-        )
-        paddle = logits[:, PADDLE_EVENT : PADDLE_EVENT + 1] + self.keys(keys)[:, None]
-        return torch.cat((logits[:, :PADDLE_EVENT], paddle, logits[:, PADDLE_EVENT + 1 :]), 1)
+        knob = state.memory[:, INDEX["knob"], None]
+        paddle = self.keys(torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), knob, action[:, None], moved), 1))
+        return torch.cat((self.ball(features)[:, None], others[:, :1] + paddle[:, None], others[:, 1:]), 1)

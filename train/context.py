@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from collect.dataset import TransitionDataset
-from model.controllers import EVENTS, ContextController
+from model.controllers import EVENTS, PADDLE_EVENT, ContextController
 from model.files import FileError
+from model.state import INDEX
 from train.data import Data, Sampler, about, held_out, load_frames, taught_loss
 from train.loop import check_new, train
 from train.run import Run, Task
@@ -73,6 +74,8 @@ class ContextTask(Task):
                 t = self.held.steps[part]
                 chosen = self.model(self.held.state(t), self.held.action[t].long()).argmax(2)
                 right.append(chosen == self._held_wanted[part])
+                # Where RAM does not tell the knob, nobody can know where the paddle goes.
+                right[-1][:, PADDLE_EVENT] |= self.held.memory[t, INDEX["knob"]] < 0
             good = torch.cat(right)
             figures[f"{name}_right"] = float(good.all(1).float().mean())
             figures[f"{name}_by_event"] = dict(zip(NAMES, good.float().mean(0).tolist(), strict=True))

@@ -35,7 +35,7 @@ class Settings:
     epochs: float | None = None
     warmup: int = 100
     clip: float = 5.0
-    decay: float = 1e-5
+    decay: float = 0.02
     validate_every: int = 500
     log_every: int = 50
 
