@@ -12,7 +12,7 @@ from rich.console import Console
 
 from collect.games import RealGames
 from evaluate.tables import make_table, number, with_interval
-from model.breakout import ACTIONS
+from model.breakout import ACTIONS, EMULATOR_HZ
 from model.files import SCHEMA
 from model.metrics import mean
 from model.player import LONGEST, MOST_NOOPS, SHIPPED, DreamGames, Follower, Games, Player
@@ -23,10 +23,9 @@ RIVAL = SHIPPED.with_name("player_real.safetensors")
 STICKY = (0.0, 0.25)
 RANDOM_HOLD = 4
 """Frames for which a random key is held, as ALE's usual frame skip has it."""
-PUBLISHED = (("a human, Mnih et al. 2015", 31.8), ("DQN, Mnih et al. 2015", 401.2))
-"""Means of https://doi.org/10.1038/nature14236, Extended Data Table 2 (401.2 +- 26.9 for DQN): 30 games (about 20 of a
-human) of at most 5 minutes; DQN with 0..30 NOOPs at the start, 5% random actions, a choice held for 4 frames, no sticky
-actions."""
+PUBLISHED = {"human (Mnih et al. 2015)": 31.8, "DQN (Mnih et al. 2015)": 401.2}
+"""Means of https://doi.org/10.1038/nature14236, Extended Data Table 2, of games of at most 5 minutes without sticky
+actions: 30 of DQN (401.2 +- 26.9, with 5% random actions, each held for 4 frames), about 20 of a human."""
 Act = Callable[[Array], Array]
 
 
@@ -35,50 +34,29 @@ def play(games: Games, act: Act, seed: int, longest: int) -> tuple[Array, Array]
     `seed` decides, and is cut after `longest` frames. `act` gives the keys (N,) for objects (N, 4, 4)."""
     noops = np.random.default_rng([seed, 3]).integers(0, MOST_NOOPS + 1, len(games.lives))
     scores, frames, alive = np.zeros(len(noops)), np.zeros(len(noops), np.int64), games.lives > 0
-    for frame in range(longest):
-        keys = act(games.objects)
-        points = games.step(np.where(frame < noops, 0, keys))
-        scores[alive] += points[alive]
-        frames += alive
-        alive &= games.lives > 0
-        if not alive.any():
-            break
+    while alive.any() and frames.max() < longest:
+        points = games.step(np.where(frames < noops, 0, act(games.objects)))
+        scores, frames = scores + points * alive, frames + alive
+        alive = alive & (games.lives > 0)
     return scores, frames
 
 
-def players(paths: list[Path], number: int, seed: int) -> dict[str, Callable[[], Act]]:
-    """Who plays, by name: chance, the built-in autopilot, and the players of these files."""
-
-    def chance() -> Act:
-        rng, held, frames = np.random.default_rng([seed, 4]), np.zeros(number, np.int64), iter(range(1 << 40))
-
-        def act(objects: Array) -> Array:
-            if next(frames) % RANDOM_HOLD == 0:
-                held[:] = rng.integers(0, ACTIONS, number)
-            return held
-
-        return act
-
-    def autopilot() -> Act:
-        each = [Follower(np.random.default_rng([seed, 5, game])) for game in range(number)]
-
-        def act(objects: Array) -> Array:
-            now = objects[:, -1]
-            balls = [(r, c) if r else None for r, c in now[:, [BALL_ROW, BALL_COLUMN]].tolist()]
-            middles = (now[:, PADDLE] + now[:, WIDTH] / 2).tolist()
-            return np.array([one.act([side]) for one, side in zip(each, zip(balls, middles, strict=True), strict=True)])
-
-        return act
-
-    def from_file(path: Path) -> Callable[[], Act]:
-        return lambda: Player.load(path, seed).act
-
-    named = {f"trained in the {_world(path)} ({path.stem})": from_file(path) for path in paths}
-    return {"random keys": chance, "the built-in autopilot": autopilot, **named}
+def chance(games: int, seed: int) -> Act:
+    """Each key as likely, held for `RANDOM_HOLD` frames."""
+    drawn = np.random.default_rng([seed, 4]).integers(0, ACTIONS, (LONGEST // RANDOM_HOLD + 1, games))
+    keys = iter(np.repeat(drawn, RANDOM_HOLD, 0))
+    return lambda objects: next(keys)
 
 
-def _world(path: Path) -> str:
-    return {"dream": "dream", "real": "real game"}[str(Player.load(path).about.get("world"))]
+def autopilot(games: int, seed: int) -> Act:
+    """The built-in ball follower, one for each game."""
+    each = [Follower(np.random.default_rng([seed, 5, game])) for game in range(games)]
+
+    def side(now: Array) -> tuple[tuple[int, int] | None, float]:
+        ball = (int(now[BALL_ROW]), int(now[BALL_COLUMN])) if now[BALL_ROW] else None
+        return ball, float(now[PADDLE] + now[WIDTH] / 2)
+
+    return lambda objects: np.array([one.act([side(now)]) for one, now in zip(each, objects[:, -1], strict=True)])
 
 
 def evaluate_players(
@@ -89,34 +67,35 @@ def evaluate_players(
     weights: Path | None = None,
     show: Callable[[float, str], None] = lambda share, text: None,
 ) -> dict[str, Any]:
-    """`number` real games of each player at each stickiness, and with `dream` as many in the twin of `weights`."""
-    worlds: dict[str, Callable[[], Games]] = {
-        f"real, sticky {sticky:g}": partial(RealGames, number, sticky, seed) for sticky in STICKY
-    }
+    """`number` real games of chance, the autopilot and the players of `paths` at each stickiness, and with `dream` as
+    many in the twin of `weights`."""
+    worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in STICKY}
     if dream:
-        worlds["dream"] = partial(DreamGames, number, weights, seed=seed)
-    each = players(paths, number, seed)
-    found: dict[str, Any] = {}
-    for done, (who, make) in enumerate(each.items()):
-        found[who] = {}
-        for part, (world, games) in enumerate(worlds.items()):
-            show((done + part / len(worlds)) / len(each), f"{who}: {world}")
-            scores, frames = play(games(), make(), seed, LONGEST)
-            rates = {"score": mean(scores, np.arange(number)), "frames": mean(frames, np.arange(number))}
-            found[who][world] = {**rates, "scores": scores.astype(int)}
-    published = {name: {"score": score} for name, score in PUBLISHED}
+        worlds["in the dream"] = partial(DreamGames, number, weights, seed=seed)
+    players: dict[str, Callable[[], Act]] = {
+        "random keys": partial(chance, number, seed), "the built-in autopilot": partial(autopilot, number, seed),
+    }  # fmt: skip
+    for path in paths:
+        world = "in the dream" if Player.load(path).about.get("world") == "dream" else "in the real game"
+        players[f"trained {world}: {path}"] = lambda path=path: Player.load(path, seed).act  # type: ignore[misc]
+    found: dict[str, Any] = {who: {} for who in players}
+    for done, (who, world) in enumerate((who, world) for who in players for world in worlds):
+        show(done / len(players) / len(worlds), f"{who}, {world}")
+        scores, frames = play(worlds[world](), players[who](), seed, LONGEST)
+        minutes = frames.mean() / EMULATOR_HZ / 60
+        found[who][world] = {"score": mean(scores, np.arange(number)), "minutes": minutes, "scores": scores}
     settings = {"games": number, "seed": seed, "noops": MOST_NOOPS, "longest": LONGEST}
-    return {"schema": SCHEMA, "kind": "player", **settings, "players": found, "published": published}
+    return {"schema": SCHEMA, "kind": "player", **settings, "players": found, "published": PUBLISHED}
 
 
 def print_players(report: dict[str, Any], console: Console) -> None:
     """The table of scores."""
     worlds = list(next(iter(report["players"].values())))
-    table = make_table(f"points, mean of {report['games']} games with 95% intervals", "", *worlds, "minutes a game")
+    table = make_table(f"points: mean of {report['games']} games, 95% interval", "", *worlds, "minutes a game")
     for who, found in report["players"].items():
-        minutes = number(found[worlds[0]]["frames"].value / 3600)
+        minutes = number(found[worlds[0]]["minutes"])
         table.add_row(who, *(with_interval(found[world]["score"], percent=False) for world in worlds), minutes)
     table.add_section()
-    for who, published in report["published"].items():
-        table.add_row(who, number(published["score"]), *["-"] * len(worlds))
+    for who, score in report["published"].items():
+        table.add_row(who, number(score), *["-"] * len(worlds))
     console.print(table)

@@ -140,6 +140,18 @@ def sizes(whole: bool = True) -> tuple[int, ...]:
     ).sizes
 
 
+ALIGNED = (BRICK_HEIGHT + 1, BRICK_WIDTH + 1)
+"""The sizes of the columns that `alignment` gives."""
+
+
+def alignment(objects: Tensor) -> Tensor:
+    """Where in its brick's box the ball's top left corner is, (B, 2) int64: which brick it is in next depends on it."""
+    row, column = objects[:, -1, BALL_ROW], objects[:, -1, BALL_COLUMN]
+    inside = torch.stack(((row - WALL_TOP) % BRICK_HEIGHT, (column - FIELD_LEFT) % BRICK_WIDTH), 1)
+    none = torch.tensor((BRICK_HEIGHT, BRICK_WIDTH), device=objects.device)
+    return torch.where((row > 0)[:, None], inside, none)
+
+
 class Embedding(nn.Module):
     """The sum of one learned vector for each of n numbers, of `sizes`: (B, n) int64 -> (B, width)."""
 

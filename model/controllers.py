@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS
-from model.context import PADDLE_STEP, Embedding, Trunk, crop, describe, sizes
+from model.context import ALIGNED, PADDLE_STEP, Embedding, Trunk, alignment, crop, describe, sizes
 from model.state import HISTORY, INDEX, PADDLE, SIZES, State
 
 BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
@@ -53,7 +53,7 @@ class ContextController(nn.Module):
         super().__init__()
         self.settings = {"width": width, "books_width": books_width, "paddle_width": paddle_width}
         # The ball is told nothing by which a scene could be recognised; all else depends on little, but on the digits.
-        self.trunk, self.ball = Trunk(sizes(whole=False), width), nn.Linear(width, CODES)
+        self.trunk, self.ball = Trunk(sizes(whole=False) + ALIGNED, width), nn.Linear(width, CODES)
         self.books = nn.Sequential(
             Embedding(sizes(), books_width), nn.ReLU(), nn.Linear(books_width, books_width), nn.ReLU(),
             nn.Linear(books_width, (EVENTS - 1) * CODES),
@@ -67,6 +67,7 @@ class ContextController(nn.Module):
     def forward(self, state: State, action: Tensor) -> Tensor:
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
         told = describe(state.objects, state.board, state.memory, action, whole=False).values
+        told = torch.cat((told, alignment(state.objects)), 1)
         features = self.trunk(told, crop(state.wall, state.objects[:, -1, :2]), state.memory)
         books = self.books(describe(state.objects, state.board, state.memory, action).values)
         others = books.reshape(-1, EVENTS - 1, CODES)

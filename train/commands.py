@@ -68,7 +68,7 @@ def _train(
     if minutes is not None and epochs is not None:
         raise typer.BadParameter("give either --minutes or --epochs.")
     chosen = choose_device(device)
-    settings["validate_every"] = 500 if chosen.type == "cpu" else 2000  # half a minute of steps, about
+    settings["validate_every"] = 1000 if chosen.type == "cpu" else 2000  # half a minute of steps, about
     made = Settings(minutes=usual if minutes is None and epochs is None else minutes, epochs=epochs, **settings)
     with progress(f"train {what}") as show:
         return begin(Run(out, made, chosen, *extras, show))

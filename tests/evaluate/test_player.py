@@ -33,8 +33,8 @@ def test_the_autopilot_beats_chance_and_all_are_in_the_table(tmp_path: Path, mon
     Player(tensors, {"world": "real"}, np.random.default_rng(0)).save(path)
     report = measuring.evaluate_players([path], number=2, seed=0)
     found = report["players"]
-    assert list(found) == ["random keys", "the built-in autopilot", "trained in the real game (player)"]
-    score = {who: worlds["real, sticky 0"]["score"].value for who, worlds in found.items()}
+    assert list(found) == ["random keys", "the built-in autopilot", f"trained in the real game: {path}"]
+    score = {who: worlds["sticky 0"]["score"].value for who, worlds in found.items()}
     assert score["the built-in autopilot"] > score["random keys"]
     assert all(len(world["scores"]) == 2 for worlds in found.values() for world in worlds.values())
     console = Console(width=160, record=True)

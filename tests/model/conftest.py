@@ -57,9 +57,12 @@ def twin(look: Appearance) -> Twin:
     torch.manual_seed(0)
     found = Twin()
     found.appearance, found.vqvae = look, VQVAE(32)
-    found.memory, found.context = Memory(32, 16), ContextController(32, 16)
+    found.memory, found.context = Memory(32, 16), ContextController(32, 16, 16)
     with torch.no_grad():
-        for loud in (found.memory.out, found.memory.keys[-1], found.context.out, found.vqvae.decoder.heads):
+        context = found.context
+        for loud in (
+            found.memory.out, found.memory.keys[-1], context.ball, context.books[-1], found.vqvae.decoder.heads
+        ):  # fmt: skip
             assert isinstance(loud, torch.nn.Linear)
             loud.weight *= 20
         found.vqvae.quantizer.codebook[1:] = torch.randn(CODES - 1, CODE_DIM)

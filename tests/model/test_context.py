@@ -43,12 +43,26 @@ def below(numbers: Numbers) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_are_below_their_sizes_whatever_the_state(seed: int) -> None:
     state, later = random_state(400, seed), random_state(400, seed + 100)
-    told = describe(state.objects, state.board, state.memory, torch.arange(400) % 5)
-    below(told)
-    assert told.sizes == sizes()
+    for whole in (True, False):
+        told = describe(state.objects, state.board, state.memory, torch.arange(400) % 5, whole)
+        below(told)
+        assert told.sizes == sizes(whole)
     seen = outcome(state.objects[:, -1], later.objects[:, -1], (state.wall, later.wall), (state.board, later.board))
     below(seen)
     assert seen.sizes == outcome_sizes()
+
+
+def test_what_a_scene_could_be_recognised_by_is_told_only_if_asked() -> None:
+    """Digits, the knob, and where the paddle is but for how far it is from the ball."""
+    state, action = random_state(1, 0), torch.zeros(1, dtype=torch.long)
+    state.objects[:, :, :2] = torch.tensor([120, 80])
+    memory, objects = state.memory.clone(), state.objects.clone()
+    memory[:, INDEX["knob"]] = (memory[:, INDEX["knob"]] + 1) % SIZES[INDEX["knob"]]
+    objects[:, :, 1:3] += 3
+    for whole in (True, False):
+        first = describe(state.objects, state.board, state.memory, action, whole).values
+        other = describe(objects, (state.board + 1) % 10, memory, action, whole).values
+        assert torch.equal(first, other) is not whole
 
 
 def test_the_set_of_eighths_is_no_number_but_a_belief() -> None:

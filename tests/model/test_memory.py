@@ -81,7 +81,7 @@ def seen(before: list[int], after: list[int], brick: bool = False, life: bool = 
     boards = torch.tensor([[0, 0, 0, 5]]), torch.tensor([[0, 0, 7 * brick, 4 if life else 5]])
     if brick:
         walls[1][0, 1, 5] = 0
-    names = ("step", "row", "column", "brick", "life", "score", "paddle")
+    names = ("step", "served", "brick", "life", "score", "paddle")
     found = outcome(torch.tensor([before]), torch.tensor([after]), walls, boards)
     return dict(zip(names, found.values[0].tolist(), strict=True))
 
@@ -89,7 +89,7 @@ def seen(before: list[int], after: list[int], brick: bool = False, life: bool = 
 def test_what_was_seen_to_happen() -> None:
     flight = seen([120, 60, 70, 16], [122, 59, 74, 16])
     assert flight["step"] == (2 + BALL_STEP) * (2 * BALL_STEP + 1) - 1 + BALL_STEP
-    assert (flight["row"], flight["column"]) == (122, 59)
+    assert flight["served"] == 1, "there was a ball already"
     assert flight["brick"] == NEAR_BRICKS
     assert (flight["life"], flight["score"]) == (0, 0)
     assert flight["paddle"] == 4 + PADDLE_STEP
@@ -97,9 +97,10 @@ def test_what_was_seen_to_happen() -> None:
     assert at_brick["brick"] == len(NEAR_COLUMNS) // 2
     assert at_brick["score"] == 1
     lost = seen([209, 60, 70, 16], [0, 0, 70, 16], life=True)
-    assert (lost["step"], lost["life"], lost["score"]) == (STEPS - 1, 1, 0)
-    beyond = seen([BALL_ROWS + 9, 170, 225, 16], [BALL_ROWS + 20, COLUMNS + 9, -30, 12])
-    assert (beyond["row"], beyond["column"], beyond["paddle"]) == (BALL_ROWS - 1, COLUMNS - 1, 0)
+    assert (lost["step"], lost["served"], lost["life"], lost["score"]) == (STEPS - 1, 0, 1, 0)
+    assert seen([0, 0, 70, 16], [122, 80, 70, 16])["served"] == 80
+    beyond = seen([0, 0, 225, 16], [BALL_ROWS + 20, COLUMNS + 9, -30, 12])
+    assert (beyond["served"], beyond["paddle"]) == (COLUMNS - 1, 0)
 
 
 @pytest.mark.parametrize("seed", range(2))

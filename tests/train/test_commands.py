@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -95,9 +97,17 @@ def test_from_nothing_to_shipped_by_one_script(tmp_path: Path) -> None:
         "OMP_NUM_THREADS": "1",
         "DEVICE": "cpu",
     }
-    command = ["bash", str(ROOT / "runs" / "gpu.sh")]
-    result = subprocess.run(command, env={**os.environ, **here, **sizes}, capture_output=True, text=True, timeout=600)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    command, log = ["bash", str(ROOT / "runs" / "gpu.sh")], tmp_path / "log"
+    with open(log, "w") as file:
+        environment = {**os.environ, **here, **sizes}
+        script = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+        try:
+            status = script.wait(timeout=900)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(script.pid, signal.SIGKILL)  # with all that it started
+            script.wait()
+    assert status == 0, log.read_text()[-3000:]
     kept = tmp_path / "kept"
     assert "action" in json.loads((kept / "weights" / "manifest.json").read_text())["made"]
     names = {"vqvae", "memory", "context", "action_to_latent_best"}
