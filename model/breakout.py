@@ -31,6 +31,8 @@ FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152
 WALL_TOP, BRICK_ROWS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_WIDTH = 57, 6, 18, 6, 8
 """The wall of bricks: its first scanline, and 6 rows of 18 bricks of 6 x 8 pixels, from `FIELD_LEFT` on."""
 PADDLE_TOP, PADDLE_BOTTOM = 189, 193
+LAST_PADDLE = 144
+"""The paddle's rightmost column: a part of it is then under the wall. Its leftmost is `FIELD_LEFT`."""
 LONG_PADDLE, SHORT_PADDLE = 16, 12
 """Columns of the paddle; it is short from the ball's first touch of the top wall until the ball is lost."""
 BALL_HEIGHT, BALL_WIDTH = 4, 2

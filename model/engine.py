@@ -95,6 +95,8 @@ class Engine:
         """The next step if `action` (B,) 0..3 is taken now; changes nothing. At temperature 0 the likeliest codes, else
         drawn by `rng` from softmax(logits / temperature)."""
         action = np.asarray(action, np.int64)
+        if controller not in CONTROLLERS:
+            raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {controller!r}")
         if controller == "action":
             codes = (
                 self._run("action", action=action)[0] + _gumbel(temperature, (len(action), CELLS, CODES), rng)
@@ -153,7 +155,8 @@ def _event(cell: int, code: int, likeliest: npt.NDArray[np.int64]) -> int:
     column, row = divmod(int(cell), GRID_ROWS)
     if row == 0:
         return min(max(column, 1), 3) + 1
-    return next(event for event in (0, 1, 5) if likeliest[event] == code)
+    # A ball that the frame hides has another code there than its event.
+    return next((event for event in (0, 1, 5) if likeliest[event] == code), 0)
 
 
 def _parts(state: State) -> dict[str, Array]:

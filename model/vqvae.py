@@ -26,8 +26,10 @@ from model.breakout import (
     CODE_DIM,
     COLUMNS,
     DIGIT_COLUMNS,
+    FIELD_LEFT,
     GRID_COLUMNS,
     GRID_ROWS,
+    LAST_PADDLE,
     LONG_PADDLE,
     SHORT_PADDLE,
     UNCHANGED,
@@ -193,7 +195,8 @@ class VQVAE(nn.Module):
         wide = torch.where(
             width == TO_LONG, LONG_PADDLE, torch.where(width == TO_SHORT, SHORT_PADDLE, before[:, WIDTH])
         )
-        return torch.stack((before[:, PADDLE] + step, wide), 1)
+        column = (before[:, PADDLE] + step).clamp(FIELD_LEFT, LAST_PADDLE)  # whatever the codes, there is a paddle
+        return torch.stack((column, wide), 1)
 
     def _board(self, state: State, top: Tensor, events: Events) -> Tensor:
         digits = []

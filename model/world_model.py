@@ -32,7 +32,7 @@ class WorldModel:
         self.engine, self.controller = engine, controller
         self._rng = np.random.default_rng(seed)
         self._state: State | None = None
-        self._last: tuple[int, Prediction] | None = None
+        self._last: tuple[int, Prediction | None] | None = None
 
     @classmethod
     def load(cls, path: str | Path | None = None, controller: str = "context") -> WorldModel:
@@ -88,7 +88,8 @@ class WorldModel:
 
     def _predict(self, action: int, temperature: float) -> Prediction:
         found = self.engine.predict(self.state, np.array([action]), self.controller, temperature, self._rng)
-        self._last = action, found
+        sure = temperature == 0 and self.controller == "context"
+        self._last = action, found if sure else None  # what is drawn by chance is no guess where a real ball is
         return found
 
     def observe(self, frame: Array, action: int | None = None) -> None:

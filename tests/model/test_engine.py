@@ -158,7 +158,6 @@ def test_logits_of_every_cell(engine: Engine, state: State) -> None:
         state = engine.advance(state, action, found.frame, found)
 
 
-@pytest.mark.xfail(raises=StopIteration, strict=True, reason="`_event` knows the likeliest codes alone")
 def test_the_code_of_a_ball_that_is_not_seen_is_the_balls_event() -> None:
     """A step to where the frame hides the ball has the code of a ball that vanishes, not the likeliest one."""
     likeliest = np.array([5, 6, 0, 0, 0, 0])
