@@ -29,10 +29,11 @@ from model.context import (
 )
 from model.state import FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZES
 
-SURE = 0.9
-"""A variable counts as known when the network gives its likeliest class at least this much."""
-POSSIBLE = 0.04
-"""An eighth of a row counts as possible from here on."""
+SURE = 0.5
+"""A variable counts as known when the network gives its likeliest class at least this much. (More would lose what is
+known at rare moments, such as a serve, where the network is less sure and still right.)"""
+POSSIBLE = 0.3
+"""An eighth of a row counts as possible if it is at least this share as likely as the likeliest."""
 KNOB, FRACTION = INDEX["knob"], INDEX["half_row"]
 
 
@@ -113,7 +114,8 @@ def settle(logits: list[Tensor], sure: float = SURE) -> tuple[Tensor, Tensor]:
     classes = torch.stack([each.argmax(1) for each in shares], 1) + 1
     known = torch.where(certainty >= sure, classes, NOT_KNOWN)
     bits = 2 ** torch.arange(FRACTIONS, device=known.device)
-    possible = ((shares[FRACTION] > POSSIBLE) * bits).sum(1, keepdim=True) % ((1 << FRACTIONS) - 1)  # all: not known
+    likely = shares[FRACTION] > POSSIBLE * shares[FRACTION].amax(1, keepdim=True)
+    possible = (likely * bits).sum(1, keepdim=True) % ((1 << FRACTIONS) - 1)  # all of them: not known
     return torch.cat((known[:, :FRACTION], possible, known[:, FRACTION + 1 :]), 1), certainty
 
 
