@@ -8,6 +8,8 @@ the right end, and for some neighbours, the same for several places.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -36,12 +38,12 @@ def places(
     """
     read, found = ram[:, KNOB], np.full(len(ram), UNKNOWN, np.int16)
     known: dict[int, set[int]] = {}
-    for begin, end in zip(first[:-1], first[1:], strict=True):
+    for begin, end in pairwise(first.tolist()):
         if read[begin] == _CENTRE_READ:
             found[begin:end] = _follow(CENTRE, actions[begin : end - 1], frameskip)
             for place, value in zip(found[begin:end].tolist(), read[begin:end].tolist(), strict=True):
                 known.setdefault(value, set()).add(place)
-    for begin, end in zip(first[:-1], first[1:], strict=True):
+    for begin, end in pairwise(first.tolist()):
         if read[begin] == _CENTRE_READ:
             continue
         for start in range(begin, end):  # the first moment that tells the place decides all later ones
