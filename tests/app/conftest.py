@@ -86,7 +86,7 @@ class FakeEngine:
         whole = np.concatenate((past, newest), 1), np.array(walls, np.uint8), np.array(boards, np.int64)
         return State(np.asarray(frames), *whole, np.array(memories, np.int64), sure)
 
-    def begin(self, frames: Any, actions: Any = None) -> State:
+    def begin(self, frames: Any, actions: Any = None, fresh: bool = False) -> State:
         self.calls.append(("begin", len(frames)))
         self._hidden.reset()
         return self._state([self._keep(True) for _ in frames], frames[:, -1])

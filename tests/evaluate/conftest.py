@@ -37,7 +37,7 @@ class CopyLast:
         wall, board = find_bricks(frames).astype(np.uint8), read_digits(frames)[:, :4]
         return State(frames, objects, wall, board, memory, memory.astype(np.float32))
 
-    def begin(self, frames, actions=None) -> State:
+    def begin(self, frames, actions=None, fresh=False) -> State:
         return self._state(frames[:, -1])
 
     def predict(self, state, action, controller="context", temperature=0.0, rng=None) -> Prediction:
@@ -134,7 +134,7 @@ class Perfect(CopyLast):
         certainty[:, 0] = numbers
         return state._replace(memory=memory, certainty=certainty)
 
-    def begin(self, frames, actions=None) -> State:
+    def begin(self, frames, actions=None, fresh=False) -> State:
         return self._full([self._known[frame.tobytes()] for frame in frames[:, 0]], frames[:, -1])
 
     def predict(self, state, action, controller="context", temperature=0.0, rng=None) -> Prediction:
