@@ -3,7 +3,8 @@
 #
 #     pip install -e ".[train]" && bash runs/shipped.sh
 #
-# It may be stopped at any moment; run again, it goes on from where it was. Times are of <!-- machine -->.
+# It may be stopped at any moment; run again, it goes on from where it was. Times are of two shared cores
+# of an AMD EPYC.
 # SMALL=1 makes everything tiny, in a minute or two, to see that it works: the weights are then no good.
 # Every size is a variable that may be set from outside, as runs/gpu.sh does. `--minutes` never give the same weights
 # twice; `--epochs` do, on one machine's CPU.
@@ -43,38 +44,39 @@ train() {
   main train "$name" "$@" --device "$DEVICE"
 }
 
-# 1. Games: drills, in which paddle, bricks and walls come in plenty, and whole games. Time: <!-- time: collect -->
+# 1. Games: drills, in which paddle, bricks and walls come in plenty, and whole games. 8 minutes.
 main collect frames --policy drill --transitions "$DRILL" --seed 0 --out "$drill" ${WORKERS:+--workers "$WORKERS"}
 main collect frames --policy mixed --transitions "$MIXED" --seed 1 --out "$mixed" ${WORKERS:+--workers "$WORKERS"}
 main collect frames --policy random --transitions "$RANDOM_KEYS" --seed 2 --out "$random" ${WORKERS:+--workers "$WORKERS"}
 frames=(--frames "$drill" --frames "$mixed")
 
 # 2. The memory: what no frame shows, taught by the emulator's RAM. It needs no codes, so it trains beside the rest; one
-#    core each. Time: <!-- time: memory -->
+#    core each. 12 minutes.
 export OMP_NUM_THREADS=${THREADS:-1}
 # shellcheck disable=SC2086  # the variables hold several options
 train memory "$world/memory_last.safetensors" "${frames[@]}" --frames "$random" --out "$world" $MEMORY &
 memory=$!
 trap 'kill "$memory" 2>/dev/null || true' EXIT       # it ends with the script, and can be gone on with
 
-# 3. What things look like, and the codes of what happens in a step. Time: <!-- time: vqvae -->
+# 3. What things look like, and the codes of what happens in a step. 6 minutes, half
+#    of them preparation.
 # shellcheck disable=SC2086
 train vqvae "$world/vqvae_last.safetensors" "${frames[@]}" --out "$world" $VQVAE
 
-# 4. The controller: the codes of the next step. Time: <!-- time: context -->
+# 4. The controller: the codes of the next step. 8 minutes, and one of preparation.
 # shellcheck disable=SC2086
 train context "$world/context_last.safetensors" "${frames[@]}" --weights "$world" --out "$world" $CONTEXT
 wait "$memory"
 trap - EXIT
 
 # 5. The seed design's controller, which sees the key alone: pairs of a random agent's games take the codes of the
-#    graphs, so these are made first, without it. Time: <!-- time: action -->
+#    graphs, so these are made first, without it. 3 minutes.
 main ship --world "$world" --action "$action" --frames "$mixed" --out "$ROOT/checkpoints/shipped"
 main collect pairs --weights "$ROOT/checkpoints/shipped" --transitions "$PAIRS" --out "$pairs"
 # shellcheck disable=SC2086
 train action "$action/action_to_latent_last.safetensors" --pairs "$pairs" --out "$action" $ACTION
 
-# 6. What plays: graphs, a manifest and one file of weights. Then its figures. Time: <!-- time: evaluate -->
+# 6. What plays: graphs, a manifest and one file of weights. Then its figures. 5 minutes.
 main ship --world "$world" --action "$action" --frames "$mixed" --out "$WEIGHTS"
 if [ "$EVALUATE" != no ]; then
   # shellcheck disable=SC2086
