@@ -93,9 +93,7 @@ def evaluate(
 ) -> None:
     """Measure the twin on games that were never trained on: one step ahead, dreaming, and left alone.
 
-    Example: python main.py evaluate --seed 1 --json evaluation.json
-    Example: python main.py evaluate --live 500 --json live.json
-    Example: python main.py evaluate --without memory
+    Example: python main.py evaluate --seed 1 --json evaluation.json --without memory
     """
     if least_seconds > run_seconds:
         raise typer.BadParameter(f"--least-seconds {least_seconds:g} is more than --run-seconds {run_seconds:g}.")

@@ -156,9 +156,9 @@ def train_player(
     make_directory(out, "folder of weights")
     keeper = Keeper(out, minutes, frames, about, show)
     model = PPO(
-        "MlpPolicy", Lessons(games, seed), n_steps=ROLLOUT, batch_size=512, n_epochs=8, gamma=0.99, ent_coef=0.005,
-        learning_rate=lambda _: RATE * (1.02 - keeper.share()), policy_kwargs={"net_arch": [HIDDEN, HIDDEN]},
-        device="cpu", seed=seed,
+        "MlpPolicy", Lessons(games, seed), n_steps=ROLLOUT, batch_size=GAMES * ROLLOUT // 4, n_epochs=8, gamma=0.99,
+        ent_coef=0.005, learning_rate=lambda _: RATE * (1.02 - keeper.share()),
+        policy_kwargs={"net_arch": [HIDDEN, HIDDEN]}, device="cpu", seed=seed,
     )  # fmt: skip
     model.learn(1 << 40, callback=keeper)
     return keeper.figures()

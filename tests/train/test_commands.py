@@ -87,7 +87,7 @@ def test_the_scripts_are_sound(script: str) -> None:
 @pytest.mark.slow
 def test_from_nothing_to_shipped_by_one_script(tmp_path: Path) -> None:
     """Tiny, all of it; stopped by nothing, and nothing put in by hand."""
-    sizes = {"DRILL": "3000", "MIXED": "2500", "PAIRS": "500", "VQVAE": "--epochs 3 --batch 64", "EVALUATE": "no"}
+    sizes = {"DRILL": "3000", "MIXED": "2500", "PAIRS": "1500", "VQVAE": "--epochs 3 --batch 64", "EVALUATE": "no"}
     sizes |= {"MEMORY": "--epochs 0.5", "CONTEXT": "--epochs 0.5", "ACTION": "--epochs 1", "WORKERS": "1"}
     here = {
         "SMALL": "1",
