@@ -118,7 +118,9 @@ def _dreams(policy: str, dreams: dict[str, Any]) -> Table:
         after = [d["after_seconds"].get(mark) for d in each]  # only the twin's own dreams are drawn to the last mark
         table.add_section()
         table.add_row(f"after {mark} s: ball error, px: median", *(_error(a["ball"]) if a else EMPTY for a in after))
-        table.add_row("  ball within 2 px", *(with_interval(a["ball"]["within_2_pixels"]) if a else EMPTY for a in after))
+        table.add_row(
+            "  ball within 2 px", *(with_interval(a["ball"]["within_2_pixels"]) if a else EMPTY for a in after)
+        )
         table.add_row("  paddle error, px: median", *(_error(a["paddle"]) if a else EMPTY for a in after))
         table.add_row("  wrong bricks, mean", *(number(a["wrong_bricks"].value) if a else EMPTY for a in after))
     return table
