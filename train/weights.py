@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,10 @@ def build(kind: type[nn.Module], meta: dict[str, Any], name: str, path: Path, fo
     checkpoint's tensors, are not of these sizes."""
     sizes = meta["model"].get(name)
     try:
-        with torch.device("meta"):  # takes no memory: a small file may speak of a huge network
+        with (
+            torch.device("meta"),
+            warnings.catch_warnings(action="ignore"),
+        ):  # takes no memory: a small file may speak of a huge network
             shapes = {f"{name}.{own}": tuple(tensor.shape) for own, tensor in kind(**sizes).state_dict().items()}
     except (TypeError, ValueError, RuntimeError):
         raise FileError(f"weights {path}: {name} cannot have the sizes {sizes}") from None

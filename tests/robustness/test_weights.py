@@ -11,6 +11,7 @@ from model.checkpoint import load_tensors, save_tensors
 from model.engine import MANIFEST as WEIGHTS_MANIFEST
 from model.engine import NAMES, WEIGHTS, WEIGHTS_SCHEMA, Engine, read_weights
 from model.files import FileError, checksum, read_json, write_json
+from model.state import SIZES
 from tests.robustness.harm import CLAIMS, memory_of
 from tools.robustness.formats import graph
 
@@ -50,7 +51,14 @@ def weights_in(home: Path, data: bytes) -> None:
     for name in NAMES:
         (home / f"{name}.onnx").write_bytes(data)
     files = {path.name: checksum(path) for path in home.iterdir() if path.name != WEIGHTS_MANIFEST}
-    manifest = {"schema": WEIGHTS_SCHEMA, "frameskip": 1, "checksum": "", "majority": [0] * 35, "files": files}
+    manifest = {
+        "schema": WEIGHTS_SCHEMA,
+        "frameskip": 1,
+        "checksum": "",
+        "majority": [0] * 35,
+        "fresh": [0] * len(SIZES),
+        "files": files,
+    }
     write_json(home / WEIGHTS_MANIFEST, {**manifest, "wants": {}})
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from model.state import SIZES
 from tools.robustness.mutate import damaged_bytes, damaged_json, damaged_safetensors, damaged_toml
 
 Damage = Callable[[bytes, Random], bytes]
@@ -221,7 +222,8 @@ def weights(home: Path) -> list[Target]:
         (home / f"{name}.onnx").write_bytes(graph())
     files = {path.name: checksum(path) for path in home.iterdir()}
     manifest = {
-        "schema": WEIGHTS_SCHEMA, "frameskip": 1, "checksum": "0" * 64, "majority": [0] * 35, "files": files,
+        "schema": WEIGHTS_SCHEMA, "frameskip": 1, "checksum": "0" * 64, "majority": [0] * 35,
+        "fresh": [0] * len(SIZES), "files": files,
         "wants": {"action": ["table"]},
     }  # fmt: skip
     read = _file(home / MANIFEST, lambda: read_weights(home))
