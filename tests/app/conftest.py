@@ -218,7 +218,7 @@ class Stage:
     def run(self, *command: str) -> None:
         subprocess.run(command, env={**os.environ, "DISPLAY": self._display}, check=True, timeout=60)
 
-    def until(self, condition: Callable[[], Any], polls: int = 6000) -> Script:
+    def until(self, condition: Callable[[], Any], polls: int = 1200) -> Script:
         for _ in range(polls):
             if condition():
                 return

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from app.keys import NAMED
+from app.players import AUTOPILOTS
 from model.breakout import PALETTE, Action
 
 Script = Generator[None, None, None]
@@ -109,9 +110,7 @@ def test_every_key_of_the_key_map_does_what_it_says(
         ("-", "minus", lambda: loop.clock.speed == 0.5),
         ("]", "bracketright", lambda: loop.clock.speed == 0.75),
         ("=", "equal", lambda: loop.clock.speed == 1.0),
-        ("m", "m", lambda: getattr(loop.player, "name", "") == "follow"),
-        ("m", "m", lambda: getattr(loop.player, "name", "") == "random"),
-        ("m", "m", lambda: loop.player is None),
+        *(("m", "m", lambda name=name: getattr(loop.player, "name", None) == name) for name in [*AUTOPILOTS, None]),
         ("f12", "F12", lambda: list(tmp_path.glob("*.png"))),
         ("f11", "F11", lambda: s.pixels().shape[:2] == (1440, 900)),
         ("f11", "F11", lambda: s.pixels().shape[0] < 1440),
