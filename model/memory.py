@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from model.breakout import ACTIONS, COLUMNS
 from model.context import (
+    BALL_STEP,
     NEAR_BRICKS,
     PADDLE_STEP,
     STEPS,
@@ -24,6 +25,7 @@ from model.context import (
     join,
     near_bricks,
     paddle_step,
+    sets,
     sizes,
     step_number,
 )
@@ -32,9 +34,14 @@ from model.state import FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZ
 SURE = 0.5
 """A variable counts as known when the network gives its likeliest class at least this much. (More would lose what is
 known at rare moments, such as a serve, where the network is less sure and still right.)"""
-POSSIBLE = 0.3
-"""An eighth of a row counts as possible if it is at least this share as likely as the likeliest."""
-KNOB, FRACTION = INDEX["knob"], INDEX["half_row"]
+POSSIBLE, MISTAKEN = 0.05, 0.01
+"""An eighth of a row counts as possible if it is at least this share as likely as the likeliest; and how likely an
+eighth is, beside those that were possible, that was not: so a mistake is found when nothing else explains a step."""
+SPEED, FRACTION, CLOCK, KNOB = (INDEX[name] for name in ("speed", "half_row", "clock", "knob"))
+ALONE = FRACTION, CLOCK, KNOB
+"""Variables with a network of their own: they depend on little, and the rest of a scene would only mislead it."""
+ROW_STEPS = 2 * BALL_STEP + 2
+"""Steps of the ball in rows that are told apart; the last one is "no ball in one of the two moments"."""
 
 
 def outcome(before: Tensor, after: Tensor, walls: tuple[Tensor, Tensor], boards: tuple[Tensor, Tensor]) -> Numbers:
@@ -55,30 +62,65 @@ def outcome(before: Tensor, after: Tensor, walls: tuple[Tensor, Tensor], boards:
     )
 
 
+SERVED = 1
+"""The column of `outcome` with the place of a serve, from 2 on; 0: no ball, 1: no serve."""
+
+
 def outcome_sizes() -> tuple[int, ...]:
     """The sizes of the columns that `outcome` gives."""
     zero = torch.zeros(1, 4, dtype=torch.long)
     return outcome(zero, zero, (torch.zeros(1, 6, 18),) * 2, (zero, zero)).sizes
 
 
-class Memory(nn.Module):
-    """(state, action, what then was seen) -> logits for each variable one step later.
+def row_step(before: Tensor, after: Tensor) -> Tensor:
+    """The ball's step in rows between two places (B, 2) by number (B,), below `ROW_STEPS`."""
+    step = (after[:, 0] - before[:, 0]).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP
+    return torch.where((before[:, 0] > 0) & (after[:, 0] > 0), step, ROW_STEPS - 1)
 
-    The knob depends on keys and paddle alone and has many places, so a small network of its own carries it.
+
+class Fractions(nn.Module):
+    """The fraction of the ball's row: a Bayes filter whose two tables are learned.
+
+    Where the ball was by an eighth, and how fast it now is, decide what step is seen and at which eighth it then is.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        speeds = SIZES[SPEED] - 1
+        self.steps = nn.Parameter(torch.zeros(speeds, FRACTIONS, ROW_STEPS))
+        self.moves = nn.Parameter(torch.zeros(speeds, FRACTIONS, FRACTIONS))
+
+    def forward(self, possible: Tensor, speed: Tensor, step: Tensor, seen: Tensor) -> Tensor:
+        """Which eighths were possible (B, 8) float 0 or 1, the speed's number (B,) from 0 on, `row_step` (B,), and
+        whether the ball was seen before and after (B,) bool -> logarithms (B, 8) of how likely each eighth now is."""
+        chosen = step[:, None, None].expand(-1, FRACTIONS, 1)
+        fits = torch.softmax(self.steps[speed], 2).gather(2, chosen)[:, :, 0]
+        was = (possible + MISTAKEN) * torch.where(seen[:, None], fits, 1.0)
+        now = (was[:, :, None] * torch.softmax(self.moves[speed], 2)).sum(1)
+        return now.clamp(min=1e-9).log()
+
+
+class Memory(nn.Module):
+    """(state, action, what then was seen) -> logits for each variable one step later."""
 
     def __init__(self, width: int = 320, knob_width: int = 192) -> None:
         super().__init__()
         self.settings = {"width": width, "knob_width": knob_width}
         self.trunk = Trunk(sizes(whole=False) + outcome_sizes(), width)
-        # "Not known" is never predicted: it is what is left. Of the row's fraction each of the eighths is.
-        self.known = [FRACTIONS if number == FRACTION else size - 1 for number, size in enumerate(SIZES)]
-        self.out = nn.Linear(width, sum(self.known) - self.known[KNOB])
+        # "Not known" is never predicted: it is what is left.
+        self.known = [SIZES[number] - 1 for number in range(len(SIZES)) if number not in ALONE]
+        # Most variables stay as they are: that is a layer's work, and the trunk has only to say where they do not.
+        self.out, self.stay = nn.Linear(width, sum(self.known)), Embedding(SIZES, sum(self.known))
+        self.fractions = Fractions()
+        self.clock = Embedding((SIZES[CLOCK], COLUMNS), SIZES[CLOCK] - 1)
         keys = (SIZES[KNOB], ACTIONS + 1, COLUMNS, *[2 * PADDLE_STEP + 1] * HISTORY)
         self.keys = nn.Sequential(
             Embedding(keys, knob_width), nn.ReLU(), nn.Linear(knob_width, knob_width), nn.ReLU(),
-            nn.Linear(knob_width, self.known[KNOB]),
+            nn.Linear(knob_width, SIZES[KNOB] - 1),
         )  # fmt: skip
+        self.register_buffer("sets", sets() > 0, persistent=False)
+
+    sets: Tensor
 
     def forward(
         self,
@@ -88,19 +130,26 @@ class Memory(nn.Module):
         memory: Tensor,
         action: Tensor,
         after: Tensor,
+        seen: Tensor,
     ) -> list[Tensor]:
-        """objects (B, 4, 4), walls and boards before and after, memory (B, V), action (B,), and the objects (B, 4)
-        after it -> for each variable logits (B, classes but the first)."""
+        """objects (B, 4, 4), walls and boards before and after, memory (B, V), action (B,), the objects (B, 4) after
+        it, and whether the ball is seen in both moments (B,) -> for each variable logits (B, classes but the first;
+        of the row's fraction one for each of the eighths)."""
         told = describe(objects, boards[0], memory, action, whole=False)
-        seen = outcome(objects[:, -1], after, walls, boards)
-        features = self.trunk(torch.cat((told.values, seen.values), 1), crop(walls[0], objects[:, -1, :2]), memory)
-        others = iter(self.out(features).split([n for i, n in enumerate(self.known) if i != KNOB], 1))
+        happened = outcome(objects[:, -1], after, walls, boards)
+        features = self.trunk(torch.cat((told.values, happened.values), 1), crop(walls[0], objects[:, -1, :2]), memory)
+        others = iter((self.out(features) + self.stay(memory)).split(self.known, 1))
+        logits = [features if number in ALONE else next(others) for number in range(len(SIZES))]
+        step = row_step(objects[:, -1], after)
+        possible = self.sets[memory[:, FRACTION]].to(features.dtype)
+        logits[FRACTION] = self.fractions(possible, logits[SPEED].argmax(1), step, seen)
+        # A serve's place tells the clock, and nothing else does.
+        logits[CLOCK] = self.clock(torch.stack((memory[:, CLOCK], happened.values[:, SERVED]), 1))
         columns = torch.cat((objects[:, :, PADDLE], after[:, None, PADDLE]), 1)
         moved = (columns[:, 1:] - columns[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
-        knob = torch.cat(
-            (memory[:, KNOB, None], action[:, None], after[:, PADDLE, None].clamp(0, COLUMNS - 1), moved), 1
-        )
-        return [self.keys(knob) if number == KNOB else next(others) for number in range(len(SIZES))]
+        knob = (memory[:, KNOB, None], action[:, None], after[:, PADDLE, None].clamp(0, COLUMNS - 1), moved)
+        logits[KNOB] = self.keys(torch.cat(knob, 1))
+        return logits
 
 
 def settle(logits: list[Tensor], sure: float = SURE) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from model.breakout import (
+    ACTIONS,
     BALL_ROWS,
     CELL_COLUMNS,
     CELL_ROWS,
@@ -35,14 +36,19 @@ from model.breakout import (
     UNCHANGED,
 )
 from model.context import (
+    ALIGNED,
     BALL_STEP,
     NEAR_BRICKS,
     NEAR_COLUMNS,
     NEAR_ROWS,
     PADDLE_STEP,
     Embedding,
-    Place,
+    Trunk,
+    alignment,
     brick_at,
+    crop,
+    describe,
+    sizes,
 )
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS, Encoder, crops, select
 from model.quantizer import Quantizer
@@ -70,33 +76,30 @@ HEADS = {
 
 
 class Motion(nn.Module):
-    """Where a ball that is not seen goes, and the paddle: from memory, paddle column and rough place of the ball."""
+    """Where a ball that is not seen goes, and the paddle: the game's course, as the state tells it without a key."""
 
     def __init__(self, width: int = 192) -> None:
         super().__init__()
-        self.place, self.rough = Place(width), Embedding((3, BALL_ROWS), width)
-        self.ball = nn.Sequential(
-            nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
-            nn.Linear(width, 1 + HEADS["ball_row_step"] + HEADS["ball_column_step"]),
-        )  # fmt: skip
+        self.trunk = Trunk(sizes(whole=False) + ALIGNED, width)
+        self.ball = nn.Linear(width, 1 + HEADS["ball_row_step"] + HEADS["ball_column_step"])
         self.paddle = nn.Sequential(
             Embedding((COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * (HISTORY - 1)), width), nn.ReLU(),
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, HEADS["paddle_step"]),
         )  # fmt: skip
 
-    def forward(self, objects: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """objects (B, 4, 4), memory (B, V) -> logits: the ball goes for good (B,), its row and column step (B, 19)
-        each, the paddle's step (B, 17)."""
-        ball = objects[:, -1, :2]
-        # Beside the left wall, in the field, beside the right wall: where a ball may be under a wall.
-        side = torch.where(ball[:, 1] < 12, 0, torch.where(ball[:, 1] > 146, 2, 1))
-        rough = torch.stack((side, ball[:, 0].clamp(0, BALL_ROWS - 1)), 1)
-        moves = self.ball(self.place(memory) + self.rough(rough))
+    def forward(self, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A state -> logits: the ball goes for good (B,), its row and column step (B, 19) each, the paddle's step
+        (B, 17)."""
+        objects, memory = state.objects, state.memory
+        no_key = torch.full_like(memory[:, 0], ACTIONS)
+        told = describe(objects, state.board, memory, no_key, whole=False).values
+        told = torch.cat((told, alignment(objects)), 1)
+        moves = self.ball(self.trunk(told, crop(state.wall, objects[:, -1, :2]), memory))
         at = objects[:, :, PADDLE]
         steps = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
-        told = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), memory[:, INDEX["knob"], None], steps), 1)
+        knob = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), memory[:, INDEX["knob"], None], steps), 1)
         row, column = moves[:, 1:].split(HEADS["ball_row_step"], 1)
-        return moves[:, 0], row, column, self.paddle(told)
+        return moves[:, 0], row, column, self.paddle(knob)
 
 
 class Decoder(nn.Module):
@@ -171,7 +174,7 @@ class VQVAE(nn.Module):
         """
         ball_code, paddle_code, wall_code, shared, top = gather_codes(state, codes, events)
         said = {name: values[ball_code] for name, values in events.said.items()}
-        gone, row, column, slide = self.decoder.motion(state.objects, state.memory)
+        gone, row, column, slide = self.decoder.motion(state)
         before = state.objects[:, -1]
         ball, does = before[:, :2], said["ball"]
         step = torch.stack((said["ball_row_step"], said["ball_column_step"]), 1) - BALL_STEP

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from collect.dataset import TransitionDataset
-from model.memory import Memory, answers
+from model.memory import FRACTION, SPEED, Memory, answers, row_step
 from model.state import VARIABLES
 from train.data import Data, Sampler, about, held_out, load_frames, taught_loss
 from train.loop import check_new, train
@@ -41,10 +41,22 @@ class MemoryTask(Task):
     def _predict(self, data: Data, t: Tensor, memory: Tensor) -> tuple[list[Tensor], Tensor]:
         """From memory (B, V) at t (B,): logits of each variable a step later, and the truth (B, V), -1: untaught."""
         state, after = data.state(t, memory), data.things(t + 1)
-        seen = torch.cat((after.ball, after.paddle), 1)
+        objects = torch.cat((after.ball, after.paddle), 1)
         walls, boards = (state.wall, after.wall), (state.board, after.board)
-        logits = self.model(state.objects, walls, boards, state.memory, data.action[t].long(), seen)
+        seen = torch.ones_like(t, dtype=torch.bool)  # RAM sees through bricks
+        logits = self.model(state.objects, walls, boards, state.memory, data.action[t].long(), objects, seen)
         return logits, answers(data.memory[t + 1].long())
+
+    def _fractions_loss(self, t: Tensor) -> Tensor:
+        """The loss of both tables of `Fractions` at t (B,), from the true eighth and speed."""
+        tables, (now, later) = self.model.fractions, (answers(self.data.memory[t + n].long()) for n in (0, 1))
+        step = row_step(self.data.objects[t].long(), self.data.objects[t + 1].long())
+        speed, was = later[:, SPEED], now[:, FRACTION]
+        known = (speed >= 0) & (was >= 0)
+        at = speed.clamp(min=0), was.clamp(min=0)
+        return taught_loss(tables.steps[at], torch.where(known, step, -1)) + taught_loss(
+            tables.moves[at], torch.where(known, later[:, FRACTION], -1)
+        )
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum over variables of their cross-entropy, where RAM tells them."""
@@ -52,8 +64,8 @@ class MemoryTask(Task):
         told = hide(self.data.memory[t].long(), generator, WHOLE, WRONG)
         with self.coarse():
             logits, truth = self._predict(self.data, t, told)
-        losses = [taught_loss(each.float(), truth[:, number]) for number, each in enumerate(logits)]
-        return torch.stack(losses).sum(), {}
+        losses = [taught_loss(each.float(), truth[:, n]) for n, each in enumerate(logits) if n != FRACTION]
+        return torch.stack(losses).sum() + self._fractions_loss(t), {}
 
     @torch.no_grad()
     def validate(self) -> tuple[float, dict[str, Any]]:

@@ -33,7 +33,7 @@ from model.files import FileError
 from model.state import FRACTIONS, INDEX, NOT_KNOWN
 from model.vqvae import HEADS, VQVAE, Events
 from train.appearance import learn
-from train.data import Data, about, interesting, load_frames, taught_loss
+from train.data import Data, Sampler, about, interesting, load_frames, taught_loss
 from train.events import NAMES, labels
 from train.loop import check_new, train
 from train.run import Run, Task
@@ -47,7 +47,7 @@ DECAY = 0.95
 """How much of a code's place remains when the mean of a batch's vectors moves it."""
 FEWER = 0.3
 """Crops are drawn by their count to this power: rare ones more often than they occur."""
-MOTION_BATCH = 256
+MOTION_BATCH = 512
 SAMPLE, LOOKED_AT = 120_000, 20_000
 """So many steps are searched for different crops, and so many frames for what things look like."""
 
@@ -120,6 +120,7 @@ class VQVAETask(Task):
         self.hidden = torch.nonzero(_moves_unseen(self.data, self.look)).flatten()
         if not len(self.hidden):  # as in a few steps of free flight
             self.hidden = self.data.steps
+        self.sampler = Sampler.of(self.data)
         self.meta = {"kind": "vqvae", "model": {"vqvae": self.model.settings}, **about(dataset)}
         assigned = torch.zeros(len(self.patterns.count), dtype=torch.long, device=device)
         self.extra = {"assigned": assigned, "started": torch.zeros(1, dtype=torch.long)}
@@ -152,24 +153,21 @@ class VQVAETask(Task):
         }
 
     def _motion_loss(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The loss of `Motion`: where an unseen ball goes (half of the batch has one), and where the paddle goes."""
+        """The loss of `Motion`: where the ball goes (in half of the batch it is unseen), and where the paddle goes."""
         half = MOTION_BATCH // 2
-        device = generator.device
-        unseen = self.hidden[torch.randint(len(self.hidden), (half,), generator=generator, device=device)]
-        others = torch.randint(len(self.data.steps), (half,), generator=generator, device=device)
-        t = torch.cat((unseen, self.data.steps[others]))
+        unseen = torch.randint(len(self.hidden), (half,), generator=generator, device=generator.device)
+        t = torch.cat((self.hidden[unseen], self.data.steps[self.sampler(half, generator)]))
         state = self.data.state(t, hide(self.data.memory[t].long(), generator))
-        gone, row, column, paddle = self.model.decoder.motion(state.objects, state.memory)
+        gone, row, column, paddle = self.model.decoder.motion(state)
         now, later = self.data.objects[t].long(), self.data.objects[t + 1].long()
         step = (later[:, :2] - now[:, :2]).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP
-        there, stays = now[:half, 0] > 0, later[:half, 0] > 0
-        both = there & stays
-        goes = F.binary_cross_entropy_with_logits(gone[:half], (~stays).float(), reduction="none")
+        there, stays = now[:, 0] > 0, later[:, 0] > 0
+        goes = F.binary_cross_entropy_with_logits(gone, (~stays).float(), reduction="none")
         ball = (goes * there).sum() / there.sum().clamp(min=1)
         for number, logits in enumerate((row, column)):
-            ball = ball + taught_loss(logits[:half], torch.where(both, step[:half, number], -1))
+            ball = ball + taught_loss(logits, torch.where(there & stays, step[:, number], -1))
         slide = F.cross_entropy(paddle, (later[:, 2] - now[:, 2]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP)
-        return ball + slide, slide.detach()
+        return ball + slide, ball.detach()
 
     @torch.no_grad()
     def after_step(self, step: int, generator: torch.Generator) -> None:
