@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS
-from model.context import ALIGNED, PADDLE_STEP, Embedding, Trunk, alignment, crop, describe, sizes
-from model.state import HISTORY, INDEX, PADDLE, SIZES, State
+from model.context import ALIGNED, DIGITS, PADDLE_STEP, Embedding, Trunk, alignment, crop, describe, sizes
+from model.state import HISTORY, INDEX, LIVES, PADDLE, SIZES, State
 
 BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
 """The events of a step, each of which has a code: what ball and bricks do, what the paddle does alone, what changes in
 the cells of hundreds and tens, of ones, and of lives, and whether a new wall comes."""
 EVENTS = 6
+BOARD, DUE = LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]
+"""What the digits follow from: those shown, and what is due."""
 SCORE_CELLS = {GRID_ROWS: SCORE, 2 * GRID_ROWS: POINTS, 3 * GRID_ROWS: LIFE}
 """The cells of the score's row that ever change, and the event that each shows."""
 
@@ -46,33 +48,34 @@ class ContextController(nn.Module):
     """(state, action) -> for each of six events the logits of its code, 0 for "it does not happen".
 
     Every cell that an event touches has that event's code (`model/vqvae.py`), so there is one choice an event, not one
-    a cell; which cells it touches is seen by drawing it (`Twin.grid`). Paddle and keys have a small net of their own.
+    a cell; which cells it touches is seen by drawing it (`Twin.grid`). Each event is told what it may depend on, and no
+    more: by what it does not need a network would learn scenes by heart.
     """
 
     def __init__(self, width: int = 384, books_width: int = 160, paddle_width: int = 192) -> None:
         super().__init__()
         self.settings = {"width": width, "books_width": books_width, "paddle_width": paddle_width}
-        # The ball is told nothing by which a scene could be recognised; all else depends on little, but on the digits.
         self.trunk, self.ball = Trunk(sizes(whole=False) + ALIGNED, width), nn.Linear(width, CODES)
-        self.books = nn.Sequential(
-            Embedding(sizes(), books_width), nn.ReLU(), nn.Linear(books_width, books_width), nn.ReLU(),
-            nn.Linear(books_width, (EVENTS - 1) * CODES),
-        )  # fmt: skip
+        self.digits = _small((*[DIGITS] * BOARD, *(SIZES[number] for number in DUE)), books_width, 3 * CODES)
+        self.others = _small(sizes(), books_width, 2 * CODES)  # the paddle's width, and a new wall
         keys = (COLUMNS, SIZES[INDEX["knob"]], ACTIONS + 1, *[2 * PADDLE_STEP + 1] * (HISTORY - 1))
-        self.keys = nn.Sequential(
-            Embedding(keys, paddle_width), nn.ReLU(), nn.Linear(paddle_width, paddle_width), nn.ReLU(),
-            nn.Linear(paddle_width, CODES),
-        )  # fmt: skip
+        self.keys = _small(keys, paddle_width, CODES)
 
     def forward(self, state: State, action: Tensor) -> Tensor:
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
         told = describe(state.objects, state.board, state.memory, action, whole=False).values
         told = torch.cat((told, alignment(state.objects)), 1)
         features = self.trunk(told, crop(state.wall, state.objects[:, -1, :2]), state.memory)
-        books = self.books(describe(state.objects, state.board, state.memory, action).values)
-        others = books.reshape(-1, EVENTS - 1, CODES)
+        digits = self.digits(torch.cat((state.board, state.memory[:, DUE]), 1)).reshape(-1, 3, CODES)
+        others = self.others(describe(state.objects, state.board, state.memory, action).values).reshape(-1, 2, CODES)
         at = state.objects[:, :, PADDLE]
         moved = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
         knob = state.memory[:, INDEX["knob"], None]
         paddle = self.keys(torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), knob, action[:, None], moved), 1))
-        return torch.cat((self.ball(features)[:, None], others[:, :1] + paddle[:, None], others[:, 1:]), 1)
+        return torch.cat((self.ball(features)[:, None], others[:, :1] + paddle[:, None], digits, others[:, 1:]), 1)
+
+
+def _small(sizes: tuple[int, ...], width: int, out: int) -> nn.Sequential:
+    """Numbers of these sizes (B, n) -> (B, out), through two layers of `width`."""
+    layers = nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out)
+    return nn.Sequential(Embedding(sizes, width), *layers)
