@@ -163,6 +163,22 @@ def _tunnel(emulator: Emulator, rng: np.random.Generator) -> Scene:
     return Scene(int(rng.integers(14, 26)), make_policy("mixed", rng, emulator.frameskip))
 
 
+def _among(emulator: Emulator, rng: np.random.Generator) -> Scene:
+    """The ball is anywhere among the bricks of a wall with many holes, on its way up or down."""
+    wall = draw_wall(rng) & (rng.random((BRICK_ROWS, BRICK_COLUMNS)) < rng.uniform(0.2, 1.0))
+    down = bool(rng.random() < 0.4)
+    ball = draw_ball(rng, down, fast_share=0.5)
+    ball = replace(ball, contact=0 if down else ball.contact)
+    standing = np.pad(wall, ((1, 3), (0, 0)))  # there is room above the wall and below it
+    row, column = rng.choice(np.argwhere(~standing))
+    place = (
+        WALL_TOP + BRICK_HEIGHT * (row - 1) + rng.uniform(0, 3),
+        FIELD_LEFT + BRICK_WIDTH * column + rng.uniform(0, 7),
+    )
+    put_game(emulator, rng, replace(ball, row=float(place[0]), column=float(place[1])), wall)
+    return Scene(int(rng.integers(8, 20)), make_policy("mixed", rng, emulator.frameskip))
+
+
 def _side_wall(emulator: Emulator, rng: np.random.Generator) -> Scene:
     """The ball flies at a side wall, at any height below the bricks."""
     ball = draw_ball(rng, down=bool(rng.random() < 0.5))
@@ -199,8 +215,9 @@ def _lost(emulator: Emulator, rng: np.random.Generator) -> Scene:
 
 
 KINDS: dict[str, tuple[float, Callable[[Emulator, np.random.Generator], Scene]]] = {
-    "paddle": (0.37, _at_paddle),
-    "bricks": (0.335, _at_bricks),
+    "paddle": (0.32, _at_paddle),
+    "bricks": (0.235, _at_bricks),
+    "among bricks": (0.15, _among),
     "digits": (0.08, _digits),
     "last bricks": (0.02, _last_bricks),
     "new wall": (0.015, _new_wall),

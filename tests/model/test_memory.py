@@ -8,7 +8,19 @@ from torch import Tensor
 
 from model.breakout import BALL_ROWS, COLUMNS
 from model.context import BALL_STEP, NEAR_BRICKS, NEAR_COLUMNS, PADDLE_STEP, STEPS
-from model.memory import FRACTION, KNOB, POSSIBLE, SURE, Memory, answers, outcome, settle
+from model.memory import (
+    FRACTION,
+    KNOB,
+    POSSIBLE,
+    ROW_STEPS,
+    SURE,
+    Fractions,
+    Memory,
+    answers,
+    outcome,
+    row_step,
+    settle,
+)
 from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES
 from tests.model.random_states import random_state
 from train.vqvae import hide
@@ -111,12 +123,40 @@ def test_any_state_gives_a_memory_that_there_is(seed: int) -> None:
     state, later = random_state(games, seed), random_state(games, seed + 50)
     walls, boards = (state.wall, later.wall), (state.board, later.board)
     action = torch.arange(games) % 5
-    logits = network(state.objects, walls, boards, state.memory, action, later.objects[:, -1])
+    seen = action > 0
+    logits = network(state.objects, walls, boards, state.memory, action, later.objects[:, -1], seen)
     assert [each.shape for each in logits] == [(games, count) for count in CLASSES]
     memory, certainty = settle([40 * each for each in logits])
     assert (memory >= 0).all()
     assert (memory < torch.tensor(SIZES)).all()
     assert ((certainty > 0) & (certainty <= 1)).all()
+
+
+def test_the_filter_of_fractions_narrows_moves_and_finds_its_mistakes() -> None:
+    """A ball that falls 3/8 of a row a frame, by tables that say so."""
+    tables, speed = Fractions(), torch.zeros(1, dtype=torch.long)
+    with torch.no_grad():
+        for eighth in range(FRACTIONS):
+            tables.steps[0, eighth, (eighth + 3) // FRACTIONS + BALL_STEP] = 9
+            tables.moves[0, eighth, (eighth + 3) % FRACTIONS] = 9
+
+    def after(possible: list[int], rows: int, seen: bool = True) -> list[int]:
+        before = torch.tensor([[100, 50]])
+        step = row_step(before, before + torch.tensor([[rows, 0]]))
+        belief = torch.zeros(1, FRACTIONS)
+        belief[0, possible] = 1
+        logits = sure_of({})
+        logits[FRACTION] = tables(belief, speed, step, torch.tensor([seen]))
+        number = int(settle(logits)[0][0, FRACTION]) or (1 << FRACTIONS) - 1
+        return [eighth for eighth in range(FRACTIONS) if number >> eighth & 1]
+
+    everything = list(range(FRACTIONS))
+    assert after(everything, 1) == [0, 1, 2], "only from 5/8 on a row is crossed"
+    assert after([0, 4], 0) == [3, 7]
+    assert after([2, 6], 1) == [1]
+    assert after([2, 6], 1, seen=False) == [1, 5], "what is not seen tells nothing"
+    assert after([0], 1) == [0, 1, 2], "what cannot have been was a mistake"
+    assert row_step(torch.tensor([[0, 0]]), torch.tensor([[122, 80]])) == ROW_STEPS - 1
 
 
 @pytest.fixture
