@@ -41,7 +41,7 @@ from model.readers import (
     find_bricks,
     read_digits,
 )
-from model.state import BALL_COLUMN, BALL_ROW, PADDLE, State
+from model.state import BALL_COLUMN, BALL_ROW, PADDLE, State, lives_left
 
 if TYPE_CHECKING:
     from model.engine import Engine
@@ -175,22 +175,26 @@ class Possible:
         vars(found).update({k: v[which] for k, v in vars(self).items() if isinstance(v, np.ndarray)})
         return found
 
-    def add(self, frames: Frame, actions: Ints) -> None:
-        """The frames (B, 210, 160) that `actions` (B,) led to. Dreams that are judged already are not looked at."""
+    def add(self, frames: Frame, actions: Ints, ended: Bools | None = None) -> None:
+        """The frames (B, 210, 160) that `actions` (B,) led to, and whether the twin says that the game has `ended`
+        (B,), which needs a ball that fell. Dreams that are judged already are not looked at."""
         shown, digits = look(frames), read_digits(frames, 0)
         now = judge(shown, digits)
         self._running = np.where(now > 0, self._running + 1, 0)
         found = np.where(self._running >= PARTED_STEPS, now, 0)
         books = self._check_books(shown, digits, actions)
         found = np.where(found > 0, found, books)
+        lost = (self._gone > 0) & (self._last_row >= self._low)
+        ended = np.zeros_like(lost) if ended is None else ended
+        found = np.where((found == 0) & ended & ~lost, Reason.LIFE, found)
         alive = (self.reason == 0) & ~self.over
         self.horizon = np.where(alive, self.horizon + 1, self.horizon)
         self.reason = np.where(alive, found, self.reason)
         late = alive & (found > 0)
         # What takes three steps to be found began with the first of them.
         self.horizon[late] -= np.where(self._running[late] >= PARTED_STEPS, PARTED_STEPS, 1)
-        last_ball = (self._lives == 1) & (self._gone > FALL_SECONDS * self._second) & (self._last_row >= self._low)
-        self.over |= alive & (found == 0) & (last_ball | (digits[:, LIVES] == 0))
+        last_ball = (self._lives == 1) & (self._gone > FALL_SECONDS * self._second) & lost
+        self.over |= alive & (found == 0) & (ended | last_ball | (digits[:, LIVES] == 0))
 
     def _check_books(self, shown: Shown, digits: Ints, actions: Ints) -> Ints:
         there = shown.pixels > 0
@@ -262,7 +266,7 @@ def live_alone(
         actions = chaser.act(state, alive)
         prediction = engine.predict(state, actions)
         state = engine.advance(state, actions, prediction.frame, prediction)
-        watch.add(state.frame, actions)
+        watch.add(state.frame, actions, lives_left(state) == 0)
         for of_all, part in zip(found, (watch.reason, watch.over, watch.horizon), strict=True):
             of_all[alive] = part
         stays = (watch.reason == 0) & ~watch.over

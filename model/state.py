@@ -101,6 +101,11 @@ class State(NamedTuple):
         return State(*(part[which] for part in self))
 
 
+def lives_left(state: State) -> Array:
+    """The lives (B,) that are left: a lost ball costs its life at once, and the digit shows it a frame later."""
+    return (state.board[:, LIVES] - (state.memory[:, INDEX["life_due"]] == 2)).clip(0)
+
+
 def stack(states: list[State]) -> State:
     """Several batches of games as one."""
     return State(*(np.concatenate(parts) for parts in zip(*states, strict=True)))

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 from model.breakout import ACTIONS, CELLS, COLUMNS, EMULATOR_HZ, PALETTE, ROWS, classes_from_rgb, rgb_from_classes
 from model.engine import Engine, check_action, check_frames
 from model.files import FileError
-from model.state import INDEX, LIVES, VARIABLES, Array, Prediction, State, where
+from model.state import INDEX, LIVES, VARIABLES, Array, Prediction, State, lives_left, where
 
 RESET_FRAME = Path(__file__).resolve().parent.parent / "assets" / "reset_frame.png"
 _DUE = np.array([0, *map(int, VARIABLES[INDEX["points_due"]].classes[1:])])
@@ -178,7 +178,7 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
     @property
     def lives(self) -> Array:
         """The lives (N,) int64 that the emulator would count now."""
-        return np.maximum(self.state.board[:, LIVES] - (self.state.memory[:, INDEX["life_due"]] == 2), 0)
+        return lives_left(self.state)
 
     @property
     def at_horizon(self) -> Array:
