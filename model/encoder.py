@@ -19,6 +19,8 @@ from model.breakout import (
     CODE_DIM,
     COLUMNS,
     FIELD_BOTTOM,
+    FIELD_LEFT,
+    FIELD_RIGHT,
     FIELD_TOP,
     GRID_COLUMNS,
     GRID_ROWS,
@@ -45,8 +47,9 @@ MANY_PIXELS = 60
 
 
 class Crops(NamedTuple):
-    """What the encoder is shown of M changed cells: bits (M, 1120) float, place (M, 2) int64 of what came from nothing
-    (row and column + 1, else 0), and the cells they are of: game and cell (M,) int64 each, and kind (M,)."""
+    """What the encoder is shown of M changed cells: bits (M, 1120) float, place (M, 2) int64 (the row + 1 of the ball's
+    crop, and the column + 1 of what came from nothing, else 0), and the cells they are of: game and cell (M,) int64
+    each, and kind (M,)."""
 
     bits: Tensor
     place: Tensor
@@ -78,34 +81,39 @@ def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
     """
     device = before.device
     differs, was, came = before != after, before != 0, after != 0
-    rows, columns = torch.arange(ROWS, device=device), torch.arange(COLUMNS, device=device)
+    rows, columns = torch.arange(ROWS, device=device)[:, None], torch.arange(COLUMNS, device=device)
     long = torch.full_like(before[:, 0, 0], LONG_PADDLE, dtype=torch.long)
-    left = [paddle(frame, long)[:, :1] for frame in (before, after)]
-    under = [(columns >= at) & (columns < at + LONG_PADDLE) for at in left]
-    strip = ((rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM))[:, None] & (under[0] | under[1])[:, None]
-    field = (rows >= FIELD_TOP) & (rows < FIELD_BOTTOM)
-    moved = differs & field[:, None] & ~strip
-    wall = ((rows >= WALL_TOP) & (rows < WALL_TOP + BRICK_ROWS * BRICK_HEIGHT))[:, None] & moved
+    strip = (rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM)
+    paddles = []
+    for frame in (before, after):
+        left, width = paddle(frame, long)[:, :, None].unbind(1)
+        paddles.append(strip & ((columns >= left) & (columns < left + width) & (columns < FIELD_RIGHT))[:, None])
     bricks = slice(WALL_TOP, WALL_TOP + BRICK_ROWS * BRICK_HEIGHT)
+    wall = (rows >= WALL_TOP) & (rows < bricks.stop) & differs
     laid = (wall & came & ~was)[:, bricks].float().sum((1, 2)) > MANY_PIXELS
     wall = wall & laid[:, None, None]
-    moved = moved & ~wall
-    row, column, anything = first(moved)
+    field = (rows >= FIELD_TOP) & (rows < FIELD_BOTTOM) & ~wall
+    # In the paddle's rows all that is not the paddle is the ball, also where it takes the paddle's place.
+    among = strip & (columns >= FIELD_LEFT) & (columns < FIELD_RIGHT)
+    ball = [field & there & ~at & (differs | among) for there, at in zip((was, came), paddles, strict=True)]
+    moved = field & differs & (ball[0] | ball[1])
+    row, column, anything = first(ball[0] | ball[1])
     box = (row, column, BALL_BOX, BALL_BOX)
-    ball = torch.cat((window(moved & was, *box), window(moved & came, *box)), 1)
-    from_nothing = anything & ~somewhere(moved & was, (1, 2))
-    place = torch.where(from_nothing[:, None], torch.stack((row, column), 1) + 1, 0)
-    slid = differs & strip
-    _, column, _ = first(slid)
+    seen = torch.cat([window(part, *box) for part in ball], 1)
+    # The row counts: on some lines the Atari draws the ball a line taller.
+    from_nothing = anything & ~somewhere(ball[0], (1, 2))
+    place = torch.stack((torch.where(anything, row + 1, 0), torch.where(from_nothing, column + 1, 0)), 1)
+    slid = differs & (paddles[0] | paddles[1])
+    _, column, _ = first(paddles[0] | paddles[1])
     line = torch.full_like(column, PADDLE_TOP)
-    along = torch.cat([window(slid & there, line, column, 1, STRIP) for there in (was, came)], 1)
+    along = torch.cat([window(each, line, column, 1, STRIP) for each in paddles], 1)
     top = torch.cat([_blocks(differs & there) for there in (was, came)], 2)  # (B, 5, 240)
-    score, at_ball, at_paddle = cells_of(differs & (rows < CELL_ROWS)[:, None]), cells_of(moved), cells_of(slid)
+    score, at_ball, at_paddle = cells_of(differs & (rows < CELL_ROWS)), cells_of(moved), cells_of(slid)
     at_wall = cells_of(wall)
     kind = torch.where(at_paddle, PADDLE_CELLS, -1)
     kind = torch.where(at_wall, WALL_CELLS, kind)
     kind = torch.where(at_ball, FIELD_CELLS, kind)
-    return torch.cat((ball, along), 1), top, place, torch.where(score, SCORE_CELLS, kind)
+    return torch.cat((seen, along), 1), top, place, torch.where(score, SCORE_CELLS, kind)
 
 
 def _blocks(mask: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ ROOT=${ROOT:-.}                                      # below it are data and che
 WEIGHTS=${WEIGHTS:-$([ "$ROOT" = . ] && echo assets/weights || echo "$ROOT/weights")}
 DRILL=${DRILL:-2000000} MIXED=${MIXED:-400000} RANDOM_KEYS=${RANDOM_KEYS:-150000}       # transitions to collect
 PAIRS=${PAIRS:-100000}                               # (action, code) pairs
-VQVAE=${VQVAE:---minutes 4}                          # how long to train
+VQVAE=${VQVAE:---minutes 10}                         # how long to train
 MEMORY=${MEMORY:---minutes 12 --batch 1024 --rate 0.002} CONTEXT=${CONTEXT:---minutes 15 --batch 1024 --rate 0.002}
 ACTION=${ACTION:---epochs 50}
 DEVICE=${DEVICE:-auto}

@@ -48,7 +48,7 @@ DECAY = 0.95
 FEWER = 0.3
 """Crops are drawn by their count to this power: rare ones more often than they occur."""
 MOTION_BATCH = 512
-SAMPLE, LOOKED_AT = 120_000, 20_000
+SAMPLE, LOOKED_AT = 300_000, 20_000
 """So many steps are searched for different crops, and so many frames for what things look like."""
 
 
