@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from model.breakout import CELLS, CODES, classes_from_rgb, rgb_from_classes
+from model.breakout import CELLS, CODES, COLUMNS, ROWS, classes_from_rgb, rgb_from_classes
 from model.engine import CONTROLLERS, Engine, check_action, check_frames
 from model.state import VARIABLES, Array, Prediction, State
 
@@ -63,6 +63,10 @@ class WorldModel:
 
     @state.setter
     def state(self, state: State) -> None:
+        if not isinstance(state, State) or state.frame.shape != (1, ROWS, COLUMNS):
+            raise ValueError(
+                f"state must be a State of one game, as this property gives it, got {type(state).__name__}"
+            )
         self._state, self._last = state, None
 
     def reset(self, frames: Array, actions: Any = None, fresh: bool = False) -> None:

@@ -226,3 +226,13 @@ def test_a_temperature_that_is_none(wm: WorldModel, temperature: float) -> None:
     for call in (wm.predict, wm.step):
         with pytest.raises(ValueError, match="temperature must be 0 or more and finite"):
             call(0, temperature)
+
+
+def test_a_state_that_is_none_is_refused() -> None:
+    world = WorldModel.load()
+    world.reset(np.zeros((1, 210, 160, 3), np.uint8))
+    kept, two = world.state, State(*(np.repeat(part, 2, 0) for part in world.state))
+    for wrong in (None, kept.frame, two):
+        with pytest.raises(ValueError, match="state must be a State of one game"):
+            world.state = wrong  # type: ignore[assignment]
+    assert world.state is kept
