@@ -65,7 +65,7 @@ class WorldModel:
     def state(self, state: State) -> None:
         if not isinstance(state, State) or state.frame.shape != (1, ROWS, COLUMNS):
             raise ValueError(
-                f"state must be a State of one game, as this property gives it, got {type(state).__name__}"
+                f"state must be a State of one game, got {type(state).__name__}"
             )
         self._state, self._last = state, None
 
