@@ -1,8 +1,7 @@
 """`analyze`: why the controllers are right and wrong. Predictions, then numbers, then plots, then one page.
 
     analysis.py     held-out steps, and all that is made of them as one report, with the pictures that go with it
-    statistics.py   accuracy, distributions, calibration, temperature
-    patterns.py     success and failure by what happened; which code is taken for which
+    statistics.py   accuracy, distributions, calibration, temperature, confusions
     gallery.py      what each code does to a frame, shown and named; four futures of one moment
     plots.py, page.py, page.html    how it looks
 
