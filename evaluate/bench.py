@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,22 @@ from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
 from collect.policies import PeoplePolicy, start_episode
 from console import Show
-from evaluate.heldout import play_held_out
+from evaluate import quiet
+from evaluate.heldout import about, play_held_out, sample_transitions
 from evaluate.possible import Chaser
-from evaluate.rollouts import Mode, Rollout
+from evaluate.rollouts import Mode, Rollout, predict_all
 from model.breakout import EMULATOR_HZ
 from model.engine import Engine
 from model.files import SCHEMA
 from model.metrics import score_step
-from model.state import State, stack
+from model.state import State
 
 BATCHES, ENVIRONMENTS = (1, 4, 16, 64), (1, 16, 64)
 WARM_UP = 5
 """Steps at the beginning that are not counted."""
 
 
-def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = lambda share, text: None) -> dict[str, Any]:
+def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
     """Measure every part for about `seconds` each, above 0; `seed` is of the games played."""
     show(0.0, "collecting")
     collecting = bench_collecting(engine.frameskip, seconds, seed)
@@ -50,10 +52,7 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = lambda sha
         speeds[str(games)] = dream_speed(engine, states.rows(slice(games)), seconds / len(ENVIRONMENTS), seed)
     bare = collecting["bare_emulator_steps_per_second"]
     return {
-        "schema": SCHEMA,
-        "kind": "bench",
-        "weights": engine.checksum,
-        "frameskip": engine.frameskip,
+        **about(engine, "bench"),
         "machine": {
             "system": platform.system(),
             "processor": platform.machine(),
@@ -130,30 +129,26 @@ def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str,
 def busy_states(engine: Engine, games: int, seed: int) -> State:
     """States of `games` different moments in play, so that the parts have something to do."""
     played = play_held_out("people", engine.frameskip, seed, 2, 8.0)
-    roll, found = Rollout(engine, engine.begin(played.frame(played.first[:1, None])), Mode.real), []
-    for t in np.arange(played.first[1] - 1)[:, None]:
-        roll.step(played.actions[t].astype(np.int64), played.frame(t + 1))
-        found.append(roll.state)
-    return stack([found[number] for number in np.linspace(len(found) // 4, len(found) - 1, games).astype(int)])
+    t = sample_transitions(played, games, np.random.default_rng([seed, 8]))
+    return predict_all(engine, played, t[:1], t, seed).states
 
 
 def step_times(engine: Engine, states: State, seconds: float) -> dict[str, Any]:
     """Milliseconds of each of the engine's functions for these states, taking turns."""
-    found: dict[str, list[float]] = {name: [] for name in ("predict", "advance", "encode", "draw")}
     actions = np.arange(len(states.frame)) % 4
-    end = time.perf_counter() + seconds
+    guess, end = engine.predict(states, actions), time.perf_counter() + seconds
+    parts: dict[str, Callable[[], Any]] = {
+        "predict": lambda: engine.predict(states, actions),
+        "advance": lambda: engine.advance(states, actions, guess.frame, guess),
+        "encode": lambda: engine.encode(states.frame, guess.frame),
+        "draw": lambda: engine.draw(states, guess.codes),
+    }
+    found: dict[str, list[float]] = {name: [] for name in parts}
     while time.perf_counter() < end or len(found["draw"]) <= WARM_UP:
-        clock = [time.perf_counter()]
-        prediction = engine.predict(states, actions)
-        clock.append(time.perf_counter())
-        engine.advance(states, actions, prediction.frame, prediction)
-        clock.append(time.perf_counter())
-        codes = engine.encode(states.frame, prediction.frame)
-        clock.append(time.perf_counter())
-        engine.draw(states, codes)
-        clock.append(time.perf_counter())
-        for name, cost in zip(found, np.diff(clock), strict=True):
-            found[name].append(float(cost))
+        for name, part in parts.items():
+            start = time.perf_counter()
+            part()
+            found[name].append(time.perf_counter() - start)
     return {name: times(costs) for name, costs in found.items()}
 
 
@@ -194,7 +189,7 @@ def dream_speed(engine: Engine, states: State, seconds: float, seed: int) -> flo
 # --- hours of play ---
 
 
-def soak(engine: Engine, hours: float, seed: int = 0, show: Show = lambda share, text: None) -> dict[str, Any]:
+def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
     """Play `hours` of game time as fast as the machine can. A sample for each minute of game time, {minutes played,
     memory held in MB, step: median milliseconds}, and what became of them."""
     minute = 60 * EMULATOR_HZ // engine.frameskip

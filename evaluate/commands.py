@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from console import SeedOption, Show, clean_errors, finite, progress
-from evaluate import Without
+from evaluate import Without, within
 
 app = typer.Typer(no_args_is_help=True)
 WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
@@ -28,6 +28,10 @@ class PolicyName(StrEnum):
 
 def _seconds(text: str, high: float | None = None) -> Any:
     return typer.Option(help=text, callback=finite(above=0.0, high=high))
+
+
+def _count(text: str) -> Any:
+    return typer.Option(min=1, help=text)
 
 
 def _refuse(context: typer.Context, names: str, why: str) -> None:
@@ -62,18 +66,17 @@ def evaluate(
     policy: Annotated[
         list[PolicyName] | None, typer.Option(help="Who plays the held-out games; default: people, then mixed.")
     ] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Held-out games of each policy.")] = 16,
+    episodes: Annotated[int, _count("Held-out games of each policy.")] = 16,
     game_seconds: Annotated[float, _seconds("The longest that a game may last.", 3600.0)] = 90.0,
-    transitions: Annotated[int, typer.Option(min=1, help="Steps looked at closely, of each policy.")] = 4000,
-    runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 24,
+    transitions: Annotated[int, _count("Steps looked at closely, of each policy.")] = 4000,
+    runs: Annotated[int, _count("Dreams, of each policy and controller.")] = 24,
     least_seconds: Annotated[float, _seconds("A dream starts where the game goes on so long.")] = 10.0,
     run_seconds: Annotated[float, _seconds("The longest that a dream may last.", 3600.0)] = 60.0,
     alone: Annotated[int, typer.Option(min=0, help="Dreams left alone, from games of the first policy.")] = 8,
     alone_seconds: Annotated[float, _seconds("The longest that one is left alone.", 36000.0)] = 600.0,
     without: Annotated[Without, typer.Option(help="Take this from the twin.")] = Without.nothing,
     live: Annotated[
-        int | None,
-        typer.Option(min=1, help="Instead: play so many steps (first --policy), compare codes step by step."),
+        int | None, _count("Instead: play so many steps (first --policy), compare codes step by step.")
     ] = None,
 ) -> None:
     """Measure the twin on games that were never trained on: one step ahead, dreaming, and left alone.
@@ -111,10 +114,10 @@ def analyze(
     ] = None,
     seed: SeedOption = 0,
     policy: Annotated[PolicyName, typer.Option(help="Who plays the held-out games.")] = PolicyName.mixed,
-    episodes: Annotated[int, typer.Option(min=1, help="Held-out games.")] = 16,
-    transitions: Annotated[int, typer.Option(min=1, help="Steps predicted, drawn evenly over the games.")] = 3000,
+    episodes: Annotated[int, _count("Held-out games.")] = 16,
+    transitions: Annotated[int, _count("Steps predicted, drawn evenly over the games.")] = 3000,
     per_event: Annotated[int, typer.Option(min=0, help="Predict at least so many steps of each event.")] = 60,
-    runs: Annotated[int, typer.Option(min=1, help="Dreams at each temperature.")] = 12,
+    runs: Annotated[int, _count("Dreams at each temperature.")] = 12,
     dream_seconds: Annotated[float, _seconds("The longest that a dream may last.", 60.0)] = 10.0,
     top: Annotated[int, typer.Option(min=1, max=16, help="Codes shown for each action and position.")] = 4,
 ) -> None:
@@ -125,7 +128,6 @@ def analyze(
     with clean_errors():
         import evaluate.analysis.page as pages  # first, so that a missing extra is told before the work
         from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs
-        from evaluate.reports import within
         from model.engine import Engine
 
         settings = AnalysisSettings(seed, policy.value, episodes, transitions, per_event, runs, dream_seconds, top)
@@ -170,7 +172,7 @@ def bench(
 @app.command("match")
 def match(
     weights: WeightsOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Games of each policy.")] = 100,
+    seeds: Annotated[int, _count("Games of each policy.")] = 100,
     steps: Annotated[int, typer.Option(min=1, max=1_000_000, help="Steps compared at most.")] = 3600,
     seed: SeedOption = 0,
     json: JsonOption = None,

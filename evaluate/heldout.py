@@ -11,8 +11,10 @@ from collect import knob, ram
 from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, play_episode
 from console import Show
+from evaluate import quiet
 from model.breakout import EMULATOR_HZ, GRID_ROWS, PADDLE_TOP
 from model.engine import Engine
+from model.files import SCHEMA
 from model.metrics import Numbers
 from model.readers import OPEN_ROWS, Ints, read_digits
 from model.state import SIGNED_SPEEDS, VARIABLES
@@ -28,12 +30,7 @@ EIGHTH, HALF, WHOLE = 32, 128, 256
 
 
 def play_held_out(
-    policy: str,
-    frameskip: int,
-    seed: int,
-    episodes: int,
-    seconds: float,
-    show: Show = lambda share, text: None,
+    policy: str, frameskip: int, seed: int, episodes: int, seconds: float, show: Show = quiet
 ) -> TransitionDataset:
     """Play `episodes` games of at most `seconds` of game time each; the same seed gives the same games and RAM."""
     settings = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds)
@@ -47,16 +44,9 @@ def play_held_out(
     )
 
 
-def refuse_trained_seed(engine: Engine, seed: int) -> None:
-    """ValueError if the weights say that they were trained on the games of `seed`."""
-
-    def seeds(value: Any) -> list[Any]:
-        if not isinstance(value, dict):
-            return []
-        return [value.get("seed"), *(found for item in value.values() for found in seeds(item))]
-
-    if SEED_OFFSET + seed in seeds(engine.meta):
-        raise ValueError(f"the weights were trained on the games of --seed {seed}; choose another --seed")
+def about(engine: Engine, kind: str) -> dict[str, Any]:
+    """How every report begins."""
+    return {"schema": SCHEMA, "kind": kind, "weights": engine.checksum, "frameskip": engine.frameskip}
 
 
 def episode_of(dataset: TransitionDataset, t: Ints) -> Ints:

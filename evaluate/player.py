@@ -11,6 +11,7 @@ import numpy as np
 
 from collect.games import RealGames
 from console import Show
+from evaluate import quiet
 from model.breakout import ACTIONS, EMULATOR_HZ
 from model.files import SCHEMA
 from model.metrics import mean
@@ -59,12 +60,7 @@ def autopilot(games: int, seed: int) -> Act:
 
 
 def evaluate_players(
-    paths: list[Path],
-    number: int,
-    seed: int,
-    dream: bool = False,
-    weights: Path | None = None,
-    show: Show = lambda share, text: None,
+    paths: list[Path], number: int, seed: int, dream: bool = False, weights: Path | None = None, show: Show = quiet
 ) -> dict[str, Any]:
     """`number` real games of chance, the autopilot and the players of `paths` at each stickiness, and with `dream` as
     many in the twin of `weights`."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from console import Show
+from evaluate import quiet
 from evaluate.rollouts import Rollout, select
 from model import breakout
 from model.breakout import EMULATOR_HZ, FIELD_BOTTOM, FIELD_TOP, LONG_PADDLE, PADDLE_TOP, SHORT_PADDLE, Action, Frame
@@ -229,9 +230,7 @@ class Chaser:
         return np.where(now[:, BALL_ROW] == 0, fire, chase).astype(np.int64)
 
 
-def live_alone(
-    engine: Engine, states: State, seconds: float, seed: int, show: Show = lambda share, text: None
-) -> Possible:
+def live_alone(engine: Engine, states: State, seconds: float, seed: int, show: Show = quiet) -> Possible:
     """Let B twins play on by themselves, no emulator beside them, until something impossible, the end or `seconds`."""
     count, longest = len(states.frame), round(seconds * EMULATOR_HZ / engine.frameskip)
     watch, chaser, roll = Possible.begin(states.frame), Chaser(count, engine.frameskip, seed), Rollout(engine, states)

@@ -13,13 +13,12 @@ from collect.episode import EpisodeWriter
 from collect.frames import CollectSettings, play_episode
 from collect.policies import make_policy
 from console import Show
-from evaluate import Without, heldout, summaries
-from evaluate.heldout import SEED_OFFSET, Event, Zone, episode_of
+from evaluate import Without, heldout, quiet, summaries, within
+from evaluate.heldout import SEED_OFFSET, Event, Zone, about, episode_of
 from evaluate.possible import live_alone
 from evaluate.rollouts import Mode, Rollout, dream, predict_all
 from model.breakout import EMULATOR_HZ, Action
 from model.engine import Engine
-from model.files import SCHEMA
 from model.metrics import kaplan_meier, mean
 from model.readers import Bools, Ints
 
@@ -31,20 +30,11 @@ LIVE_SECONDS = 600.0
 BATCH = 64
 
 
-def within(show: Show, low: float, high: float, before: str = "") -> Show:
-    """Tells `show` of a part of the work, from share `low` to `high` of the whole; `before` stands before its texts."""
-    return lambda share, text: show(low + (high - low) * share, before + text)
-
-
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What an evaluation depends on, beside the weights.
-
-    For each policy `episodes` games of at most `game_seconds` are played. All their steps are predicted one by one from
-    real history, and `transitions` of them are looked at closely. `runs` dreams are started where the ball is in play
-    and the game goes on for `least_seconds` or more; a dream lasts at most `run_seconds`. `alone` dreams of at most
-    `alone_seconds`, begun in games of the first policy, are left alone. `without` says what is taken from the twin.
-    """
+    """What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the
+    games are predicted from real history, `transitions` of them looked at closely; `alone` dreams, begun in games of the
+    first policy, are left alone."""
 
     seed: int
     policies: tuple[str, ...]
@@ -59,16 +49,12 @@ class EvaluationSettings:
     without: Without = Without.nothing
 
 
-def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = lambda share, text: None) -> dict[str, Any]:
+def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> dict[str, Any]:
     """All metrics of an engine. The same weights, settings and machine give the same report."""
-    heldout.refuse_trained_seed(engine, settings.seed)
     count = len(settings.policies)
     parts = {name: within(show, n / count, (n + 1) / count, f"{name}: ") for n, name in enumerate(settings.policies)}
     return {
-        "schema": SCHEMA,
-        "kind": "evaluation",
-        "weights": engine.checksum,
-        "frameskip": engine.frameskip,
+        **about(engine, "evaluation"),
         "context": engine.context,
         "settings": asdict(settings),
         "held_out": {policy: evaluate_policy(engine, policy, settings, part) for policy, part in parts.items()},
@@ -106,9 +92,8 @@ def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, s
         marks = np.array([round(s * EMULATOR_HZ / frameskip) for s in (MARKS[:-1] if number else MARKS)], np.int64)
         marks = marks[marks <= starts.steps.max(initial=0)]
         part = within(show, 0.35 + 0.5 * number / len(jobs), 0.35 + 0.5 * (number + 1) / len(jobs))
-        dreams = dream(
-            engine, dataset, starts, found.states, marks, mode, controller, seed=seed, without=without, show=part
-        )
+        roll = Rollout(engine, found.states, mode, without, controller)
+        dreams = dream(roll, dataset, starts, marks, part)
         held["dreams"][name] = summaries.summarise_dreams(dreams, frameskip)
         if number == 0:
             held["memory"]["dreams"] = summaries.summarise_memory(dreams.memory, truth[dreams.at], every[dreams.at])
@@ -123,12 +108,7 @@ def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, s
 
 
 def live(
-    engine: Engine,
-    steps: int,
-    policy: str,
-    seed: int = 0,
-    without: Without = Without.nothing,
-    show: Show = lambda share, text: None,
+    engine: Engine, steps: int, policy: str, seed: int = 0, without: Without = Without.nothing, show: Show = quiet
 ) -> dict[str, Any]:
     """Play `steps` steps afresh, predict each from what came before it, and compare with what then happened: every
     controller's accuracy, where it fails, and each step, so that a mistake can be looked up."""
@@ -142,9 +122,7 @@ def live(
     truth, ones, events = found.truth, found.predicted, heldout.classify(dataset)
     hits = {name: one.codes == truth.codes for name, one in ones.items()}
     return {
-        "schema": SCHEMA,
-        "kind": "live",
-        "weights": engine.checksum,
+        **about(engine, "live"),
         "context": engine.context,
         **dataset.manifest,
         "steps": len(truth.t),
@@ -184,7 +162,7 @@ def match(
     steps: int,
     seed: int = 0,
     policies: tuple[str, ...] = ("random", "people"),
-    show: Show = lambda share, text: None,
+    show: Show = quiet,
 ) -> dict[str, Any]:
     """For each policy and each of `seeds` seeds, the emulator and the twin from a reset under the same actions: the
     first step 1..`steps` whose frame differs in any pixel.
@@ -204,12 +182,11 @@ def match(
             "first_difference": [int(n) if d else None for n, d in zip(lasted, differs, strict=True)],
             "compared": lasted,
         }
-    about = {"schema": SCHEMA, "kind": "match", "weights": engine.checksum, "frameskip": engine.frameskip}
-    return {**about, "seed": seed, "seeds": seeds, "steps": steps, "policies": found}
+    return {**about(engine, "match"), "seed": seed, "seeds": seeds, "steps": steps, "policies": found}
 
 
 def play_from_reset(
-    policy: str, frameskip: int, games: int, steps: int, seed: int, show: Show = lambda share, text: None
+    policy: str, frameskip: int, games: int, steps: int, seed: int, show: Show = quiet
 ) -> TransitionDataset:
     """Games from the emulator's own reset, nothing edited; `policy` plays each with a seed of its own."""
     emulator, played = Emulator(frameskip), []
@@ -226,9 +203,7 @@ def play_from_reset(
     return TransitionDataset(played, {"policy": policy, "frameskip": frameskip, "seed": SEED_OFFSET + seed})
 
 
-def first_differences(
-    engine: Engine, games: TransitionDataset, show: Show = lambda share, text: None
-) -> tuple[Ints, Bools]:
+def first_differences(engine: Engine, games: TransitionDataset, show: Show = quiet) -> tuple[Ints, Bools]:
     """For each game how many steps were compared, up to the first that differs, and whether one did: (E,) each."""
     lengths = np.diff(games.first) - 1
     compared, differs = lengths.copy(), np.zeros(games.episodes, bool)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from collect import ram
 from collect.dataset import TransitionDataset
 from console import Show
-from evaluate import Without
+from evaluate import Without, quiet
 from evaluate.heldout import Starts, episode_of
 from model.breakout import ACTIONS, Frame
 from model.engine import Engine
@@ -59,7 +59,7 @@ class Rollout:
         temperature: float = 0.0,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self._engine, self._mode, self._without = engine, mode, without
+        self.engine, self.mode, self._without = engine, mode, without
         self._choice = controller, temperature, rng
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
 
@@ -71,20 +71,20 @@ class Rollout:
     def step(self, actions: Ints, real: Array = None) -> Prediction:
         """Take a step under actions (B,), which led the real games to frames `real` (B, 210, 160) uint8 classes; a mere
         dream needs none. Returns what was predicted."""
-        engine, state = self._engine, self.state
-        if self._mode == Mode.decoder:
+        engine, state = self.engine, self.state
+        if self.mode == Mode.decoder:
             guess = engine.follow(state, engine.encode(self._real, real))
         else:
             guess = engine.predict(state, actions, *self._choice)
         frame, told = guess.frame, guess
-        if self._mode == Mode.real:
+        if self.mode == Mode.real:
             frame = real
-        elif self._mode == Mode.controller:
+        elif self.mode == Mode.controller:
             frame = np.where((guess.codes == engine.encode(self._real, real)).all(1)[:, None, None], real, frame)
         if self._without == Without.expectation:
             ball, paddle = np.zeros_like(guess.things.ball), np.zeros_like(guess.things.paddle)
             told = guess._replace(things=guess.things._replace(ball=ball, paddle=paddle))
-        if self._mode == Mode.real and self._without == Without.actions:
+        if self.mode == Mode.real and self._without == Without.actions:
             self.state = self._forget(engine.advance(state, np.zeros_like(actions), frame))
         else:
             self.state = self._forget(engine.advance(state, actions, frame, told))
@@ -168,7 +168,7 @@ def predict_all(
     keep: Ints,
     seed: int,
     without: Without = Without.nothing,
-    show: Show = lambda share, text: None,
+    show: Show = quiet,
     watch: Watch = lambda *seen: None,
 ) -> Pass:
     """Predict every step of the games from real history; look more closely at the transitions `chosen`.
@@ -242,20 +242,8 @@ class Dreams(NamedTuple):
     at: Ints  # (K,), their frame numbers
 
 
-def dream(
-    engine: Engine,
-    dataset: TransitionDataset,
-    starts: Starts,
-    states: State,
-    marks: Ints,
-    mode: Mode = Mode.dream,
-    controller: str = "context",
-    temperature: float = 0.0,
-    seed: int = 0,
-    without: Without = Without.nothing,
-    show: Show = lambda share, text: None,
-) -> Dreams:
-    """Let R twins live on from their states under the actions of the real games.
+def dream(roll: Rollout, dataset: TransitionDataset, starts: Starts, marks: Ints, show: Show = quiet) -> Dreams:
+    """Let a rollout of R twins, begun at `starts`, live on under the actions of the real games.
 
     A run is censored where the real game serves a ball while the twin's clock is not known: its place is then chance.
     A dream that has parted lives on to the last of the `marks`.
@@ -263,16 +251,15 @@ def dream(
     runs, longest = len(starts.t), int(starts.steps.max(initial=0))
     off, steps, parted = np.zeros((runs, longest), bool), starts.steps.copy(), np.zeros(runs, bool)
     errors = np.full((3, runs, len(marks)), np.nan, np.float32)
-    memory, at = [states.memory[:0]], [starts.t[:0]]
+    memory, at = [roll.state.memory[:0]], [starts.t[:0]]
     balls = ram.read(dataset.ram).ball_row
-    roll = Rollout(engine, states, mode, without, controller, temperature, np.random.default_rng([seed, 4]))
     for step in range(longest):
         alive = roll.rows
         t = starts.t[alive] + step
         served = (balls[t] == 0) & (balls[t + 1] > 0) & (roll.state.memory[:, INDEX["clock"]] == NOT_KNOWN)
-        steps[alive[served & (mode != Mode.copy)]] = step
+        steps[alive[served & (roll.mode != Mode.copy)]] = step
         real = dataset.frame(t + 1)
-        if mode != Mode.copy:
+        if roll.mode != Mode.copy:
             roll.step(dataset.actions[t].astype(np.int64), real)
         drawn = roll.state.frame
         off[alive, step] = is_off(real, drawn)
@@ -283,7 +270,7 @@ def dream(
         for mark in np.flatnonzero(marks == step + 1):
             errors[:, alive, mark] = ball_error(real, drawn), paddle_error(real, drawn), wrong_bricks(real, drawn)
         roll.keep(step + 1 < np.where(parted[alive], np.minimum(steps, marks.max(initial=0))[alive], steps[alive]))
-        show((step + 1) / longest, f"{runs} dreams: {controller if mode == Mode.dream else mode.value}")
+        show((step + 1) / longest, f"{runs} dreams, {roll.mode.value}")
         if not len(roll.rows):
             break
     ends, parted = horizons(off, steps)

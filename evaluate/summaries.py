@@ -92,10 +92,8 @@ def codebook_use(codes: Ints, changed: Bools | None = None) -> dict[str, Any]:
     def use(of: Ints) -> dict[str, Any]:
         counts = np.bincount(of.ravel(), minlength=CODES)
         shares = counts[counts > 0] / max(1, counts.sum())
-        return {
-            "used": len(shares),
-            "perplexity": float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None,
-        }
+        perplexity = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
+        return {"used": len(shares), "perplexity": perplexity}
 
     return {"all_cells": use(codes), "changed_cells": use(codes[codes != UNCHANGED if changed is None else changed])}
 
@@ -299,16 +297,16 @@ def summarise_possible(found: Possible, episodes: Ints, frameskip: int) -> dict[
     }
 
 
-def plain(value: Any, digits: int = 6) -> Any:
+def plain(value: Any) -> Any:
     """A nested report as JSON can hold it: dataclasses as dicts, floats rounded, NaN and infinity as None."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
-        return {str(key): plain(item, digits) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, (list, tuple)):
-        return [plain(item, digits) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
-        return round(float(value), digits) if math.isfinite(value) else None
+        return round(float(value), 6) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

@@ -84,14 +84,17 @@ def tables(actions: Ints, codes: Ints, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def draw(engine: Engine, found: Pass, dataset_frames: tuple[np.ndarray, np.ndarray], codes: Ints) -> list[np.ndarray]:
+def draw(
+    engine: Engine, found: Pass, dataset_frames: tuple[np.ndarray, np.ndarray], codes: Ints
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What codes (N, 35) draw in the states of a pass: `compare` with the real frames before and after."""
     parts = []
     for start in range(0, len(codes), CHUNK):
         part = slice(start, start + CHUNK)
         drawn = engine.draw(found.states.rows(part), codes[part])
         parts.append(compare(dataset_frames[0][part], dataset_frames[1][part], drawn))
-    return [np.concatenate(of) for of in zip(*parts, strict=True)]
+    wrong, right, decibels = (np.concatenate(of) for of in zip(*parts, strict=True))
+    return wrong, right, decibels
 
 
 def predicted(

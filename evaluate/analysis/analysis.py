@@ -10,15 +10,14 @@ import numpy as np
 
 from collect.dataset import TransitionDataset
 from console import Show
-from evaluate import heldout, summaries
+from evaluate import heldout, quiet, summaries, within
 from evaluate.analysis import statistics
-from evaluate.analysis.gallery import Example, Futures, collect_examples, describe_codes, four_futures
-from evaluate.heldout import Event, Starts, Zone
-from evaluate.reports import within
-from evaluate.rollouts import Logits, Pass, Predicted, Truth, dream, predict_all, probabilities, select
+from evaluate.analysis.gallery import Examples, Futures, collect_examples, describe_codes, four_futures
+from evaluate.heldout import Event, Starts, Zone, about
+from evaluate.rollouts import Logits, Pass, Predicted, Rollout, Truth, dream, predict_all, probabilities, select
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
-from model.files import SCHEMA, FileError, read_json
+from model.files import FileError, read_json
 from model.readers import Bools, Ints
 
 WORST, CHANGES = 7, 5
@@ -29,12 +28,7 @@ DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """What an analysis depends on, beside the weights and the pairs.
-
-    `episodes` games are played by `policy`. `transitions` of their steps are predicted by every controller, and so many
-    more that each `Event` has `per_event`, or all that there are. `runs` dreams of at most `dream_seconds` are dreamt
-    at each temperature. `top` codes are shown for every action and position.
-    """
+    """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 
     seed: int
     policy: str
@@ -74,7 +68,7 @@ class Pictures(NamedTuple):
     `worst` steps the real and the drawn frames, (210, 160) uint8 classes each."""
 
     frame: Frame
-    examples: list[Example]
+    examples: Examples
     worst: dict[str, list[tuple[Frame, Frame]]]
     futures: Futures
 
@@ -91,7 +85,7 @@ class Sample(NamedTuple):
     starts: Starts
 
 
-def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = lambda share, text: None) -> Sample:
+def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) -> Sample:
     """Play held-out games, choose steps, and let every controller predict them from real history."""
     seed, rng = settings.seed, np.random.default_rng([settings.seed, 1])
     playing = within(show, 0, 0.2)
@@ -120,16 +114,12 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = lambda 
 
 
 def analyse(
-    engine: Engine,
-    settings: AnalysisSettings,
-    pairs: ActionPairs | None = None,
-    show: Show = lambda share, text: None,
+    engine: Engine, settings: AnalysisSettings, pairs: ActionPairs | None = None, show: Show = quiet
 ) -> tuple[dict[str, Any], Pictures]:
     """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same.
 
     With `pairs` the action-only controller is compared with them instead of with the held-out steps.
     """
-    heldout.refuse_trained_seed(engine, settings.seed)
     sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
     truth, names = sample.found.truth, list(engine.controllers)
@@ -142,10 +132,7 @@ def analyse(
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
     report = {
-        "schema": SCHEMA,
-        "kind": "analysis",
-        "weights": engine.checksum,
-        "frameskip": engine.frameskip,
+        **about(engine, "analysis"),
         "context": engine.context,
         "settings": asdict(settings),
         "controllers": names,
@@ -188,9 +175,6 @@ def _of_steps(sample: Sample, names: dict[str, dict[str, Any]], majority: Ints) 
         "events": {"frequency": summaries.frequency(dataset, events), "groups": groups},
         "zones": summaries.by_group(truth, predicted, Zone, heldout.zones(dataset)),
         "mistakes": {n: summaries.mistakes(truth, one, events) for n, one in predicted.items()},
-        "confusions": {
-            n: statistics.confusions(every.codes, one.codes, names) for n, one in sample.found.predicted.items()
-        },
         "worst": {"controller": first, **_worst_steps(dataset, every, worst_by, events)},
     }
 
@@ -243,10 +227,9 @@ def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[s
     jobs = [(name, temperature) for name in found for temperature in DREAM_TEMPERATURES]
     for number, (name, temperature) in enumerate(jobs):
         part = within(show, number / len(jobs), (number + 1) / len(jobs), f"temperature {temperature}, ")
-        dreams = dream(
-            engine, sample.dataset, sample.starts, sample.found.states, np.zeros(0, np.int64), controller=name,
-            temperature=temperature, show=part,
-        )  # fmt: skip
+        rng = np.random.default_rng([0, 4])
+        roll = Rollout(engine, sample.found.states, controller=name, temperature=temperature, rng=rng)
+        dreams = dream(roll, sample.dataset, sample.starts, np.zeros(0, np.int64), part)
         summary = summaries.summarise_dreams(dreams, engine.frameskip)
         row = {key: summary[key] for key in ("runs", "horizon_seconds", "partings_per_minute", "reach_the_end")}
         found[name].append({"temperature": temperature, **row})

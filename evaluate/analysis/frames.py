@@ -121,18 +121,9 @@ def distances_by_position(report: Report, pictures: Pictures) -> Figure:
     return figure
 
 
-def worst_of_each_event(report: Report, pictures: Pictures) -> Figure:
-    """A column for the worst step of each event."""
-    return _worst(report["worst"]["of_each_event"], pictures.worst["of_each_event"])
-
-
-def worst_of_all(report: Report, pictures: Pictures) -> Figure:
-    """A column for each of the worst steps of all."""
-    return _worst(report["worst"]["of_all"], pictures.worst["of_all"])
-
-
-def _worst(steps: list[dict[str, Any]], drawn: list[tuple[Frame, Frame]]) -> Figure:
-    """A column for each step: real, predicted, and what the prediction has wrong."""
+def worst(report: Report, pictures: Pictures, which: str) -> Figure:
+    """A column for each step of `report["worst"][which]`: real, predicted, and what the prediction has wrong."""
+    steps, drawn = report["worst"][which], pictures.worst[which]
     figure, axes = new_axes(6.3, 3, len(steps))
     for column, step, (real, predicted) in zip(axes.T, steps, drawn, strict=True):
         _show(column[0], real, f"{step['event']}\n{step['action']}, {step['wrong_pixels']} px wrong")

@@ -22,12 +22,11 @@ from evaluate.summaries import ball_cells, ball_seen
 from model.breakout import CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action, Frame, to_cells
 from model.engine import Engine
 from model.metrics import ball_error, paddle_error
+from model.readers import Ints
 from model.state import State
 
 EXAMPLES = 6
 """Examples that a code's name is measured on, fewer for a rare code."""
-AGREE = 1.0
-"""Pixels within which an example's way is that of the name."""
 SECONDS = 0.5
 BALL_BETWEEN = 130, 165
 """Rows in which the ball rises at the moment whose futures are shown: room above the paddle and below the bricks."""
@@ -50,22 +49,24 @@ class Example(NamedTuple):
         return (*self.ways, *self.others) or ("something else",)
 
 
-def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[tuple[int, int]]) -> list[Example]:
+Examples = dict[int, list[Example]]
+"""By code, in the order of the codes."""
+
+
+def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[tuple[int, int]]) -> Examples:
     """Examples of every code that occurs: `EXAMPLES` of each, and one of each `wanted` (code, cell) that occurs."""
     rows, cells = np.nonzero(truth.codes != UNCHANGED)
     codes = truth.codes[rows, cells]
-    times: Counter[int] = Counter()
-    missing, found = set(wanted), []
+    missing, found = set(wanted), {int(code): list[Example]() for code in np.unique(codes)}
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
     here, was, there = ball_cells(now, after), ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1)
     for number in np.random.default_rng(0).permutation(len(codes)):
         code, cell, n = int(codes[number]), int(cells[number]), int(rows[number])
-        if times[code] < EXAMPLES or (code, cell) in missing:
-            times[code] += 1
+        if len(found[code]) < EXAMPLES or (code, cell) in missing:
             missing.discard((code, cell))
             pair = to_cells(dataset.frame(truth.t[n] + np.arange(2)))[:, cell]
             seen = (bool(was[n]), bool(there[n])) if here[n, cell] else None
-            found.append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell, seen)))
+            found[code].append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell, seen)))
     return found
 
 
@@ -103,26 +104,13 @@ def _commonest(examples: list[Example]) -> tuple[str, ...]:
     return min(kinds, key=lambda kind: (-kinds[kind], kind))
 
 
-def describe(examples: list[Example]) -> dict[str, Any]:
-    """The name of a code from its examples, and how far they agree.
-
-    `same_kind` is the share of examples of the commonest kind, which gives the name; `agree` the share of those that
-    went the median way, within a pixel in rows and columns. `ball` [rows, columns] and `paddle` are that way.
-    """
+def describe(examples: list[Example]) -> str:
+    """The name of a code by the median ways of its examples of the commonest kind."""
     kind = _commonest(examples)
     same = [example for example in examples if example.kind == kind]
-    ways = {thing: np.array([example.ways[thing] for example in same]) for thing in same[0].ways}
-    medians = {thing: np.median(way, 0).tolist() for thing, way in ways.items()}
-    agrees = [(np.abs(way - medians[thing]) <= AGREE).all(1) for thing, way in ways.items()]
-    name = "; ".join([f"{thing} {way_text(*way)}" for thing, way in medians.items()] + list(kind[len(ways) :]))
-    return {
-        "name": name if 2 * len(same) > len(examples) else f"mixed, often {name}",
-        "examples": len(examples),
-        "same_kind": len(same) / len(examples),
-        "agree": float(np.all(agrees, axis=0).mean()) if agrees else 1.0,
-        "ball": medians.get("ball"),
-        "paddle": medians["paddle"][1] if "paddle" in medians else None,
-    }
+    ways = {thing: np.median([example.ways[thing] for example in same], 0) for thing in same[0].ways}
+    name = "; ".join([f"{thing} {way_text(*way)}" for thing, way in ways.items()] + list(kind[len(ways) :]))
+    return name if 2 * len(same) > len(examples) else f"mixed, often {name}"
 
 
 def representative(examples: list[Example]) -> Example:
@@ -131,22 +119,11 @@ def representative(examples: list[Example]) -> Example:
     return min(examples, key=lambda one: (one.kind != kind, -int((one.before != one.after).sum())))
 
 
-def by_code(examples: list[Example]) -> dict[int, list[Example]]:
-    """The examples of each code, in the order of the codes."""
-    found: dict[int, list[Example]] = {}
-    for example in sorted(examples, key=lambda one: one.code):
-        found.setdefault(example.code, []).append(example)
-    return found
-
-
-def describe_codes(codes: Any, examples: list[Example]) -> dict[str, dict[str, Any]]:
-    """`describe` for each code, by its number as text, with how often it was `seen` in codes (N, 35); a code never seen
-    has no name."""
-    counts, of = np.bincount(codes.ravel(), minlength=CODES), by_code(examples)
-    nothing = {"name": None, "examples": 0, "same_kind": None, "agree": None, "ball": None, "paddle": None}
-    found = {str(c): {"seen": int(counts[c]), **(describe(of[c]) if c in of else nothing)} for c in range(CODES)}
-    found[str(UNCHANGED)]["name"] = "nothing changes"
-    return found
+def describe_codes(codes: Ints, examples: Examples) -> dict[str, dict[str, Any]]:
+    """Each code's name, and how often it was `seen` in codes (N, 35); one never seen has no name."""
+    names = {code: describe(of) for code, of in examples.items()} | {UNCHANGED: "nothing changes"}
+    counts = np.bincount(codes.ravel(), minlength=CODES)
+    return {str(code): {"seen": int(counts[code]), "name": names.get(code)} for code in range(CODES)}
 
 
 # --- four futures ---

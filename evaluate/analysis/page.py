@@ -9,38 +9,44 @@ OUT/codes/*.png     what each code does: before, after, difference
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from console import Show
-from evaluate import tables
+from evaluate import quiet, tables
 from evaluate.analysis import frames, plots
 from evaluate.analysis.analysis import Pictures
-from evaluate.analysis.gallery import Example, by_code, representative
+from evaluate.analysis.gallery import Examples, representative
 from evaluate.analysis.statistics import ACTION_NAMES
 from evaluate.heldout import Event, Zone
 from evaluate.summaries import plain
 from model.breakout import GRID_COLUMNS, GRID_ROWS
 from model.files import write_atomic, write_json
 
-PLOTS = (
-    plots.accuracy_by_action, plots.distances_pooled, plots.histograms, plots.codebook_use, plots.reliability,
-    plots.temperature, plots.by_event, plots.controllability, frames.accuracy_by_position, frames.distances_by_position,
-    frames.worst_of_each_event, frames.worst_of_all, frames.futures,
-)  # fmt: skip
+PLOTS: dict[str, Callable[[dict[str, Any], Pictures], Figure]] = {
+    plot.__name__: plot
+    for plot in (
+        plots.accuracy_by_action, plots.distances_pooled, plots.histograms, plots.codebook_use, plots.reliability,
+        plots.temperature, plots.by_event, plots.controllability, frames.accuracy_by_position,
+        frames.distances_by_position, frames.futures,
+    )
+}  # fmt: skip
+PLOTS |= {f"worst_{which}": partial(frames.worst, which=which) for which in ("of_each_event", "of_all")}
 
 
-def draw_codes(report: dict[str, Any], examples: list[Example]) -> dict[str, bytes]:
+def draw_codes(report: dict[str, Any], examples: Examples) -> dict[str, bytes]:
     """What each code does, as PNGs: `code-117` where it shows best, and `code-117-cell-12` where the page shows it in
     that cell and there is an example."""
-    of_code = by_code(examples)
-    chosen = {f"code-{code:03}": representative(found) for code, found in of_code.items()}
+    chosen = {f"code-{code:03}": representative(of) for code, of in examples.items()}
     for cells in report["top_codes"].values():
         for cell, code in ((cell, entry["code"]) for cell, entries in enumerate(cells) for entry in entries):
-            if here := [example for example in of_code.get(code, []) if example.cell == cell]:
+            if here := [example for example in examples.get(code, []) if example.cell == cell]:
                 chosen[f"code-{code:03}-cell-{cell:02}"] = representative(here)
     return {name: frames.before_after_difference(example.before, example.after) for name, example in chosen.items()}
 
@@ -74,12 +80,12 @@ def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, byt
     )
 
 
-def write_report(report: dict[str, Any], pictures: Pictures, out: Path, show: Show = lambda share, text: None) -> Path:
+def write_report(report: dict[str, Any], pictures: Pictures, out: Path, show: Show = quiet) -> Path:
     """Write all files into `out`, the page last. Returns its path."""
     drawn = {}
-    for done, plot in enumerate(PLOTS):
-        show(done / len(PLOTS), f"drawing {plot.__name__.replace('_', ' ')}")
-        drawn[plot.__name__] = plots.to_png(plot, report, pictures)
+    for name, plot in PLOTS.items():
+        show(len(drawn) / len(PLOTS), f"drawing {name.replace('_', ' ')}")
+        drawn[name] = plots.to_png(plot, report, pictures)
     codes = draw_codes(report, pictures.examples)
     files = {f"plots/{name}.png": png for name, png in drawn.items()}
     files |= {f"codes/{name}.png": png for name, png in codes.items()}

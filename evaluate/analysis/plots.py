@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -41,20 +42,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "unchanged": {"color": GREY, "marker": "D", "label": 'always "nothing changes"'},
     "real": {"color": GREEN, "marker": "^", "label": "codes of the real pair"},
 }
-SETTINGS: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e4e4e4",
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-}
+STYLE = Path(__file__).with_name("plots.mplstyle")
 SIDE = 0.2
 """How far apart on the x axis two controllers of one class stand."""
 
@@ -62,7 +50,7 @@ SIDE = 0.2
 def to_png(plot: Callable[[Report, Pictures], Figure], report: Report, pictures: Pictures) -> bytes:
     """A figure in this style as a PNG. No date and no version is inside: the same numbers give the same bytes."""
     data = io.BytesIO()
-    with matplotlib.rc_context(cast(Any, SETTINGS)):  # its stubs want each key's literal name
+    with matplotlib.rc_context(fname=STYLE):
         plot(report, pictures).savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()
 
@@ -121,21 +109,35 @@ def _panels(
     return _legend(figure, max(grid.flat, key=lambda axis: len(axis.get_legend_handles_labels()[1])))
 
 
-def accuracy_by_action(report: Report, pictures: Pictures) -> Figure:
-    """Codes right for each action: all cells, changed cells, changed cells by the five likeliest."""
+def _by_action(report: Report, titles: dict[str, str], label: str, height: float, scale: float = 100.0) -> Figure:
+    """Metrics of every controller for each action, beside the majority code's."""
     found, classes = report["accuracy"], ["all", *ACTION_NAMES]
-    titles = {
-        "code_accuracy": "Codes right, all 35 cells",
-        "dynamic_accuracy": "Codes right, changed cells",
-        "dynamic_top5_accuracy": "Right one among the 5 likeliest,\nchanged cells",
-    }
 
     def series(key: str) -> Series:
         rates = {name: of[key] for name, of in found["controllers"].items()}
         rates |= {"majority": found["truth"][f"majority_{key}"]} if f"majority_{key}" in found["truth"] else {}
         return [(LOOKS[name], [of[c] for c in classes]) for name, of in rates.items()]
 
-    return _panels(titles, classes, series, "per cent of cells", 4.2)
+    return _panels(titles, classes, series, label, height, scale)
+
+
+def accuracy_by_action(report: Report, pictures: Pictures) -> Figure:
+    """Codes right for each action: all cells, changed cells, changed cells by the five likeliest."""
+    titles = {
+        "code_accuracy": "Codes right, all 35 cells",
+        "dynamic_accuracy": "Codes right, changed cells",
+        "dynamic_top5_accuracy": "Right one among the 5 likeliest,\nchanged cells",
+    }
+    return _by_action(report, titles, "per cent of cells", 4.2)
+
+
+def controllability(report: Report, pictures: Pictures) -> Figure:
+    """Genie's delta PSNR for each action, and the controller's own: right key less a random one."""
+    titles = {
+        "delta_psnr": "Codes of the real pair less those of a random key",
+        "delta_psnr_of_the_key": "The right key less a random key",
+    }
+    return _by_action(report, titles, "delta PSNR, dB", 3.9, 1)
 
 
 def distances_pooled(report: Report, pictures: Pictures) -> Figure:
@@ -162,20 +164,6 @@ def by_event(report: Report, pictures: Pictures) -> Figure:
 
     titles = {"grid": "Steps with all 35 codes right", "exact_frames": "Frames right in every pixel"}
     return _panels(titles, classes, series, "per cent of steps", 7.4, stacked=True)
-
-
-def controllability(report: Report, pictures: Pictures) -> Figure:
-    """Genie's delta PSNR for each action, and the controller's own: right key less a random one."""
-    classes, controllers = ["all", *ACTION_NAMES], report["accuracy"]["controllers"].items()
-    titles = {
-        "delta_psnr": "Codes of the real pair less those of a random key",
-        "delta_psnr_of_the_key": "The right key less a random key",
-    }
-
-    def series(key: str) -> Series:
-        return [(LOOKS[name], [of[key][c] for c in classes]) for name, of in controllers]
-
-    return _panels(titles, classes, series, "delta PSNR, dB", 3.9, 1)
 
 
 def reliability(report: Report, pictures: Pictures) -> Figure:

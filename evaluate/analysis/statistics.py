@@ -1,8 +1,7 @@
-"""Accuracy, distributions, calibration, temperature and confusions, as numbers from predictions of held-out steps."""
+"""Accuracy, distributions, calibration and temperature, as numbers from predictions of held-out steps."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ not what happened, so choosing these cells does not spoil the calibration."""
 LEAST_SHARE = 0.001
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Above 0; at 0 the likeliest code is taken, and there is nothing to be drawn."""
-CONFUSIONS = 12
 
 
 class Watched:
@@ -206,22 +204,4 @@ def temperatures(truth: Truth, predicted: Predicted, chances: Floats) -> list[di
             "grid": mean(right.prod(1), truth.episodes),
         }
         for temperature, right in zip((0.0, *TEMPERATURES), each, strict=True)
-    ]
-
-
-def confusions(real: Ints, predicted: Ints, names: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The commonest mistakes (N, 35) twice: real code, the code it was taken for, with their `names`, how often, and of
-    how many."""
-    totals, wrong = np.bincount(real.ravel()), real != predicted
-    pairs = Counter(zip(real[wrong].tolist(), predicted[wrong].tolist(), strict=True))
-    return [
-        {
-            "real": code,
-            "real_name": names[str(code)]["name"],
-            "taken_for": other,
-            "taken_for_name": names[str(other)]["name"],
-            "count": count,
-            "of": int(totals[code]),
-        }
-        for (code, other), count in sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:CONFUSIONS]
     ]
