@@ -50,15 +50,11 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> 
     for number, games in enumerate(ENVIRONMENTS):
         show(0.7 + 0.3 * number / len(ENVIRONMENTS), f"{games} dreamt games")
         speeds[str(games)] = dream_speed(engine, states.rows(slice(games)), seconds / len(ENVIRONMENTS), seed)
+    machine = {"system": platform.system(), "processor": platform.machine()}
     bare = collecting["bare_emulator_steps_per_second"]
     return {
         **about(engine, "bench"),
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
+        "machine": machine | {"cores": os.cpu_count(), "python": platform.python_version()},
         "seconds": seconds,
         "seed": seed,
         "bare_emulator_frames_per_second": bare * engine.frameskip,

@@ -15,22 +15,11 @@ import numpy as np
 from console import Show
 from evaluate import quiet
 from evaluate.rollouts import Rollout, select
-from model import breakout
+from model import breakout, readers
 from model.breakout import EMULATOR_HZ, FIELD_BOTTOM, FIELD_TOP, LONG_PADDLE, PADDLE_TOP, SHORT_PADDLE, Action, Frame
 from model.engine import Engine
 from model.metrics import PARTED_STEPS
-from model.readers import (
-    BRICK_CLASSES,
-    BRICK_POINTS,
-    FIELD_COLUMNS,
-    OPEN_ROWS,
-    PADDLE_ROWS,
-    WALL_ROWS,
-    Bools,
-    Ints,
-    find_bricks,
-    read_digits,
-)
+from model.readers import FIELD_COLUMNS, OPEN_ROWS, Bools, Ints, read_digits
 from model.state import BALL_COLUMN, BALL_ROW, LIVES, PADDLE, State
 
 NO_BALL_SECONDS, FALL_SECONDS, HIDDEN_SECONDS = 4.0, 1.0, 0.15
@@ -85,11 +74,11 @@ def _box(rest: Bools) -> Ints:
 def look(frames: Frame) -> Shown:
     """Take whole bricks and the paddle away from frames (B, 210, 160) uint8 classes: what is left must be a ball."""
     field = frames[:, FIELD_TOP:FIELD_BOTTOM, FIELD_COLUMNS]
-    rest, bricks = field > 0, find_bricks(frames)
-    wall, rows = (slice(of.start - FIELD_TOP, of.stop - FIELD_TOP) for of in (WALL_ROWS, PADDLE_ROWS))
-    colours = np.where(bricks, BRICK_CLASSES[:, None], 0).astype(np.uint8)
+    rest, bricks = field > 0, readers.find_bricks(frames)
+    wall, rows = (slice(of.start - FIELD_TOP, of.stop - FIELD_TOP) for of in (readers.WALL_ROWS, readers.PADDLE_ROWS))
+    colours = np.where(bricks, readers.BRICK_CLASSES[:, None], 0).astype(np.uint8)
     rest[:, wall] = field[:, wall] != colours.repeat(breakout.BRICK_HEIGHT, 1).repeat(breakout.BRICK_WIDTH, 2)
-    whole: Bools = np.all(field[:, rows] == BRICK_CLASSES[0], axis=1)
+    whole: Bools = np.all(field[:, rows] == readers.BRICK_CLASSES[0], axis=1)
     # The longest run of columns that are red in all four rows: a paddle, or a paddle and a ball that touches it.
     numbers = np.arange(1, whole.shape[1] + 1)
     runs = numbers - np.maximum.accumulate(np.where(whole, 0, numbers), 1)
@@ -134,7 +123,7 @@ def _points(digits: Ints) -> Ints:
 
 
 def _worth(bricks: Bools) -> Ints:
-    return (bricks * BRICK_POINTS[:, None]).sum((1, 2))
+    return (bricks * readers.BRICK_POINTS[:, None]).sum((1, 2))
 
 
 class Possible(NamedTuple):

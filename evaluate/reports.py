@@ -33,8 +33,7 @@ BATCH = 64
 @dataclass(frozen=True)
 class EvaluationSettings:
     """What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the
-    games are predicted from real history, `transitions` of them looked at closely; `alone` dreams, begun in games of the
-    first policy, are left alone."""
+    games are predicted from real history, `transitions` of them looked at closely."""
 
     seed: int
     policies: tuple[str, ...]

@@ -64,18 +64,12 @@ def spans(found: Quartiles) -> str:
     return f"{median} [{low}, {high}]"
 
 
-def make_table(title: str, *columns: str) -> Table:
-    """An empty table; all columns but the first hold numbers."""
+def make_table(title: str, *columns: str, rows: Iterable[Iterable[str]] = ()) -> Table:
+    """A table with its first rows; all columns but the first hold numbers."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column(columns[0])
     for column in columns[1:]:
         table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
-def filled(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """A table with its rows."""
-    table = make_table(title, *columns)
     for row in rows:
         table.add_row(*row)
     return table
@@ -97,7 +91,7 @@ def one_step_table(title: str, truth: dict[str, Any], ones: dict[str, Any]) -> T
         shown = [with_interval(r, digits is not None, digits or 1) if r else EMPTY for r in rates]
         free = f"{share(truth[baseline]['all'])} {name}" if baseline else name or EMPTY
         rows.append([label, *shown, free])
-    return filled(title, ("share, 95% interval", *ones, "real codes", "baseline"), rows)
+    return make_table(title, "share, 95% interval", *ones, "real codes", "baseline", rows=rows)
 
 
 def per_action_table(title: str, truth: dict[str, Any], ones: dict[str, Any]) -> Table:
@@ -111,7 +105,7 @@ def per_action_table(title: str, truth: dict[str, Any], ones: dict[str, Any]) ->
     for controller, one in ones.items():
         rows += [row(f"{controller}: {name}", one[key], share) for name, key in BY_ACTION.items()]
         rows.append(row(f"{controller}: delta PSNR, dB", one["delta_psnr"], lambda rate: number(rate.value, 2)))
-    return filled(title, ("", *ACTIONS), rows)
+    return make_table(title, "", *ACTIONS, rows=rows)
 
 
 def _dreams(policy: str, dreams: dict[str, Any]) -> Table:
@@ -146,14 +140,14 @@ def _error(found: Quartiles) -> str:
 
 def _rates(title: str, rates: dict[str, Rate]) -> Table:
     rows = ([name, with_interval(rate, digits=2), f"{rate.of:.0f}"] for name, rate in rates.items())
-    return filled(title, ("", "share, 95% interval", "of"), rows)
+    return make_table(title, "", "share, 95% interval", "of", rows=rows)
 
 
 def _memory(policy: str, memory: dict[str, Any]) -> Table:
     parts, keys = (memory["real_history"], memory["dreams"]), ("known", "right_when_known")
     rows = ([name, *(with_interval(of[name][key]) for of in parts for key in keys)] for name in parts[0])
-    columns = ("", "known", "right when known", "in dreams: known", "right")
-    return filled(f"{policy}: what is remembered", columns, rows)
+    columns = "", "known", "right when known", "in dreams: known", "right"
+    return make_table(f"{policy}: what is remembered", *columns, rows=rows)
 
 
 def print_evaluation(report: dict[str, Any], console: Console) -> None:
@@ -195,11 +189,8 @@ def print_live(report: dict[str, Any], console: Console) -> None:
     names = list(report["controllers"])
     title = f"{report['steps']} steps of {report['games']} games played by the {report['policy']} policy"
     console.print(one_step_table(title, report["truth"], report["controllers"]))
-    groups: dict[str, tuple[str, Any]] = {
-        "events": ("steps with all 35 codes right, by what happened", Event),
-        "zones": ("the same, by where the ball was", Zone),
-    }
-    for key, (title, kinds) in groups.items():
+    by_event, by_zone = "steps with all 35 codes right, by what happened", "the same, by where the ball was"
+    for key, title, kinds in (("events", by_event, tuple(Event)), ("zones", by_zone, tuple(Zone))):
         table = make_table(title, "", "steps", *names, "wrong pixels a step")
         for kind in kinds:
             of = report[key][kind.name.lower()]
@@ -256,7 +247,8 @@ def print_bench(report: dict[str, Any], console: Console) -> None:
     )
     parts = report["step_milliseconds"]
     rows = ([name, *(f"{t['median']:.2f} ({t['p99']:.2f})" for t in of.values())] for name, of in parts.items())
-    console.print(filled("milliseconds, median (99th percentile), by batch", ("", *next(iter(parts.values()))), rows))
+    title, batches = "milliseconds, median (99th percentile), by batch", next(iter(parts.values()))
+    console.print(make_table(title, "", *batches, rows=rows))
     play, collecting = report["play_milliseconds"], report["collecting"]
     steps = ", ".join(f"{games}: {speed:.0f}" for games, speed in report["dream_steps_per_second"].items())
     _say(

@@ -82,7 +82,7 @@ def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, byt
 
 def write_report(report: dict[str, Any], pictures: Pictures, out: Path, show: Show = quiet) -> Path:
     """Write all files into `out`, the page last. Returns its path."""
-    drawn = {}
+    drawn: dict[str, bytes] = {}
     for name, plot in PLOTS.items():
         show(len(drawn) / len(PLOTS), f"drawing {name.replace('_', ' ')}")
         drawn[name] = plots.to_png(plot, report, pictures)
