@@ -5,42 +5,37 @@ The bare emulator's speed stands beside all of it, so that two machines can be c
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
 from collect.policies import PeoplePolicy, start_episode
-from evaluate.heldout import play_held_out
+from console import Show
+from evaluate import quiet
+from evaluate.heldout import about, play_held_out, sample_transitions
 from evaluate.possible import Chaser
+from evaluate.rollouts import Mode, Rollout, predict_all
 from model.breakout import EMULATOR_HZ
+from model.engine import Engine
 from model.files import SCHEMA
 from model.metrics import score_step
-from model.state import State, stack
+from model.state import State
 
-if TYPE_CHECKING:
-    from model.engine import Engine
-
-Show = Callable[[float, str], None]
-BATCHES = (1, 4, 16, 64)
-ENVIRONMENTS = (1, 16, 64)
+BATCHES, ENVIRONMENTS = (1, 4, 16, 64), (1, 16, 64)
 WARM_UP = 5
 """Steps at the beginning that are not counted."""
 
 
-def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = lambda share, text: None) -> dict[str, Any]:
+def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
     """Measure every part for about `seconds` each, above 0; `seed` is of the games played."""
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"--seconds must be above 0, got {seconds}")
     show(0.0, "collecting")
     collecting = bench_collecting(engine.frameskip, seconds, seed)
     states = busy_states(engine, max(BATCHES), seed)
@@ -50,23 +45,16 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = lambda sha
         for name, found in step_times(engine, states.rows(slice(games)), seconds / len(BATCHES)).items():
             parts.setdefault(name, {})[str(games)] = found
     show(0.5, "playing")
-    play = times(play_steps(engine, seconds, seed=seed))
+    play = times(play_steps(engine, sys.maxsize, seconds, seed))
     speeds = {}
     for number, games in enumerate(ENVIRONMENTS):
         show(0.7 + 0.3 * number / len(ENVIRONMENTS), f"{games} dreamt games")
         speeds[str(games)] = dream_speed(engine, states.rows(slice(games)), seconds / len(ENVIRONMENTS), seed)
+    machine = {"system": platform.system(), "processor": platform.machine()}
     bare = collecting["bare_emulator_steps_per_second"]
     return {
-        "schema": SCHEMA,
-        "kind": "bench",
-        "weights": engine.checksum,
-        "frameskip": engine.frameskip,
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
+        **about(engine, "bench"),
+        "machine": machine | {"cores": os.cpu_count(), "python": platform.python_version()},
         "seconds": seconds,
         "seed": seed,
         "bare_emulator_frames_per_second": bare * engine.frameskip,
@@ -81,9 +69,9 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = lambda sha
 
 
 def times(seconds: list[float]) -> dict[str, Any]:
-    """Median and 99th percentile in milliseconds, and of how many steps."""
-    median, p99 = np.quantile(np.array(seconds) * 1e3, (0.5, 0.99))
-    return {"median": float(median), "p99": float(p99), "of": len(seconds)}
+    """Median and 99th percentile in milliseconds, and of how many steps; the first are for warming up."""
+    median, p99 = np.quantile(np.array(seconds[WARM_UP:]) * 1e3, (0.5, 0.99))
+    return {"median": float(median), "p99": float(p99), "of": len(seconds) - WARM_UP}
 
 
 def peak_memory() -> float | None:
@@ -99,10 +87,9 @@ def peak_memory() -> float | None:
 def memory() -> float | None:
     """The memory that this process holds now, in MB; where only the most it ever held is known (macOS), that."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except OSError:
         return peak_memory()
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str, Any]:
@@ -138,116 +125,88 @@ def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str,
 def busy_states(engine: Engine, games: int, seed: int) -> State:
     """States of `games` different moments in play, so that the parts have something to do."""
     played = play_held_out("people", engine.frameskip, seed, 2, 8.0)
-    state = engine.begin(played.frame(played.first[:1, None]))
-    found = []
-    for t in range(int(played.first[1]) - 1):
-        state = engine.advance(state, played.actions[t : t + 1].astype(np.int64), played.frame(np.array([t + 1])))
-        found.append(state)
-    chosen = np.linspace(len(found) // 4, len(found) - 1, games).astype(int)
-    return stack([found[number] for number in chosen])
+    t = sample_transitions(played, games, np.random.default_rng([seed, 8]))
+    return predict_all(engine, played, t[:1], t, seed).states
 
 
 def step_times(engine: Engine, states: State, seconds: float) -> dict[str, Any]:
     """Milliseconds of each of the engine's functions for these states, taking turns."""
-    found: dict[str, list[float]] = {name: [] for name in ("predict", "advance", "encode", "draw")}
     actions = np.arange(len(states.frame)) % 4
-    end = time.perf_counter() + seconds
+    guess, end = engine.predict(states, actions), time.perf_counter() + seconds
+    parts: dict[str, Callable[[], Any]] = {
+        "predict": lambda: engine.predict(states, actions),
+        "advance": lambda: engine.advance(states, actions, guess.frame, guess),
+        "encode": lambda: engine.encode(states.frame, guess.frame),
+        "draw": lambda: engine.draw(states, guess.codes),
+    }
+    found: dict[str, list[float]] = {name: [] for name in parts}
     while time.perf_counter() < end or len(found["draw"]) <= WARM_UP:
-        clock = [time.perf_counter()]
-        prediction = engine.predict(states, actions)
-        clock.append(time.perf_counter())
-        engine.advance(states, actions, prediction.frame, prediction)
-        clock.append(time.perf_counter())
-        codes = engine.encode(states.frame, prediction.frame)
-        clock.append(time.perf_counter())
-        engine.draw(states, codes)
-        clock.append(time.perf_counter())
-        for name, cost in zip(found, np.diff(clock), strict=True):
-            found[name].append(float(cost))
-    return {name: times(costs[WARM_UP:]) for name, costs in found.items()}
+        for name, part in parts.items():
+            start = time.perf_counter()
+            part()
+            found[name].append(time.perf_counter() - start)
+    return {name: times(costs) for name, costs in found.items()}
 
 
-def play_steps(engine: Engine, seconds: float | None = None, steps: int | None = None, seed: int = 0) -> list[float]:
+def play_steps(engine: Engine, steps: int, seconds: float, seed: int = 0) -> list[float]:
     """Seconds of each step of play without a window: emulator, the twin's prediction, the real codes, the score, and
-    the real frame observed. For `seconds` of wall clock, or so many `steps`."""
+    the real frame observed; for `steps` beside those for warming up, or `seconds` of wall clock."""
     emulator, rng = Emulator(engine.frameskip), np.random.default_rng([seed, 7])
     found: list[float] = []
-    end = time.perf_counter() + (seconds if seconds is not None else math.inf)
-    over = True
-    while len(found) <= WARM_UP or (time.perf_counter() < end and (steps is None or len(found) < steps + WARM_UP)):
+    end, over = time.perf_counter() + seconds, True
+    while len(found) <= WARM_UP or (time.perf_counter() < end and len(found) < steps + WARM_UP):
         if over:
             start_episode(emulator, "people", rng)
             player = PeoplePolicy(rng, engine.frameskip)
-            state = engine.begin(emulator.frame[None, None], fresh=True)
-        action = player.act(emulator.objects())
+            roll = Rollout(engine, engine.begin(emulator.frame[None, None], fresh=True), Mode.real)
+        action, before = player.act(emulator.objects()), roll.state.frame
         start = time.perf_counter()
-        prediction = engine.predict(state, np.array([action]))
         step = emulator.step(action)
-        codes = engine.encode(state.frame, step.frame[None])
-        score_step(state.frame[0], step.frame, prediction.frame[0], prediction.codes[0], codes[0], engine.majority)
-        state = engine.advance(state, np.array([action]), step.frame[None], prediction)
+        guess = roll.step(np.array([action]), step.frame[None])
+        codes = engine.encode(before, step.frame[None])
+        score_step(before[0], step.frame, guess.frame[0], guess.codes[0], codes[0], engine.majority)
         over = step.over
         found.append(time.perf_counter() - start)
-    return found[WARM_UP:]
+    return found
 
 
 def dream_speed(engine: Engine, states: State, seconds: float, seed: int) -> float:
     """Dreamt steps a second, all games together: what an environment gives, its policy included."""
-    chaser, state, steps = Chaser(len(states.frame), engine.frameskip, seed), states, 0
+    chaser, roll, steps = Chaser(len(states.frame), engine.frameskip, seed), Rollout(engine, states), 0
     start = time.perf_counter()
     while time.perf_counter() - start < seconds or steps <= WARM_UP:
         if steps == WARM_UP:
             start = time.perf_counter()
-        actions = chaser.act(state)
-        prediction = engine.predict(state, actions)
-        state = engine.advance(state, actions, prediction.frame, prediction)
+        roll.step(chaser.act(roll.state))
         steps += 1
     return (steps - WARM_UP) * len(states.frame) / (time.perf_counter() - start)
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A minute of game time in a soak: minutes played, memory held in MB, median milliseconds of its steps."""
-
-    minutes: float
-    memory: float | None
-    step: float
+# --- hours of play ---
 
 
-def soak(engine: Engine, hours: float, seed: int = 0, show: Show = lambda share, text: None) -> dict[str, Any]:
-    """Play `hours` of game time as fast as the machine can; memory and pace of each minute, and what became of them."""
-    if not 0 < hours < math.inf:
-        raise ValueError(f"--soak hours must be above 0, got {hours:g}")
-    total, minute = round(3600 * hours * EMULATOR_HZ / engine.frameskip), 60 * EMULATOR_HZ // engine.frameskip
-    samples: list[Sample] = []
-    taken = 0
+def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
+    """Play `hours` of game time as fast as the machine can. A sample for each minute of game time, {minutes played,
+    memory held in MB, step: median milliseconds}, and what became of them."""
+    minute = 60 * EMULATOR_HZ // engine.frameskip
+    total, taken = round(60 * hours * minute), 0
+    samples: list[dict[str, Any]] = []
     while taken < total:
         steps = min(minute, total - taken)
-        costs = play_steps(engine, steps=steps, seed=seed + len(samples))
+        costs = play_steps(engine, steps, float("inf"), seed + len(samples))
         taken += steps
-        samples.append(Sample(taken / minute, memory(), float(np.median(costs)) * 1e3))
-        show(taken / total, f"{samples[-1].minutes:.0f} min, {samples[-1].memory or 0:.1f} MB")
-    report = {"schema": SCHEMA, "kind": "soak", "hours": hours, **steadiness(samples)}
-    return {**report, "samples": [asdict(sample) for sample in samples]}
+        samples.append({"minutes": taken / minute, "memory": memory(), "step": times(costs)["median"]})
+        show(taken / total, f"{samples[-1]['minutes']:.0f} min, {samples[-1]['memory'] or 0:.1f} MB")
+    return {"schema": SCHEMA, "kind": "soak", "hours": hours, **steadiness(samples), "samples": samples}
 
 
-def steadiness(samples: list[Sample]) -> dict[str, Any]:
+def steadiness(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """{memory_growth, pace_drift}: shares. Memory at the end over that after the first minute, less 1; the median step
     of the last quarter over that of the first quarter, less 1. None where it takes more samples to tell."""
     growth = drift = None
-    if len(samples) > 1 and samples[0].memory and samples[-1].memory:
-        growth = samples[-1].memory / samples[0].memory - 1
-    if len(samples) >= 4:
-        quarter = len(samples) // 4
-        first, last = (float(np.median([s.step for s in part])) for part in (samples[:quarter], samples[-quarter:]))
-        drift = last / first - 1
+    held, costs, quarter = samples[-1]["memory"], [sample["step"] for sample in samples], len(samples) // 4
+    if len(samples) > 1 and held:
+        growth = held / samples[0]["memory"] - 1
+    if quarter:
+        drift = float(np.median(costs[-quarter:]) / np.median(costs[:quarter])) - 1
     return {"memory_growth": growth, "pace_drift": drift}
-
-
-def steadiness_line(report: dict[str, Any]) -> str:
-    """What came of a soak, in one line."""
-    samples, growth, drift = report["samples"], report["memory_growth"], report["pace_drift"]
-    held = "memory unknown here" if samples[-1]["memory"] is None else f"{samples[-1]['memory']:.1f} MB at the end"
-    grown = "too short to tell of growth" if growth is None else f"{growth:+.2%} since the first minute"
-    pace = "too short to tell of drift" if drift is None else f"{drift:+.1%} from the first quarter to the last"
-    return f"{report['hours']:g} hours of play: {held}, {grown}; a step {samples[-1]['step']:.1f} ms, {pace}"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from console import SeedOption, clean_errors, finite, progress
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from console import SeedOption, Show, clean_errors, finite, progress
+from evaluate import Without, within
 
 app = typer.Typer(no_args_is_help=True)
 WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
@@ -27,37 +26,35 @@ class PolicyName(StrEnum):
     random = "random"
 
 
-class WithoutName(StrEnum):
-    """`evaluate.rollouts.Without`, as a choice on the command line."""
-
-    nothing = "nothing"
-    memory = "memory"
-    actions = "actions"
-    expectation = "expectation"
+def _seconds(text: str, high: float | None = None) -> Any:
+    return typer.Option(help=text, callback=finite(above=0.0, high=high))
 
 
-def _console() -> Console:
+def _count(text: str) -> Any:
+    return typer.Option(min=1, help=text)
+
+
+def _refuse(context: typer.Context, names: str, why: str) -> None:
+    """Wrong usage if one of the options stands on the command line."""
+    for name in names.split():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name.replace('_', '-')} has no meaning with {why}.")
+
+
+def _report(title: str, json: Path | None, make: Callable[[Show], Any], show: Callable[[Any, Any], None]) -> None:
+    """Make a report with a progress bar, write it as JSON, and show it on the terminal."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
-
-
-def _write(path: Path | None, report: dict[str, Any]) -> None:
     from evaluate.summaries import plain
     from model.files import write_json
 
-    if path is not None:
-        write_json(path, plain(report))
-
-
-def _given(context: typer.Context, *names: str) -> list[str]:
-    """Those of the options that stand on the command line."""
-    return [f"--{name.replace('_', '-')}" for name in names if _source(context, name) == "COMMANDLINE"]
-
-
-def _source(context: typer.Context, name: str) -> str:
-    source = context.get_parameter_source(name)
-    return source.name if source is not None else ""
+    with progress(title) as part:
+        report = make(part)
+        part(1.0, "")
+    if json is not None:
+        write_json(json, plain(report))
+    show(report, Console(width=None if sys.stdout.isatty() else 160))
 
 
 @app.command("evaluate")
@@ -69,26 +66,17 @@ def evaluate(
     policy: Annotated[
         list[PolicyName] | None, typer.Option(help="Who plays the held-out games; default: people, then mixed.")
     ] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Held-out games of each policy.")] = 16,
-    game_seconds: Annotated[
-        float, typer.Option(help="The longest that a game may last.", callback=finite(above=0.0, high=3600.0))
-    ] = 90.0,
-    transitions: Annotated[int, typer.Option(min=1, help="Steps looked at closely, of each policy.")] = 4000,
-    runs: Annotated[int, typer.Option(min=1, help="Dreams, of each policy and controller.")] = 24,
-    least_seconds: Annotated[
-        float, typer.Option(help="A dream starts where the game goes on so long.", callback=finite(above=0.0))
-    ] = 10.0,
-    run_seconds: Annotated[
-        float, typer.Option(help="The longest that a dream may last.", callback=finite(above=0.0, high=3600.0))
-    ] = 60.0,
+    episodes: Annotated[int, _count("Held-out games of each policy.")] = 16,
+    game_seconds: Annotated[float, _seconds("The longest that a game may last.", 3600.0)] = 90.0,
+    transitions: Annotated[int, _count("Steps looked at closely, of each policy.")] = 4000,
+    runs: Annotated[int, _count("Dreams, of each policy and controller.")] = 24,
+    least_seconds: Annotated[float, _seconds("A dream starts where the game goes on so long.")] = 10.0,
+    run_seconds: Annotated[float, _seconds("The longest that a dream may last.", 3600.0)] = 60.0,
     alone: Annotated[int, typer.Option(min=0, help="Dreams left alone, from games of the first policy.")] = 8,
-    alone_seconds: Annotated[
-        float, typer.Option(help="The longest that one is left alone.", callback=finite(above=0.0, high=36000.0))
-    ] = 600.0,
-    without: Annotated[WithoutName, typer.Option(help="Take this from the twin.")] = WithoutName.nothing,
+    alone_seconds: Annotated[float, _seconds("The longest that one is left alone.", 36000.0)] = 600.0,
+    without: Annotated[Without, typer.Option(help="Take this from the twin.")] = Without.nothing,
     live: Annotated[
-        int | None,
-        typer.Option(min=1, help="Instead: play so many steps (first --policy), compare codes step by step."),
+        int | None, _count("Instead: play so many steps (first --policy), compare codes step by step.")
     ] = None,
 ) -> None:
     """Measure the twin on games that were never trained on: one step ahead, dreaming, and left alone.
@@ -97,44 +85,24 @@ def evaluate(
     """
     if least_seconds > run_seconds:
         raise typer.BadParameter(f"--least-seconds {least_seconds:g} is more than --run-seconds {run_seconds:g}.")
-    policies = tuple(name.value for name in policy or (PolicyName.people, PolicyName.mixed))
     if live is not None:
-        sizes = ("episodes", "game_seconds", "transitions", "runs", "least_seconds", "run_seconds", "alone")
-        if others := _given(context, *sizes, "alone_seconds"):
-            raise typer.BadParameter(f"{others[0]} has no meaning with --live: it plays so many steps and no dreams.")
-        _live(weights, live, policies[0], seed, without, json)
-        return
+        sizes = "episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds"
+        _refuse(context, sizes, "--live: it plays so many steps and no dreams")
+    policies = tuple(name.value for name in policy or (PolicyName.people, PolicyName.mixed))
     with clean_errors():
-        from evaluate.evaluate import EvaluationSettings
-        from evaluate.evaluate import evaluate as run
-        from evaluate.rollouts import Without
-        from evaluate.tables import print_evaluation
+        from evaluate import reports, tables
         from model.engine import Engine
 
-        settings = EvaluationSettings(
+        engine = Engine.load(weights)
+        if live is not None:
+            playing = (engine, live, policies[0], seed, without)
+            _report("evaluate --live", json, lambda show: reports.live(*playing, show), tables.print_live)
+            return
+        settings = reports.EvaluationSettings(
             seed, policies, episodes, game_seconds, transitions, runs, least_seconds, run_seconds, alone, alone_seconds,
-            Without(without.value),
+            without,
         )  # fmt: skip
-        engine = Engine.load(weights)
-        with progress("evaluate") as show:
-            report = run(engine, settings, show)
-            show(1.0, "")
-        _write(json, report)
-        print_evaluation(report, _console())
-
-
-def _live(weights: Path | None, steps: int, policy: str, seed: int, without: WithoutName, json: Path | None) -> None:
-    with clean_errors():
-        from evaluate.live import live, print_live
-        from evaluate.rollouts import Without
-        from model.engine import Engine
-
-        engine = Engine.load(weights)
-        with progress("evaluate --live") as show:
-            taken = Without(without.value)
-            report = live(engine, steps, policy, seed, taken, lambda share: show(share, f"{steps} steps"))
-        _write(json, report)
-        print_live(report, _console())
+        _report("evaluate", json, lambda show: reports.evaluate(engine, settings, show), tables.print_evaluation)
 
 
 @app.command("analyze")
@@ -146,13 +114,11 @@ def analyze(
     ] = None,
     seed: SeedOption = 0,
     policy: Annotated[PolicyName, typer.Option(help="Who plays the held-out games.")] = PolicyName.mixed,
-    episodes: Annotated[int, typer.Option(min=1, help="Held-out games.")] = 16,
-    transitions: Annotated[int, typer.Option(min=1, help="Steps predicted, drawn evenly over the games.")] = 3000,
+    episodes: Annotated[int, _count("Held-out games.")] = 16,
+    transitions: Annotated[int, _count("Steps predicted, drawn evenly over the games.")] = 3000,
     per_event: Annotated[int, typer.Option(min=0, help="Predict at least so many steps of each event.")] = 60,
-    runs: Annotated[int, typer.Option(min=1, help="Dreams at each temperature.")] = 12,
-    dream_seconds: Annotated[
-        float, typer.Option(help="The longest that a dream may last.", callback=finite(above=0.0, high=60.0))
-    ] = 10.0,
+    runs: Annotated[int, _count("Dreams at each temperature.")] = 12,
+    dream_seconds: Annotated[float, _seconds("The longest that a dream may last.", 60.0)] = 10.0,
     top: Annotated[int, typer.Option(min=1, max=16, help="Codes shown for each action and position.")] = 4,
 ) -> None:
     """See why the controllers are right and wrong: one page that opens without a network, its PNGs and its JSON.
@@ -168,8 +134,8 @@ def analyze(
         engine = Engine.load(weights)
         given = load_pairs(pairs) if pairs is not None else None
         with progress("analyze") as show:
-            report, pictures = analyse(engine, settings, given, lambda share, text: show(0.92 * share, text))
-            page = pages.write_report(report, pictures, out, lambda share, text: show(0.92 + 0.08 * share, text))
+            report, pictures = analyse(engine, settings, given, within(show, 0, 0.92))
+            page = pages.write_report(report, pictures, out, within(show, 0.92, 1))
             show(1.0, "")
         print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
@@ -180,44 +146,33 @@ def bench(
     weights: WeightsOption = None,
     json: JsonOption = None,
     seed: SeedOption = 0,
-    seconds: Annotated[
-        float, typer.Option(help="How long each part is measured.", callback=finite(above=0.0, high=3600.0))
-    ] = 10.0,
+    seconds: Annotated[float, _seconds("How long each part is measured.", 3600.0)] = 10.0,
     soak: Annotated[
-        float | None,
-        typer.Option(
-            help="Instead: play so many hours of game time, and watch memory and pace.", callback=finite(above=0.0)
-        ),
+        float | None, _seconds("Instead: play so many hours of game time, and watch memory and pace.")
     ] = None,
 ) -> None:
     """Measure this machine: collecting, the parts of a step at several batches, play, dreams beside the emulator.
 
     Example: python main.py bench --json bench.json, and for hours of play: python main.py bench --soak 2
     """
-    if soak is not None and _given(context, "seconds"):
-        raise typer.BadParameter("--seconds has no meaning with --soak, which plays so many hours of game time.")
+    if soak is not None:
+        _refuse(context, "seconds", "--soak, which plays so many hours of game time")
     with clean_errors():
-        from evaluate.bench import bench as run
-        from evaluate.bench import soak as play_on
-        from evaluate.bench import steadiness_line
-        from evaluate.tables import print_bench
+        import evaluate.bench as benches
+        from evaluate import tables
         from model.engine import Engine
 
         engine = Engine.load(weights)
-        with progress("bench" if soak is None else "soak") as show:
-            report = run(engine, seconds, seed, show) if soak is None else play_on(engine, soak, seed, show)
-            show(1.0, "")
-        _write(json, report)
         if soak is None:
-            print_bench(report, _console())
+            _report("bench", json, lambda show: benches.bench(engine, seconds, seed, show), tables.print_bench)
         else:
-            print(steadiness_line(report))
+            _report("soak", json, lambda show: benches.soak(engine, soak, seed, show), tables.print_soak)
 
 
 @app.command("match")
 def match(
     weights: WeightsOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Games of each policy.")] = 100,
+    seeds: Annotated[int, _count("Games of each policy.")] = 100,
     steps: Annotated[int, typer.Option(min=1, max=1_000_000, help="Steps compared at most.")] = 3600,
     seed: SeedOption = 0,
     json: JsonOption = None,
@@ -227,16 +182,11 @@ def match(
     Example: python main.py match --seeds 100
     """
     with clean_errors():
-        from evaluate.match import match as run
-        from evaluate.tables import print_match
+        from evaluate import reports, tables
         from model.engine import Engine
 
         engine = Engine.load(weights)
-        with progress("match") as show:
-            report = run(engine, seeds, steps, seed, show=show)
-            show(1.0, "")
-        _write(json, report)
-        print_match(report, _console())
+        _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show=show), tables.print_match)
 
 
 @app.command("evaluate-player")
@@ -256,12 +206,9 @@ def evaluate_player(
     Example: python main.py evaluate-player --games 30 --json players.json
     """
     with clean_errors():
-        from evaluate.player import RIVAL, evaluate_players, print_players
+        from evaluate import tables
+        from evaluate.player import RIVAL, evaluate_players
         from model.player import SHIPPED
 
-        paths = player or [path for path in (SHIPPED, RIVAL) if path.exists()]
-        with progress("evaluate-player") as show:
-            report = evaluate_players(paths, games, seed, dream, weights, show)
-            show(1.0, "")
-        _write(json, report)
-        print_players(report, _console())
+        playing = (player or [path for path in (SHIPPED, RIVAL) if path.exists()], games, seed, dream, weights)
+        _report("evaluate-player", json, lambda show: evaluate_players(*playing, show), tables.print_players)

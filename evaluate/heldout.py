@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from collect import ram
+from collect import knob, ram
 from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, play_episode
+from console import Show
+from evaluate import quiet
 from model.breakout import EMULATOR_HZ, GRID_ROWS, PADDLE_TOP
-from model.readers import OPEN_ROWS, Ints
+from model.engine import Engine
+from model.files import SCHEMA
+from model.metrics import Numbers
+from model.readers import OPEN_ROWS, Ints, read_digits
+from model.state import SIGNED_SPEEDS, VARIABLES
 
 SEED_OFFSET = 1 << 40
 """Added to every held-out seed: `collect frames` seeds are far below it, so no game was ever trained on."""
@@ -20,31 +25,28 @@ WALL_REACH, PADDLE_REACH = 10, 12
 """Pixels from a side wall, and rows above the paddle, within which the ball belongs to that zone."""
 LEFT_END, RIGHT_END = 8, 150
 """The ball's first and last column between the side walls."""
+EIGHTH, HALF, WHOLE = 32, 128, 256
+"""Parts of a pixel in RAM's fixed point."""
 
 
 def play_held_out(
-    policy: str,
-    frameskip: int,
-    seed: int,
-    episodes: int,
-    seconds: float,
-    progress: Callable[[int], None] = lambda done: None,
+    policy: str, frameskip: int, seed: int, episodes: int, seconds: float, show: Show = quiet
 ) -> TransitionDataset:
-    """Play `episodes` games of at most `seconds` of game time each; the same seed gives the same games, RAM included.
-
-    `progress` is told how many are done. ValueError if there is nothing to play.
-    """
-    if episodes < 1 or seconds <= 0 or seed < 0:
-        raise ValueError(f"held-out games need 1 or more episodes, got {episodes} of {seconds} s with seed {seed}")
+    """Play `episodes` games of at most `seconds` of game time each; the same seed gives the same games and RAM."""
     settings = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds)
     played = []
     for number in range(episodes):
         writer, over = play_episode(settings, number)
         played.append(writer.to_episode(over))
-        progress(number + 1)
+        show((number + 1) / episodes, f"{number + 1} of {episodes} games played")
     return TransitionDataset(
         played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed, "episode_seconds": seconds}
     )
+
+
+def about(engine: Engine, kind: str) -> dict[str, Any]:
+    """How every report begins."""
+    return {"schema": SCHEMA, "kind": kind, "weights": engine.checksum, "frameskip": engine.frameskip}
 
 
 def episode_of(dataset: TransitionDataset, t: Ints) -> Ints:
@@ -58,15 +60,11 @@ def sample_transitions(dataset: TransitionDataset, count: int, rng: np.random.Ge
     return np.sort(rng.choice(every, min(count, len(every)), replace=False))
 
 
-@dataclass(frozen=True)
-class Starts:
+class Starts(NamedTuple):
     """Moments to start dreams from, the ball in play: frame numbers `t` (R,), and the most `steps` (R,) of each."""
 
     t: Ints
     steps: Ints
-
-    def __len__(self) -> int:
-        return len(self.t)
 
 
 def dream_starts(
@@ -78,79 +76,67 @@ def dream_starts(
     only, so what is measured after 10 s is measured on the same runs as after 1 s.
     """
     per_second = EMULATOR_HZ / dataset.frameskip
-    enough, most = max(1, round(least * per_second)), max(1, round(longest * per_second))
     t = dataset.transitions(skip=1)
     left = dataset.first[episode_of(dataset, t) + 1] - 1 - t
-    fit = (left >= enough) & (ram.read(dataset.ram[t]).ball_row > 0)
+    fit = (left >= max(1, round(least * per_second))) & (ram.read(dataset.ram[t]).ball_row > 0)
     t, left = t[fit], left[fit]
     chosen = np.sort(rng.choice(len(t), min(count, len(t)), replace=False)) if len(t) else np.zeros(0, np.int64)
-    return Starts(t[chosen], np.minimum(left[chosen], most))
+    return Starts(t[chosen], np.minimum(left[chosen], max(1, round(longest * per_second))))
 
 
 # --- what happened in a step, by RAM ---
 
 
-class Event(IntEnum):
+class Kind(IntEnum):
+    """A numbered kind of step, with a `label` as tables and pages write it."""
+
+    label: str
+
+    def __new__(cls, value: int, label: str) -> Kind:
+        kind = int.__new__(cls, value)
+        kind._value_, kind.label = value, label
+        return kind
+
+
+class Event(Kind):
     """What a transition t -> t + 1 is; the first that fits."""
 
-    LIFE_LOST = 0
-    SERVE = 1
-    BRICK = 2
-    PADDLE = 3
-    SIDE_WALL = 4
-    TOP_WALL = 5
-    SCORE = 6  # digits are drawn a frame after what they count
-    NOTHING = 7
-
-    @property
-    def label(self) -> str:
-        """As tables and pages write it."""
-        return _EVENT_LABELS[self]
+    LIFE_LOST = 0, "life lost"
+    SERVE = 1, "serve"
+    BRICK = 2, "brick hit"
+    PADDLE = 3, "paddle bounce"
+    SIDE_WALL = 4, "side wall bounce"
+    TOP_WALL = 5, "top wall bounce"
+    SCORE = 6, "score changed"  # digits are drawn a frame after what they count
+    NOTHING = 7, "nothing"
 
 
-_EVENT_LABELS = (
-    "life lost", "serve", "brick hit", "paddle bounce", "side wall bounce", "top wall bounce", "score changed",
-    "nothing",
-)  # fmt: skip
-
-
-class Zone(IntEnum):
+class Zone(Kind):
     """Where the ball is at t."""
 
-    FREE = 0
-    BRICKS = 1
-    PADDLE = 2
-    SIDE_WALLS = 3
-    NO_BALL = 4
-
-    @property
-    def label(self) -> str:
-        """As tables and pages write it."""
-        return ("free flight", "bricks", "paddle", "side walls", "no ball")[self]
+    FREE = 0, "free flight"
+    BRICKS = 1, "bricks"
+    PADDLE = 2, "paddle"
+    SIDE_WALLS = 3, "side walls"
+    NO_BALL = 4, "no ball"
 
 
 def classify(dataset: TransitionDataset) -> Ints:
     """The `Event` of each transition t -> t + 1: (N,) int64. An episode's last frame, which has none, is NOTHING."""
     now, after = ram.read(dataset.ram[:-1]), ram.read(dataset.ram[1:])
-    bricks = (now.wall & ~after.wall).any((1, 2))
     played = (now.ball_row > 0) & (after.ball_row > 0)
     # A bounce is where the speed's sign turns; bricks and paddle turn it too, and are tried before the walls.
     turned = played & (now.row_speed * np.sign(after.row_speed) < 0)
-    changed_digits = (dataset.index[:-1, ::GRID_ROWS] != dataset.index[1:, ::GRID_ROWS]).any(1)
-    found = np.select(
-        (
-            after.lives < now.lives,
-            (now.ball_row == 0) & (after.ball_row > 0),
-            bricks,
-            turned & (now.row_speed > 0) & (now.ball_row > OPEN_ROWS.start),
-            played & (now.column_speed * np.sign(after.column_speed) < 0),
-            turned & (now.row_speed < 0),
-            changed_digits,
-        ),
-        (Event.LIFE_LOST, Event.SERVE, Event.BRICK, Event.PADDLE, Event.SIDE_WALL, Event.TOP_WALL, Event.SCORE),
-        Event.NOTHING,
-    )
-    events = np.append(found, Event.NOTHING).astype(np.int64)
+    cases = {
+        Event.LIFE_LOST: after.lives < now.lives,
+        Event.SERVE: (now.ball_row == 0) & (after.ball_row > 0),
+        Event.BRICK: (now.wall & ~after.wall).any((1, 2)),
+        Event.PADDLE: turned & (now.row_speed > 0) & (now.ball_row > OPEN_ROWS.start),
+        Event.SIDE_WALL: played & (now.column_speed * np.sign(after.column_speed) < 0),
+        Event.TOP_WALL: turned & (now.row_speed < 0),
+        Event.SCORE: (dataset.index[:-1, ::GRID_ROWS] != dataset.index[1:, ::GRID_ROWS]).any(1),
+    }
+    events = np.append(np.select(list(cases.values()), list(cases), Event.NOTHING), Event.NOTHING).astype(np.int64)
     events[dataset.first[1:] - 1] = Event.NOTHING
     return events
 
@@ -159,13 +145,47 @@ def zones(dataset: TransitionDataset) -> Ints:
     """The `Zone` of the ball at each frame: (N,) int64."""
     truth = ram.read(dataset.ram)
     row, column = truth.ball_row, truth.ball_column
-    return np.select(
-        (
-            row == 0,
-            row > PADDLE_TOP - PADDLE_REACH,
-            (column < LEFT_END + WALL_REACH) | (column > RIGHT_END - WALL_REACH),
-            row < OPEN_ROWS.start,
-        ),
-        (Zone.NO_BALL, Zone.PADDLE, Zone.SIDE_WALLS, Zone.BRICKS),
-        Zone.FREE,
-    ).astype(np.int64)
+    cases = {
+        Zone.NO_BALL: row == 0,
+        Zone.PADDLE: row > PADDLE_TOP - PADDLE_REACH,
+        Zone.SIDE_WALLS: (column < LEFT_END + WALL_REACH) | (column > RIGHT_END - WALL_REACH),
+        Zone.BRICKS: row < OPEN_ROWS.start,
+    }
+    return np.select(list(cases.values()), list(cases), Zone.FREE).astype(np.int64)
+
+
+# --- what no frame shows, by RAM ---
+
+
+def true_memory(dataset: TransitionDataset) -> Ints:
+    """The class that each variable of the memory really has in each frame: (N, V) int64, -1 where RAM does not tell."""
+    place = knob.places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
+    return true_classes(ram.read(dataset.ram), digits_shown(dataset), place)
+
+
+def true_classes(truth: ram.GameState, shown: Ints, place: Numbers) -> Ints:
+    """The same from what RAM says of N frames, the digits that they show (N, 4 or more) and the knob's place (N,)."""
+    played = truth.ball_row > 0
+    speeds = np.stack((truth.row_speed, truth.column_speed), 1)
+    speed = np.where(played, -1, 0)
+    for number, signed in enumerate(SIGNED_SPEEDS):
+        speed[played & (speeds == np.array(signed) * WHOLE).all(1)] = number
+    due = (truth.score - shown[:, :3] @ (100, 10, 1)) % 1000
+    values: dict[str, Any] = {
+        "speed": speed,
+        "half_row": (1 << truth.row_fraction.astype(np.int64) // EIGHTH) - 1,  # the class is a set of one eighth
+        "half_column": truth.column_fraction // HALF,
+        "clock": truth.clock % 4,
+        "points_due": np.select([due == 0, due == 1, due == 4, due == 7], [0, 1, 2, 3], -1),
+        "life_due": shown[:, 3] != truth.lives,
+        "knob": place,
+    }
+    values |= {name: getattr(truth, name) for name in ("hits", "fast", "contact", "steep")}
+    numbers = np.stack([values[variable.name] for variable in VARIABLES], 1).astype(np.int64)
+    return np.where(numbers < 0, -1, numbers + 1)  # the first class is "not known"
+
+
+def digits_shown(dataset: TransitionDataset) -> Ints:
+    """The digits of each frame: (N, 5). Few different ones are shown, so each is read once."""
+    _, first, which = np.unique(dataset.index[:, ::GRID_ROWS], axis=0, return_index=True, return_inverse=True)
+    return read_digits(dataset.frame(first))[which.reshape(-1)]

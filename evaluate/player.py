@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from collect.games import RealGames
-from evaluate.tables import make_table, number, with_interval
+from console import Show
+from evaluate import quiet
 from model.breakout import ACTIONS, EMULATOR_HZ
 from model.files import SCHEMA
 from model.metrics import mean
@@ -60,12 +60,7 @@ def autopilot(games: int, seed: int) -> Act:
 
 
 def evaluate_players(
-    paths: list[Path],
-    number: int,
-    seed: int,
-    dream: bool = False,
-    weights: Path | None = None,
-    show: Callable[[float, str], None] = lambda share, text: None,
+    paths: list[Path], number: int, seed: int, dream: bool = False, weights: Path | None = None, show: Show = quiet
 ) -> dict[str, Any]:
     """`number` real games of chance, the autopilot and the players of `paths` at each stickiness, and with `dream` as
     many in the twin of `weights`."""
@@ -86,16 +81,3 @@ def evaluate_players(
         found[who][world] = {"score": mean(scores, np.arange(number)), "minutes": minutes, "scores": scores}
     settings = {"games": number, "seed": seed, "noops": MOST_NOOPS, "longest": LONGEST}
     return {"schema": SCHEMA, "kind": "player", **settings, "players": found, "published": PUBLISHED}
-
-
-def print_players(report: dict[str, Any], console: Console) -> None:
-    """The table of scores."""
-    worlds = list(next(iter(report["players"].values())))
-    table = make_table(f"points: mean of {report['games']} games, 95% interval", "", *worlds, "minutes a game")
-    for who, found in report["players"].items():
-        minutes = number(found[worlds[0]]["minutes"])
-        table.add_row(who, *(with_interval(found[world]["score"], percent=False) for world in worlds), minutes)
-    table.add_section()
-    for who, score in report["published"].items():
-        table.add_row(who, number(score), *["-"] * len(worlds))
-    console.print(table)

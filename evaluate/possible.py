@@ -7,57 +7,33 @@ nothing is found (`tests/evaluate/test_possible.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import copy
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from model.breakout import (
-    BALL_HEIGHT,
-    BALL_WIDTH,
-    BRICK_HEIGHT,
-    BRICK_WIDTH,
-    EMULATOR_HZ,
-    FIELD_BOTTOM,
-    FIELD_TOP,
-    LONG_PADDLE,
-    PADDLE_BOTTOM,
-    PADDLE_TOP,
-    SHORT_PADDLE,
-    Action,
-    Frame,
-)
+from console import Show
+from evaluate import quiet
+from evaluate.rollouts import Rollout, select
+from model import breakout, readers
+from model.breakout import EMULATOR_HZ, FIELD_BOTTOM, FIELD_TOP, LONG_PADDLE, PADDLE_TOP, SHORT_PADDLE, Action, Frame
+from model.engine import Engine
 from model.metrics import PARTED_STEPS
-from model.readers import (
-    BRICK_CLASSES,
-    BRICK_POINTS,
-    FIELD_COLUMNS,
-    OPEN_ROWS,
-    WALL_ROWS,
-    Bools,
-    Ints,
-    find_bricks,
-    read_digits,
-)
-from model.state import BALL_COLUMN, BALL_ROW, PADDLE, State, lives_left
-
-if TYPE_CHECKING:
-    from model.engine import Engine
+from model.readers import FIELD_COLUMNS, OPEN_ROWS, Bools, Ints, read_digits
+from model.state import BALL_COLUMN, BALL_ROW, LIVES, PADDLE, State, lives_left
 
 NO_BALL_SECONDS, FALL_SECONDS, HIDDEN_SECONDS = 4.0, 1.0, 0.15
 """A served ball appears within the first, a ball that fell costs its life within the second; one that the paddle hides
 is back within the third."""
 LEAST_PADDLE = 8
 """At least so much of the paddle shows beside the right wall."""
+BALL_HEIGHT, BALL_WIDTH = breakout.BALL_HEIGHT, breakout.BALL_WIDTH
 TALLEST_BALL = BALL_HEIGHT + 1
 """On some scanlines the Atari draws the ball five rows tall."""
 FASTEST = 4
 """Rows that the ball moves in an emulator frame, at most: its speed is 3.375."""
 SECOND_WALL = 432
 """Points of a whole wall; with so many, the ball coming off the paddle has the second one laid, all at once."""
-LIVES = 3
 
 
 class Reason(IntEnum):
@@ -75,154 +51,154 @@ class Reason(IntEnum):
     POINTS = 9  # a brick went without its points, or points came without a brick
 
 
-class Shown(NamedTuple):
-    """What frames show beside walls and digits: `ball` (B, 4) int64 first and last row and first and last column of all
-    that is neither brick nor paddle, row 0 where that is nothing; `pixels` (B,) of it; `paddle` (B,) one of full shape;
-    `bricks` (B, 6, 18)."""
+# --- what a frame shows ---
 
-    ball: Ints
-    pixels: Ints
-    paddle: Bools
-    bricks: Bools
+
+class Shown(NamedTuple):
+    """What frames show beside walls and digits, all that is neither brick nor paddle being a ball."""
+
+    ball: Ints  # (B, 4) first and last row, first and last column of the ball, 0 where there is none
+    pixels: Ints  # (B,) of it
+    paddle: Bools  # (B,) whether there is one of full shape
+    bricks: Bools  # (B, 6, 18)
 
 
 def _box(rest: Bools) -> Ints:
     """First and last row, first and last column of what is set in masks (B, H, W): (B, 4)."""
-    rows, columns = np.asarray(rest.any(2)), np.asarray(rest.any(1))
-    ends = rows.argmax(1), rest.shape[1] - 1 - rows[:, ::-1].argmax(1)
-    return np.stack((*ends, columns.argmax(1), rest.shape[2] - 1 - columns[:, ::-1].argmax(1)), 1)
+    ends = []
+    for line in (np.any(rest, axis=2), np.any(rest, axis=1)):
+        ends += [line.argmax(1), line.shape[1] - 1 - line[:, ::-1].argmax(1)]
+    return np.stack(ends, 1)
 
 
 def look(frames: Frame) -> Shown:
     """Take whole bricks and the paddle away from frames (B, 210, 160) uint8 classes: what is left must be a ball."""
     field = frames[:, FIELD_TOP:FIELD_BOTTOM, FIELD_COLUMNS]
-    rest, bricks = field > 0, find_bricks(frames)
-    wall = slice(WALL_ROWS.start - FIELD_TOP, WALL_ROWS.stop - FIELD_TOP)
-    colours = np.where(bricks, BRICK_CLASSES[:, None], 0).astype(np.uint8)
-    rest[:, wall] = field[:, wall] != colours.repeat(BRICK_HEIGHT, 1).repeat(BRICK_WIDTH, 2)
-    rows = slice(PADDLE_TOP - FIELD_TOP, PADDLE_BOTTOM - FIELD_TOP)
-    whole: Bools = np.all(field[:, rows] == BRICK_CLASSES[0], axis=1)
+    rest, bricks = field > 0, readers.find_bricks(frames)
+    wall, rows = (slice(of.start - FIELD_TOP, of.stop - FIELD_TOP) for of in (readers.WALL_ROWS, readers.PADDLE_ROWS))
+    colours = np.where(bricks, readers.BRICK_CLASSES[:, None], 0).astype(np.uint8)
+    rest[:, wall] = field[:, wall] != colours.repeat(breakout.BRICK_HEIGHT, 1).repeat(breakout.BRICK_WIDTH, 2)
+    whole: Bools = np.all(field[:, rows] == readers.BRICK_CLASSES[0], axis=1)
     # The longest run of columns that are red in all four rows: a paddle, or a paddle and a ball that touches it.
     numbers = np.arange(1, whole.shape[1] + 1)
     runs = numbers - np.maximum.accumulate(np.where(whole, 0, numbers), 1)
-    end = runs.argmax(1)
-    run = runs[np.arange(len(runs)), end]
+    end, run = runs.argmax(1), runs.max(1)
     width = np.where(run >= LONG_PADDLE, LONG_PADDLE, SHORT_PADDLE)
     hidden = (end == whole.shape[1] - 1) & (run >= LEAST_PADDLE) & (run < LONG_PADDLE)  # under the right wall
     width = np.where(hidden, run, width)
-    paddle = (run >= width) & (run <= width + BALL_WIDTH)
-    rests = []
-    for right in (end, end - run + width):  # the ball may touch it at its left or at its right
+    rests = np.stack((rest, rest))
+    for one, right in zip(rests, (end, end - run + width), strict=True):  # the ball touches its left, or its right
         columns = (numbers > (right - width + 1)[:, None]) & (numbers <= right[:, None] + 1)
-        rests.append(rest.copy())
-        rests[-1][:, rows] &= ~columns[:, None]
-    boxes = [_box(one) for one in rests]
-    second = boxes[1][:, 3] - boxes[1][:, 2] < boxes[0][:, 3] - boxes[0][:, 2]
-    box, rest = np.where(second[:, None], boxes[1], boxes[0]), np.where(second[:, None, None], rests[1], rests[0])
-    pixels = rest.sum((1, 2))
+        one[:, rows] &= ~columns[:, None]
+    boxes = np.stack([_box(one) for one in rests])
+    spans = boxes[..., 3] - boxes[..., 2]
+    better = (spans[1] < spans[0]).astype(int), np.arange(len(frames))
+    box, pixels = boxes[better], rests[better].sum((1, 2))
     corner = np.array([FIELD_TOP, FIELD_TOP, FIELD_COLUMNS.start, FIELD_COLUMNS.start])
     ball = np.where(pixels[:, None] > 0, box + corner, 0)
-    return Shown(ball, pixels, paddle, bricks)
+    return Shown(ball, pixels, (run >= width) & (run <= width + BALL_WIDTH), bricks)
 
 
 def judge(shown: Shown, digits: Ints) -> Ints:
     """The first `Reason` why frames are impossible by themselves: (B,) int64. `digits` (B, 5) are `read_digits`'s."""
     first, last, left, right = shown.ball.T
     there = shown.pixels > 0
-    too_large = there & ((last - first >= TALLEST_BALL) | (right - left >= BALL_WIDTH))
     # Here nothing can hide a part of the ball.
     free = there & (first > OPEN_ROWS.start) & (last < PADDLE_TOP - 1)
     free &= (left > FIELD_COLUMNS.start) & (right < FIELD_COLUMNS.stop - 1)
-    part = free & (shown.pixels != BALL_HEIGHT * BALL_WIDTH)
-    reasons = np.select(
-        (~shown.paddle, (digits < 0).any(1), too_large, part), (Reason.PADDLE, Reason.DIGIT, Reason.SCAR, Reason.BALL)
-    )
-    return reasons.astype(np.int64)
+    cases = {
+        Reason.PADDLE: ~shown.paddle,
+        Reason.DIGIT: (digits < 0).any(1),
+        Reason.SCAR: there & ((last - first >= TALLEST_BALL) | (right - left >= BALL_WIDTH)),
+        Reason.BALL: free & (shown.pixels != BALL_HEIGHT * BALL_WIDTH),
+    }
+    return np.select(list(cases.values()), list(cases)).astype(np.int64)
 
 
-class Possible:
-    """Watches B dreams from their first frames (B, 210, 160) uint8 classes, a step lasting `frameskip` frames.
+# --- the books ---
 
-    reason   (B,) int64 `Reason`: why a dream is no longer possible, 0 while it is
-    over     (B,) bool: the last ball is lost, and with it the game
-    horizon  (B,) int64: steps that a dream was possible, to the first impossible one, the game's end or now
-    """
 
-    def __init__(self, frames: Frame, frameskip: int) -> None:
-        self._second = EMULATOR_HZ / frameskip
-        self._low = PADDLE_TOP - FASTEST * frameskip
+def _points(digits: Ints) -> Ints:
+    return digits[:, :LIVES] @ np.array([100, 10, 1])
+
+
+def _worth(bricks: Bools) -> Ints:
+    return (bricks * readers.BRICK_POINTS[:, None]).sum((1, 2))
+
+
+class Possible(NamedTuple):
+    """The books of B dreams. A value: `add` gives those after one more step."""
+
+    reason: Ints  # (B,) `Reason` why a dream is no longer possible, 0 while it is
+    over: Bools  # (B,) the last ball is lost, and with it the game
+    horizon: Ints  # (B,) steps that it was possible, to the first impossible one, the game's end or now
+    wrong: Ints  # (B,) steps running that were impossible by themselves
+    bricks: Bools  # (B, 6, 18)
+    lives: Ints  # (B,)
+    account: Ints  # (B,) points, and what the bricks are worth that still stand
+    row: Ints  # (B,) the ball's last row when it was last seen, 0 when it has cost its life
+    gone: Ints  # (B,) steps without a ball
+    unpaid: Ints  # (B,) steps running with wrong points
+    asked: Ints  # (B,) steps since FIRE was first pressed without a ball, -1: it was not
+
+    @classmethod
+    def begin(cls, frames: Frame) -> Possible:
+        """Opened at frames (B, 210, 160) uint8 classes."""
         shown, digits = look(frames), read_digits(frames, 0)
-        count = len(frames)
-        self.reason, self.horizon, self._running = np.zeros((3, count), np.int64)
-        self.over = np.zeros(count, bool)
-        self._bricks, self._lives = shown.bricks, digits[:, LIVES]
-        self._account = self._points(digits) + self._worth(shown.bricks)
-        self._last_row = shown.ball[:, 1]  # of the ball, when it was last seen
-        self._gone, self._unpaid = np.zeros((2, count), np.int64)  # steps without a ball, and with wrong points
-        self._asked = np.full(count, -1)  # steps since FIRE was first pressed without a ball, -1: it was not
+        none, account = np.zeros(len(frames), np.int64), _points(digits) + _worth(shown.bricks)
+        lives, row = digits[:, LIVES], shown.ball[:, 1]
+        return cls(none, none > 0, none, none, shown.bricks, lives, account, row, none, none, none - 1)
 
-    @staticmethod
-    def _points(digits: Ints) -> Ints:
-        return digits[:, :LIVES] @ np.array([100, 10, 1])
-
-    @staticmethod
-    def _worth(bricks: Bools) -> Ints:
-        return (bricks * BRICK_POINTS[:, None]).sum((1, 2))
-
-    def rows(self, which: Bools) -> Possible:
-        """The same for some of the dreams."""
-        found = copy(self)
-        vars(found).update({k: v[which] for k, v in vars(self).items() if isinstance(v, np.ndarray)})
-        return found
-
-    def add(self, frames: Frame, actions: Ints, ended: Bools | None = None) -> None:
-        """The frames (B, 210, 160) that `actions` (B,) led to, and whether the twin says that the game has `ended`
-        (B,), which needs a ball that fell. Dreams that are judged already are not looked at."""
+    def add(self, frames: Frame, actions: Ints, frameskip: int, ended: Any = False) -> Possible:
+        """The frames (B, 210, 160) that `actions` (B,) led to, a step lasting `frameskip` frames, and whether the twin
+        says that the game has `ended` (B,), for which a ball must have fallen. Dreams that are judged already are not
+        looked at."""
         shown, digits = look(frames), read_digits(frames, 0)
         now = judge(shown, digits)
-        self._running = np.where(now > 0, self._running + 1, 0)
-        found = np.where(self._running >= PARTED_STEPS, now, 0)
-        books = self._check_books(shown, digits, actions)
-        found = np.where(found > 0, found, books)
-        lost = (self._gone > 0) & (self._last_row >= self._low)
-        ended = np.zeros_like(lost) if ended is None else ended
-        found = np.where((found == 0) & ended & ~lost, Reason.LIFE, found)
+        wrong = np.where(now > 0, self.wrong + 1, 0)
+        books, broken = self._check(shown, digits, actions, frameskip)
+        found = np.where(wrong >= PARTED_STEPS, now, broken)
+        low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
+        fell = (books.gone > 0) & (books.row >= low)
+        found = np.where((found == 0) & ended & ~fell, Reason.LIFE, found)
         alive = (self.reason == 0) & ~self.over
-        self.horizon = np.where(alive, self.horizon + 1, self.horizon)
-        self.reason = np.where(alive, found, self.reason)
-        late = alive & (found > 0)
         # What takes three steps to be found began with the first of them.
-        self.horizon[late] -= np.where(self._running[late] >= PARTED_STEPS, PARTED_STEPS, 1)
-        last_ball = (self._lives == 1) & (self._gone > FALL_SECONDS * self._second) & lost
-        self.over |= alive & (found == 0) & (ended | last_ball | (digits[:, LIVES] == 0))
+        back = np.where(found > 0, np.where(wrong >= PARTED_STEPS, PARTED_STEPS, 1), 0)
+        horizon = np.where(alive, self.horizon + 1 - back, self.horizon)
+        lost = (books.lives == 1) & (books.gone > FALL_SECONDS * second) & fell
+        over = self.over | (alive & (found == 0) & (ended | lost | (digits[:, LIVES] == 0)))
+        return books._replace(reason=np.where(alive, found, self.reason), over=over, horizon=horizon, wrong=wrong)
 
-    def _check_books(self, shown: Shown, digits: Ints, actions: Ints) -> Ints:
-        there = shown.pixels > 0
-        fell = self._last_row >= self._low
-        lives = np.where(digits[:, LIVES] < 0, self._lives, digits[:, LIVES])
-        taken = lives != self._lives
-        unfair = taken & ((lives != self._lives - 1) | ~fell | (self._gone == 0))
-        unpunished = ~taken & fell & (self._gone > HIDDEN_SECONDS * self._second) & (self._lives > 1)
-        unpunished &= there | (self._gone > FALL_SECONDS * self._second)
-        # A ball that cost its life is forgotten; the next one is asked for by FIRE.
-        self._last_row = np.where(there, shown.ball[:, 1], np.where(taken, 0, self._last_row))
-        self._gone = np.where(there | taken, 0, self._gone + 1)
-        asked = (self._asked >= 0) | (actions == Action.FIRE)
-        self._asked = np.where(there | taken | ~asked, -1, self._asked + 1)
-        self._lives = lives
-
-        new = shown.bricks & ~self._bricks
-        laid = shown.bricks.all((1, 2)) & (self._points(digits) >= SECOND_WALL)
-        back = new.any((1, 2)) & ~laid
-        self._account += self._worth(new) * laid
-        self._bricks = shown.bricks
-        wrong = (self._points(digits) + self._worth(shown.bricks) - self._account) % 1000 != 0
-        self._unpaid = np.where(wrong & (digits >= 0).all(1), self._unpaid + 1, 0)
-        found = np.select(
-            (unfair, unpunished, back, self._unpaid >= PARTED_STEPS, self._asked > NO_BALL_SECONDS * self._second),
-            (Reason.LIFE, Reason.FALL, Reason.WALL, Reason.POINTS, Reason.NO_BALL),
+    def _check(self, shown: Shown, digits: Ints, actions: Ints, frameskip: int) -> tuple[Possible, Ints]:
+        """The books after a step, and the `Reason` (B,) why they are wrong."""
+        low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
+        there, fell = shown.pixels > 0, self.row >= low
+        lives = np.where(digits[:, LIVES] < 0, self.lives, digits[:, LIVES])
+        taken = lives != self.lives
+        unpunished = ~taken & fell & (self.gone > HIDDEN_SECONDS * second) & (self.lives > 1)
+        asked = (self.asked >= 0) | (actions == Action.FIRE)
+        new = shown.bricks & ~self.bricks
+        laid = shown.bricks.all((1, 2)) & (_points(digits) >= SECOND_WALL)
+        account = self.account + _worth(new) * laid
+        wrong = (_points(digits) + _worth(shown.bricks) - account) % 1000 != 0
+        books = self._replace(
+            bricks=shown.bricks,
+            lives=lives,
+            account=account,
+            # A ball that cost its life is forgotten; the next one is asked for by FIRE.
+            row=np.where(there, shown.ball[:, 1], np.where(taken, 0, self.row)),
+            gone=np.where(there | taken, 0, self.gone + 1),
+            unpaid=np.where(wrong & (digits >= 0).all(1), self.unpaid + 1, 0),
+            asked=np.where(there | taken | ~asked, -1, self.asked + 1),
         )
-        return found.astype(np.int64)
+        cases: dict[Reason, Any] = {
+            Reason.LIFE: taken & ((lives != self.lives - 1) | ~fell | (self.gone == 0)),
+            Reason.FALL: unpunished & (there | (self.gone > FALL_SECONDS * second)),
+            Reason.WALL: new.any((1, 2)) & ~laid,
+            Reason.POINTS: books.unpaid >= PARTED_STEPS,
+            Reason.NO_BALL: books.asked > NO_BALL_SECONDS * second,
+        }
+        return books, np.select(list(cases.values()), list(cases)).astype(np.int64)
 
 
 class Chaser:
@@ -246,33 +222,22 @@ class Chaser:
         return np.where(now[:, BALL_ROW] == 0, fire, chase).astype(np.int64)
 
 
-class Alone(NamedTuple):
-    """What became of B dreams left alone: `reason`, `over` and `horizon` as in `Possible`."""
-
-    reason: Ints
-    over: Bools
-    horizon: Ints
-
-
-def live_alone(
-    engine: Engine, states: State, seconds: float, seed: int, progress: Callable[[float], None] = lambda share: None
-) -> Alone:
+def live_alone(engine: Engine, states: State, seconds: float, seed: int, show: Show = quiet) -> Possible:
     """Let B twins play on by themselves, no emulator beside them, until something impossible, the end or `seconds`."""
     count, longest = len(states.frame), round(seconds * EMULATOR_HZ / engine.frameskip)
-    found = Alone(np.zeros(count, np.int64), np.zeros(count, bool), np.zeros(count, np.int64))
-    watch, chaser = Possible(states.frame, engine.frameskip), Chaser(count, engine.frameskip, seed)
-    state, alive = states, np.arange(count)
+    watch, chaser, roll = Possible.begin(states.frame), Chaser(count, engine.frameskip, seed), Rollout(engine, states)
+    found = Possible._make(part.copy() for part in watch)
     for step in range(longest):
-        actions = chaser.act(state, alive)
-        prediction = engine.predict(state, actions)
-        state = engine.advance(state, actions, prediction.frame, prediction)
-        watch.add(state.frame, actions, lives_left(state) == 0)
-        for of_all, part in zip(found, (watch.reason, watch.over, watch.horizon), strict=True):
-            of_all[alive] = part
+        actions = chaser.act(roll.state, roll.rows)
+        roll.step(actions)
+        watch = watch.add(roll.state.frame, actions, engine.frameskip, lives_left(roll.state) == 0)
+        for of_all, part in zip(found, watch, strict=True):
+            of_all[roll.rows] = part
         stays = (watch.reason == 0) & ~watch.over
         if not stays.all():
-            state, alive, watch = state.rows(stays), alive[stays], watch.rows(stays)
-        progress((step + 1) / longest)
-        if not len(alive):
+            roll.keep(stays)
+            watch = select(watch, stays)
+        show((step + 1) / longest, f"{count} dreams left alone")
+        if not len(roll.rows):
             break
     return found

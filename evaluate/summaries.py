@@ -10,32 +10,14 @@ import numpy as np
 
 from collect import ram
 from collect.dataset import TransitionDataset
-from evaluate.heldout import Event, Zone, episode_of, zones
-from evaluate.memory import digits_shown
-from evaluate.possible import Alone, Reason, look
-from evaluate.rollouts import Drawn, Dreams, Pass, Predicted, Truth
-from model.breakout import (
-    BALL_HEIGHT,
-    BALL_WIDTH,
-    BRICK_COLUMNS,
-    BRICK_HEIGHT,
-    BRICK_WIDTH,
-    CELL_COLUMNS,
-    CELL_ROWS,
-    CELLS,
-    CODES,
-    COLUMNS,
-    EMULATOR_HZ,
-    FIELD_LEFT,
-    GRID_COLUMNS,
-    GRID_ROWS,
-    ROWS,
-    WALL_TOP,
-    Action,
-)
+from evaluate.heldout import Event, Zone, digits_shown, episode_of, zones
+from evaluate.possible import Possible, Reason, look
+from evaluate.rollouts import Dreams, Pass, Predicted, Truth
+from model import breakout
+from model.breakout import CELLS, CODES, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action
 from model.metrics import Numbers, Rate, ambiguous, kaplan_meier, mean, partings_per_minute, quartiles, ratio
 from model.readers import Bools, Floats, Ints
-from model.state import INDEX, NOT_KNOWN
+from model.state import INDEX, NOT_KNOWN, VARIABLES
 
 TOP = 5
 CLOSE = 2.0
@@ -43,11 +25,17 @@ CLOSE = 2.0
 EVENT_STEPS = 14
 """An event counts as right if it and the steps after it, so many in all, are right in every pixel."""
 EVENTS = (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE)
-ByAction = dict[str, Rate]
+BRICK = breakout.BRICK_HEIGHT, breakout.BRICK_WIDTH
+WALL = breakout.WALL_TOP, breakout.FIELD_LEFT
+DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])
+"""Which digits the top cell of each column of cells shows; the last one, the player's, never changes."""
+
+# --- one step from real history ---
 
 
-def by_action(parts: Numbers, wholes: Numbers, truth: Truth) -> ByAction:
-    """`ratio` over all steps and for each action taken."""
+def by_action(parts: Numbers, wholes: Numbers | int, truth: Truth) -> dict[str, Rate]:
+    """`ratio` over all steps and for each action taken; `wholes` may be one number for every step."""
+    wholes = np.broadcast_to(wholes, parts.shape)
     chosen = {action.name.lower(): truth.actions == action for action in Action}
     return {
         "all": ratio(parts, wholes, truth.episodes),
@@ -57,28 +45,23 @@ def by_action(parts: Numbers, wholes: Numbers, truth: Truth) -> ByAction:
 
 def summarise_truth(truth: Truth, majority: Ints) -> dict[str, Any]:
     """What needs no controller: the baselines, and the picture for the codes of the real pair."""
-    cells, ones = np.full(len(truth.t), CELLS), np.ones(len(truth.t), np.int64)
     hits, dynamic = truth.codes == majority, truth.dynamic.sum(1)
-    taken = {action.name.lower(): int((truth.actions == action).sum()) for action in Action}
     return {
-        "steps": {"all": len(truth.t), **taken},
+        "steps": {"all": len(truth.t), **{a.name.lower(): int((truth.actions == a).sum()) for a in Action}},
         "changed_cells_a_step": mean(dynamic, truth.episodes),
         "changed_pixels_a_step": mean(truth.changed, truth.episodes),
-        "majority_code_accuracy": by_action(hits.sum(1), cells, truth),
+        "majority_code_accuracy": by_action(hits.sum(1), CELLS, truth),
         "majority_dynamic_accuracy": by_action((hits & truth.dynamic).sum(1), dynamic, truth),
-        "copy_last_exact_frames": by_action(truth.changed == 0, ones, truth),
+        "copy_last_exact_frames": by_action(truth.changed == 0, 1, truth),
         "copy_last_changed_pixels": 0.0,
-        "inferred": _picture(truth.inferred, truth),
-        "codebook": {
-            "all_cells": codebook_use(truth.codes),
-            "changed_cells": codebook_use(truth.codes[truth.dynamic]),
-        },
+        "inferred": _picture(truth, truth),
+        "codebook": codebook_use(truth.codes, truth.dynamic),
     }
 
 
-def _picture(drawn: Drawn, truth: Truth) -> dict[str, Any]:
+def _picture(drawn: Truth | Predicted, truth: Truth) -> dict[str, Any]:
     return {
-        "exact_frames": by_action(drawn.wrong == 0, np.ones(len(truth.t)), truth),
+        "exact_frames": by_action(drawn.wrong == 0, 1, truth),
         "changed_pixels": by_action(drawn.right, truth.changed, truth),
         "wrong_pixels_a_step": mean(drawn.wrong, truth.episodes),
         "psnr": mean(drawn.psnr, truth.episodes),
@@ -87,20 +70,52 @@ def _picture(drawn: Drawn, truth: Truth) -> dict[str, Any]:
 
 def summarise_predicted(predicted: Predicted, truth: Truth) -> dict[str, Any]:
     """The one-step metrics of one controller."""
-    hits = predicted.codes == truth.codes
-    cells, ones, dynamic = np.full(len(truth.t), CELLS), np.ones(len(truth.t)), truth.dynamic.sum(1)
+    hits, changed, dynamic = predicted.codes == truth.codes, truth.dynamic, truth.dynamic.sum(1)
     # float64: the sums do not depend on the order in which the machine adds
     told = predicted.truth.astype(np.float64)
     return {
-        "code_accuracy": by_action(hits.sum(1), cells, truth),
-        "dynamic_accuracy": by_action((hits & truth.dynamic).sum(1), dynamic, truth),
-        "dynamic_top5_accuracy": by_action(((predicted.rank < TOP) & truth.dynamic).sum(1), dynamic, truth),
-        "expected_code_accuracy": by_action(told.sum(1), cells, truth),
-        "expected_dynamic_accuracy": by_action((told * truth.dynamic).sum(1), dynamic, truth),
-        **_picture(predicted.drawn, truth),
-        "delta_psnr": by_action(truth.inferred.psnr - predicted.random_psnr, ones, truth),
-        "delta_psnr_of_the_key": by_action(predicted.drawn.psnr - predicted.random_psnr, ones, truth),
+        "code_accuracy": by_action(hits.sum(1), CELLS, truth),
+        "dynamic_accuracy": by_action((hits & changed).sum(1), dynamic, truth),
+        "dynamic_top5_accuracy": by_action(((predicted.rank < TOP) & changed).sum(1), dynamic, truth),
+        "expected_code_accuracy": by_action(told.sum(1), CELLS, truth),
+        "expected_dynamic_accuracy": by_action((told * changed).sum(1), dynamic, truth),
+        **_picture(predicted, truth),
+        "delta_psnr": by_action(truth.psnr - predicted.random_psnr, 1, truth),
+        "delta_psnr_of_the_key": by_action(predicted.psnr - predicted.random_psnr, 1, truth),
     }
+
+
+def codebook_use(codes: Ints, changed: Bools | None = None) -> dict[str, Any]:
+    """How many codes (N, 35) are in use and their perplexity: how many there would be were all used alike. For all
+    cells, and for those `changed` (N, 35); left out, those whose code says so."""
+
+    def use(of: Ints) -> dict[str, Any]:
+        counts = np.bincount(of.ravel(), minlength=CODES)
+        shares = counts[counts > 0] / max(1, counts.sum())
+        perplexity = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
+        return {"used": len(shares), "perplexity": perplexity}
+
+    return {"all_cells": use(codes), "changed_cells": use(codes[codes != UNCHANGED if changed is None else changed])}
+
+
+def summarise_memory(memory: Ints, truth: Ints, episodes: Ints) -> dict[str, Any]:
+    """Per variable how often it is known, and how often right when known; memory and truth (N, V), episodes (N,).
+
+    Moments of which RAM does not tell a variable do not count for it.
+    """
+    found = {}
+    for number, variable in enumerate(VARIABLES):
+        told = truth[:, number] >= 0
+        said, of = memory[told, number], episodes[told]
+        known, right = said != NOT_KNOWN, said == truth[told, number]
+        if variable.name == "half_row":  # its class is a set: it is known when that holds one eighth
+            known &= np.bitwise_count(said) == 1
+        found[variable.name] = {
+            "known": mean(known, of),
+            "right_when_known": ratio(right & known, known, of),
+            "right": mean(right, of),
+        }
+    return found
 
 
 def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> dict[str, Rate]:
@@ -108,10 +123,8 @@ def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> d
 
     If all of them are predicted right from real history, a dream begun at the event would show just the same.
     """
-    ends = dataset.first[1:] - 1
-    windows = np.lib.stride_tricks.sliding_window_view(found.exact, EVENT_STEPS)
-    right: Bools = np.all(windows, axis=1)
-    rates = {}
+    ends, rates = dataset.first[1:] - 1, {}
+    right: Bools = np.all(np.lib.stride_tricks.sliding_window_view(found.exact, EVENT_STEPS), axis=1)
     for event in EVENTS:
         t = np.flatnonzero(events == event)
         t = t[t + EVENT_STEPS <= ends[episode_of(dataset, t)]]
@@ -120,6 +133,64 @@ def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> d
             t = t[found.memory[t, INDEX["clock"]] != NOT_KNOWN]
             rates["serve, clock known"] = mean(right[t], episode_of(dataset, t))
     return rates
+
+
+# --- by what happened ---
+
+
+def by_group(truth: Truth, predicted: dict[str, Predicted], groups: type[Any], of_frame: Ints) -> dict[str, Any]:
+    """Success of every controller within each group, `Event` or `Zone`; `of_frame` gives that of each frame of the
+    dataset: `grid` all 35 codes right, `changed_cells`' codes right, `exact_frames`, and the mean of `wrong_pixels`.
+
+    `real_codes` is the share of frames that the codes of the real pair draw exactly: what no controller can better.
+    """
+
+    def success(one: Predicted, of: Bools) -> dict[str, Rate]:
+        hits, dynamic, episodes = (one.codes == truth.codes)[of], truth.dynamic[of], truth.episodes[of]
+        return {
+            "grid": mean(hits.all(1), episodes),
+            "changed_cells": ratio((hits & dynamic).sum(1), dynamic.sum(1), episodes),
+            "exact_frames": mean(one.wrong[of] == 0, episodes),
+            "wrong_pixels": mean(one.wrong[of], episodes),
+        }
+
+    return {
+        group.name.lower(): {
+            "steps": int(of.sum()),
+            "real_codes": mean(truth.wrong[of] == 0, truth.episodes[of]),
+            "controllers": {name: success(one, of) for name, one in predicted.items()},
+        }
+        for group, of in ((group, of_frame[truth.t] == group) for group in groups)
+    }
+
+
+def frequency(dataset: TransitionDataset, events: Ints) -> dict[str, Any]:
+    """How often each event occurs in all that was played: its steps, and their share."""
+    of_step = events[dataset.transitions()]
+    return {e.name.lower(): {"steps": int((of_step == e).sum()), "share": float((of_step == e).mean())} for e in Event}
+
+
+def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]:
+    """What sort of mistakes there are, in evenly drawn steps.
+
+    Codes: `missed` a change taken for none, `invented` one where there was none, `wrong_change` another than the real
+    one. Steps: `failures` with any wrong code, how many of them fall in each group of events, and the share that have
+    just one or two wrong codes.
+    """
+    wrong = predicted.codes != truth.codes
+    missed, invented = wrong & (predicted.codes == UNCHANGED), wrong & (truth.codes == UNCHANGED)
+    kinds = {"wrong": wrong, "missed": missed, "invented": invented, "wrong_change": wrong & ~missed & ~invented}
+    failed, of_step = wrong.any(1), events[truth.t]
+    return {
+        "codes": {name: int(kind.sum()) for name, kind in kinds.items()},
+        "failures": int(failed.sum()),
+        "of_steps": len(failed),
+        "failures_by_event": {event.name.lower(): int((failed & (of_step == event)).sum()) for event in Event},
+        "one_or_two_codes": ratio(failed & (wrong.sum(1) <= 2), failed, truth.episodes),
+    }
+
+
+# --- codes that say more than one thing ---
 
 
 def summarise_ambiguity(dataset: TransitionDataset, truth: Truth) -> dict[str, Rate]:
@@ -136,32 +207,25 @@ def summarise_ambiguity(dataset: TransitionDataset, truth: Truth) -> dict[str, R
     digits = np.pad(new[n[:, None], DIGITS_OF[cell // GRID_ROWS]], ((0, 0), (4, 0)), constant_values=-1)
     balls = _ball_outcomes(now, after, ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1))
     outcome = np.where(score[cell, None], digits, balls[n])
-    number = np.unique(outcome, axis=0, return_inverse=True)[1].reshape(-1)
-    wrong = ambiguous(truth.codes[n, cell], number)
+    wrong = ambiguous(truth.codes[n, cell], np.unique(outcome, axis=0, return_inverse=True)[1].reshape(-1))
     parts = {place.label: ~score[cell] & (zone[n] == place) for place in Zone} | {"score": score[cell]}
     return {name: mean(wrong[part], truth.episodes[n[part]]) for name, part in parts.items()}
 
 
-DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])
-"""Which digits the top cell of each column of cells shows; the last one, the player's, never changes."""
-
-
 def ball_cells(now: ram.GameState, after: ram.GameState) -> Bools:
     """The cells that the ball has a part in before or after each of N steps, or a brick that goes has: (N, 35)."""
-    found = np.zeros((len(now.ball_row), GRID_COLUMNS, GRID_ROWS), np.bool_)
-
-    def mark(n: Ints, top: Numbers, left: Numbers, height: int, width: int) -> None:
-        for row in (top, top + height - 1):
-            for column in (left, left + width - 1):
-                inside = (row >= 0) & (row < ROWS) & (column >= 0) & (column < COLUMNS)
-                found[n[inside], column[inside] // CELL_COLUMNS, row[inside] // CELL_ROWS] = True
-
+    gone, row, column = np.nonzero(now.wall & ~after.wall)
+    boxes: list[Any] = [(gone, WALL[0] + row * BRICK[0], WALL[1] + column * BRICK[1], *BRICK)]
     for moment in (now, after):
         n = np.flatnonzero(moment.ball_row)
-        mark(n, moment.ball_row[n], moment.ball_column[n], BALL_HEIGHT, BALL_WIDTH)
-    n, row, column = np.nonzero(now.wall & ~after.wall)
-    mark(n, WALL_TOP + row * BRICK_HEIGHT, FIELD_LEFT + column * BRICK_WIDTH, BRICK_HEIGHT, BRICK_WIDTH)
-    return found.reshape(-1, CELLS)
+        boxes.append((n, moment.ball_row[n], moment.ball_column[n], breakout.BALL_HEIGHT, breakout.BALL_WIDTH))
+    found = np.zeros((len(now.ball_row), CELLS), np.bool_)
+    for n, top, left, height, width in boxes:
+        for row, column in ((top + y, left + x) for y in (0, height - 1) for x in (0, width - 1)):  # corners
+            inside = (row >= 0) & (row < breakout.ROWS) & (column >= 0) & (column < breakout.COLUMNS)
+            cell = column // breakout.CELL_COLUMNS * GRID_ROWS + row // breakout.CELL_ROWS
+            found[n[inside], cell[inside]] = True
+    return found
 
 
 def ball_seen(dataset: TransitionDataset, t: Ints) -> Bools:
@@ -177,11 +241,13 @@ def _ball_outcomes(now: ram.GameState, after: ram.GameState, was: Bools, there: 
     place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))
     step = np.where((was & there)[:, None], then - place, np.where((there & served)[:, None], then, 0))
     gone: Bools = np.reshape(now.wall & ~after.wall, (len(was), -1))
-    brick = np.stack(np.divmod(gone.argmax(1), BRICK_COLUMNS), 1)
-    beside = (place - (WALL_TOP, FIELD_LEFT)) // (BRICK_HEIGHT, BRICK_WIDTH)  # the brick at the ball's corner
-    seen = (brick - beside) * np.any(gone, axis=1)[:, None]
+    brick = np.stack(np.divmod(gone.argmax(1), breakout.BRICK_COLUMNS), 1)
+    seen = (brick - (place - WALL) // BRICK) * np.any(gone, axis=1)[:, None]  # from the brick at the ball's corner
     kind = was + 2 * there + 4 * (there & served)
     return np.concatenate((kind[:, None], step, gone.sum(1)[:, None], seen), 1)
+
+
+# --- dreams ---
 
 
 def _errors(errors: Floats, episodes: Ints) -> dict[str, Any]:
@@ -197,15 +263,15 @@ def summarise_dreams(dreams: Dreams, frameskip: int) -> dict[str, Any]:
     lasted, ten = dreams.horizons * seconds, round(10 / seconds)
     told = dreams.parted | (dreams.horizons >= ten)  # of the others nobody knows
     after = {}
-    for number, mark in enumerate(dreams.marks):
+    for mark, errors in zip(dreams.marks, np.moveaxis(dreams.errors, 2, 0), strict=True):
         runs = dreams.steps >= mark
-        episodes = dreams.episodes[runs]
+        episodes, (ball, paddle, bricks) = dreams.episodes[runs], errors[:, runs]
         after[f"{mark * seconds:g}"] = {
             "runs": int(runs.sum()),
             "still_true": mean(dreams.horizons[runs] >= mark, episodes),
-            "ball": _errors(dreams.ball[runs, number], episodes),
-            "paddle": _errors(dreams.paddle[runs, number], episodes),
-            "wrong_bricks": mean(dreams.bricks[runs, number], episodes),
+            "ball": _errors(ball, episodes),
+            "paddle": _errors(paddle, episodes),
+            "wrong_bricks": mean(bricks, episodes),
         }
     return {
         "runs": len(dreams.steps),
@@ -219,7 +285,7 @@ def summarise_dreams(dreams: Dreams, frameskip: int) -> dict[str, Any]:
     }
 
 
-def summarise_possible(found: Alone, episodes: Ints, frameskip: int) -> dict[str, Any]:
+def summarise_possible(found: Possible, episodes: Ints, frameskip: int) -> dict[str, Any]:
     """Possible seconds, and what ended them; a dream that came to its game's end or the cap is censored."""
     seconds, broken = found.horizon * frameskip / EMULATOR_HZ, found.reason > 0
     return {
@@ -231,24 +297,16 @@ def summarise_possible(found: Alone, episodes: Ints, frameskip: int) -> dict[str
     }
 
 
-def codebook_use(codes: Ints) -> dict[str, Any]:
-    """How many codes (any shape) are in use and their perplexity: how many there would be were all used alike."""
-    counts = np.bincount(codes.ravel(), minlength=CODES)
-    shares = counts[counts > 0] / max(1, counts.sum())
-    perplexity = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
-    return {"used": len(shares), "perplexity": perplexity}
-
-
-def plain(value: Any, digits: int = 6) -> Any:
+def plain(value: Any) -> Any:
     """A nested report as JSON can hold it: dataclasses as dicts, floats rounded, NaN and infinity as None."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
-        return {str(key): plain(item, digits) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item, digits) for item in value]
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return plain(value.tolist(), digits)
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
-        return round(float(value), digits) if math.isfinite(value) else None
+        return round(float(value), 6) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

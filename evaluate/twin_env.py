@@ -14,12 +14,12 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete
 
 from collect.emulator import Emulator
-from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, Action, rgb_from_classes
+from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, rgb_from_classes
 from model.metrics import Parting, StepScore, score_step
 from model.state import Array
 from model.vector_env import reset_state, shared_engine
 
-_SCREEN = Box(0, 255, (ROWS, COLUMNS, 3), np.uint8)
+SCREEN = Box(0, 255, (ROWS, COLUMNS, 3), np.uint8)
 
 
 class BreakoutTwin(gymnasium.Env[Any, Any]):
@@ -54,8 +54,8 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
         self.emulator = Emulator(self.engine.frameskip)
         self.metadata = self.metadata | {"render_fps": EMULATOR_HZ // self.engine.frameskip}
         self.render_mode, self._choice = render_mode, (controller, temperature)
-        self._follow, self._horizon = np.inf if follow is None else follow, np.inf if horizon is None else horizon
-        self.observation_space = Dict({"real": _SCREEN, "twin": _SCREEN})
+        self._follow, self._horizon = (np.inf if steps is None else steps for steps in (follow, horizon))
+        self.observation_space = Dict({"real": SCREEN, "twin": SCREEN})
         self.action_space = Discrete(ACTIONS)
         self._fresh = self.state = reset_state(self.engine)
 
@@ -71,10 +71,9 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
 
     def step(self, action: int) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         """One step of both games."""
-        key, before = np.array([action]), self.emulator.frame
+        key, before, dreaming = np.array([action]), self.emulator.frame, self.dreaming
         guess = self.engine.predict(self.state, key, *self._choice, self.np_random)
         step = self.emulator.step(int(action))
-        dreaming = self.dreaming
         self.state = self.engine.advance(self.state, key, guess.frame if dreaming else step.frame[None], guess)
         self._drawn = guess.frame[0]
         actual = self.engine.encode(before[None], step.frame[None])[0]
@@ -109,10 +108,6 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
     def render(self) -> Array | None:
         """Both pictures, (210, 320, 3) uint8."""
         return np.concatenate(list(self._shown().values()), 1) if self.render_mode else None
-
-    def get_action_meanings(self) -> list[str]:
-        """The actions by name."""
-        return [action.name for action in Action]
 
 
 gymnasium.register("BreakoutTwin-v0", entry_point="evaluate.twin_env:BreakoutTwin")

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from console import SeedOption, clean_errors, progress
 from evaluate.heldout import play_held_out, sample_transitions
-from evaluate.rollouts import Drawn, Pass, Predicted, compare, predict_all, probabilities
+from evaluate.rollouts import Pass, Predicted, compare, predict_all, probabilities
 from evaluate.summaries import plain, summarise_predicted, summarise_truth
 from evaluate.tables import make_table, with_interval
 from model.breakout import ACTIONS, CELLS, CODES
@@ -84,18 +84,20 @@ def tables(actions: Ints, codes: Ints, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def draw(engine: Engine, found: Pass, dataset_frames: tuple[np.ndarray, np.ndarray], codes: Ints) -> Drawn:
-    """What codes (N, 35) draw in the states of a pass, compared with the real frames before and after."""
+def draw(
+    engine: Engine, found: Pass, dataset_frames: tuple[np.ndarray, np.ndarray], codes: Ints
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What codes (N, 35) draw in the states of a pass: `compare` with the real frames before and after."""
     parts = []
     for start in range(0, len(codes), CHUNK):
         part = slice(start, start + CHUNK)
         drawn = engine.draw(found.states.rows(part), codes[part])
         parts.append(compare(dataset_frames[0][part], dataset_frames[1][part], drawn))
-    return Drawn(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("wrong", "right", "psnr")))
+    wrong, right, decibels = (np.concatenate(of) for of in zip(*parts, strict=True))
+    return wrong, right, decibels
 
 
 def predicted(
-    name: str,
     engine: Engine,
     found: Pass,
     frames: tuple[np.ndarray, np.ndarray],
@@ -120,7 +122,7 @@ def predicted(
     of_chosen = shares[truth.actions[:, None], np.arange(CELLS), codes]
     rank = (shares[truth.actions] > of_truth[..., None]).sum(-1)
     drawn = draw(engine, found, frames, codes)
-    return Predicted(name, codes, of_chosen, of_truth, rank, drawn, psnr(frames[1], frames[0]))
+    return Predicted(codes, of_chosen, of_truth, rank, *drawn, psnr(frames[1], frames[0]))
 
 
 def main(
@@ -140,13 +142,13 @@ def main(
                 t = sample_transitions(dataset, STEPS, np.random.default_rng([seed, 1]))
                 found = predict_all(engine, dataset, t, t, seed)
                 frames = dataset.frame(t), dataset.frame(t + 1)
-                rows = [predicted(name, engine, found, frames, table, 0, seed) for name, table in variants.items()]
+                rows = {name: predicted(engine, found, frames, table, 0, seed) for name, table in variants.items()}
                 for name, draws in (("drawn once", 1), (f"best of {BEST_OF} draws", BEST_OF)):
                     first = next(iter(variants.values()))
-                    rows.append(predicted(f"action only, {name}", engine, found, frames, first, draws, seed))
-                rows += [one for one in found.predicted if one.name == "context"]
+                    rows[f"action only, {name}"] = predicted(engine, found, frames, first, draws, seed)
+                rows["context"] = found.predicted["context"]
                 report[policy] = {"truth": summarise_truth(found.truth, engine.majority)}
-                report[policy] |= {row.name: summarise_predicted(row, found.truth) for row in rows}
+                report[policy] |= {name: summarise_predicted(row, found.truth) for name, row in rows.items()}
             show(1.0, "")
         if json is not None:
             write_json(json, plain(report))

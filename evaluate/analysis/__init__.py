@@ -1,10 +1,1 @@
-"""`analyze`: why the controllers are right and wrong. Predictions, then numbers, then plots, then one page.
-
-    analysis.py     held-out steps, and all that is made of them as one report, with the pictures that go with it
-    statistics.py   accuracy, distributions, calibration, temperature
-    patterns.py     success and failure by what happened; which code is taken for which
-    gallery.py      what each code does to a frame, shown and named; four futures of one moment
-    plots.py, page.py, page.html    how it looks
-
-Everything that the page shows as a number comes from the report, so the JSON holds it too.
-"""
+"""`analyze`: why the controllers are right and wrong. Every number of its page comes from the report, its JSON."""

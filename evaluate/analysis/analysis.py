@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from collect.dataset import TransitionDataset
-from evaluate.analysis.gallery import Example, Futures, collect_examples, describe_codes, four_futures
-from evaluate.analysis.patterns import by_group, confusions, frequency, mistakes, worst_steps
-from evaluate.analysis.statistics import (
-    Watched,
-    accuracy,
-    calibration,
-    codebook,
-    count_codes,
-    distances,
-    temperatures,
-    top_changes,
-    top_codes,
-)
-from evaluate.evaluate import refuse_trained_seed
-from evaluate.heldout import Event, Starts, Zone, classify, dream_starts, play_held_out, sample_transitions, zones
-from evaluate.rollouts import Logits, Predicted, Truth, dream, predict_all, probabilities, select
-from evaluate.summaries import summarise_dreams
-from model.breakout import ACTIONS, CELLS, CODES, UNCHANGED, Frame
-from model.files import SCHEMA, FileError, read_json
+from console import Show
+from evaluate import heldout, quiet, summaries, within
+from evaluate.analysis import statistics
+from evaluate.analysis.gallery import Examples, Futures, collect_examples, describe_codes, four_futures
+from evaluate.heldout import Event, Starts, Zone, about
+from evaluate.rollouts import Logits, Pass, Predicted, Rollout, Truth, dream, predict_all, probabilities, select
+from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action, Frame
+from model.engine import Engine
+from model.files import FileError, read_json
 from model.readers import Bools, Ints
-from model.state import State
 
-if TYPE_CHECKING:
-    from model.engine import Engine
-
-Show = Callable[[float, str], None]
 WORST, CHANGES = 7, 5
 """Steps shown as the worst of all; codes shown for each action, all positions together."""
 GAME_SECONDS = 90.0
@@ -44,31 +28,19 @@ DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """What an analysis depends on, beside the weights and the pairs.
+    """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 
-    `episodes` games are played by `policy`. `transitions` of their steps are predicted by every controller, and so many
-    more that each `Event` has `per_event`, or all that there are. `runs` dreams of at most `dream_seconds` are dreamt
-    at each temperature. `top` codes are shown for every action and position.
-    """
-
-    seed: int = 0
-    policy: str = "mixed"
-    episodes: int = 16
-    transitions: int = 3000
-    per_event: int = 60
-    runs: int = 12
-    dream_seconds: float = 10.0
-    top: int = 4
-
-    def __post_init__(self) -> None:
-        if min(self.episodes, self.transitions, self.runs, self.top) < 1 or self.per_event < 0:
-            raise ValueError("episodes, transitions, runs and top must be 1 or more, per-event 0 or more")
-        if not 0 < self.dream_seconds <= 60:
-            raise ValueError(f"dreams last more than 0 and at most 60 seconds, got {self.dream_seconds}")
+    seed: int
+    policy: str
+    episodes: int
+    transitions: int
+    per_event: int
+    runs: int
+    dream_seconds: float
+    top: int
 
 
-@dataclass(frozen=True)
-class ActionPairs:
+class ActionPairs(NamedTuple):
     """(action, code) pairs of `collect pairs`: `actions` (N,) int64, `codes` (N, 35) int64, and where from."""
 
     actions: Ints
@@ -91,121 +63,101 @@ def load_pairs(path: Path) -> ActionPairs:
     return ActionPairs(actions.astype(np.int64), codes.astype(np.int64), path.name)
 
 
-@dataclass(frozen=True)
-class WorstStep:
-    """Classes (210, 160) uint8 of a step: before it, after it, and as the controller drew it."""
-
-    before: Frame
-    real: Frame
-    predicted: Frame
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """What the plots show beside numbers. `frame` is any real one; `worst` is in the order of the report's lists."""
+class Pictures(NamedTuple):
+    """What the plots show beside numbers: any real frame, examples of codes, and in the order of the report's lists of
+    `worst` steps the real and the drawn frames, (210, 160) uint8 classes each."""
 
     frame: Frame
-    examples: list[Example]
-    worst: dict[str, list[WorstStep]]
+    examples: Examples
+    worst: dict[str, list[tuple[Frame, Frame]]]
     futures: Futures
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What was played and predicted. `truth`, `predicted` and `watched` are of N steps, of which `even` (N,) bool were
-    drawn evenly; the others are there to make rare events frequent enough."""
+class Sample(NamedTuple):
+    """What was played and predicted: N steps, of which `even` (N,) bool were drawn evenly; the others are there to make
+    rare events frequent enough."""
 
     dataset: TransitionDataset
     events: Ints
-    truth: Truth
-    predicted: list[Predicted]
-    watched: dict[str, Watched]
+    found: Pass
+    watched: dict[str, statistics.Watched]
     even: Bools
     starts: Starts
-    states: State
 
 
-def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = lambda share, text: None) -> Sample:
+def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) -> Sample:
     """Play held-out games, choose steps, and let every controller predict them from real history."""
-    count, rng = settings.episodes, np.random.default_rng([settings.seed, 1])
-    dataset = play_held_out(
-        settings.policy, engine.frameskip, settings.seed, count, GAME_SECONDS,
-        lambda n: show(0.2 * n / count, f"{n} of {count} games played"),
-    )  # fmt: skip
-    events = classify(dataset)
-    starts = dream_starts(dataset, settings.runs, settings.dream_seconds, settings.dream_seconds, rng)
-    evenly = sample_transitions(dataset, settings.transitions, rng)
-    t = np.union1d(evenly, more_of_rare(dataset, events, evenly, settings.per_event, rng))
-    watched = {name: Watched() for name in engine.controllers}
+    seed, rng = settings.seed, np.random.default_rng([settings.seed, 1])
+    playing = within(show, 0, 0.2)
+    dataset = heldout.play_held_out(settings.policy, engine.frameskip, seed, settings.episodes, GAME_SECONDS, playing)
+    events = heldout.classify(dataset)
+    starts = heldout.dream_starts(dataset, settings.runs, settings.dream_seconds, settings.dream_seconds, rng)
+    evenly = heldout.sample_transitions(dataset, settings.transitions, rng)
+    # Of each rare event more steps, drawn evenly within it.
+    rest, chosen = np.setdiff1d(dataset.transitions(), evenly), [evenly]
+    for event in Event:
+        missing = max(0, settings.per_event - int((events[evenly] == event).sum()))
+        of_event = rest[events[rest] == event]
+        chosen.append(rng.choice(of_event, min(missing, len(of_event)), replace=False))
+    watched = {name: statistics.Watched() for name in engine.controllers}
 
     def watch(name: str, t: Ints, codes: Ints, logits: Logits, drawn: Frame) -> None:
         watched[name].add(t, dataset.actions[t].astype(np.int64), codes, logits, np.isin(t, evenly))
-        watched[name].add_frames(t, dataset.frame(t + 1), drawn)
+        wrong = np.flatnonzero((drawn != dataset.frame(t + 1)).any((1, 2)))
+        watched[name].wrong |= {int(t[row]): drawn[row].copy() for row in wrong}
 
+    predicting = within(show, 0.2, 1)
     found = predict_all(
-        engine, dataset, t, starts.t, settings.seed,
-        progress=lambda share: show(0.2 + 0.8 * share, "one step from real history"), watch=watch,
-    )  # fmt: skip
-    even = np.isin(found.truth.t, evenly)
-    return Sample(dataset, events, found.truth, found.predicted, watched, even, starts, found.states)
-
-
-def more_of_rare(dataset: TransitionDataset, events: Ints, even: Ints, least: int, rng: np.random.Generator) -> Ints:
-    """Steps besides `even`, drawn evenly within each rare event until it has `least`, or all that there are."""
-    rest = np.setdiff1d(dataset.transitions(), even)
-    more = []
-    for event in Event:
-        missing = max(0, least - int((events[even] == event).sum()))
-        of_event = rest[events[rest] == event]
-        more.append(rng.choice(of_event, min(missing, len(of_event)), replace=False))
-    return np.concatenate(more)
+        engine, dataset, np.unique(np.concatenate(chosen)), starts.t, seed, show=predicting, watch=watch
+    )
+    return Sample(dataset, events, found, watched, np.isin(found.truth.t, evenly), starts)
 
 
 def analyse(
-    engine: Engine,
-    settings: AnalysisSettings,
-    pairs: ActionPairs | None = None,
-    show: Show = lambda share, text: None,
+    engine: Engine, settings: AnalysisSettings, pairs: ActionPairs | None = None, show: Show = quiet
 ) -> tuple[dict[str, Any], Pictures]:
     """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same.
 
     With `pairs` the action-only controller is compared with them instead of with the held-out steps.
     """
-    refuse_trained_seed(engine, settings.seed)
-    sample = take_sample(engine, settings, lambda share, text: show(0.6 * share, text))
+    sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
-    distributions = _compare_distributions(engine, sample, pairs)
-    top = top_codes({name: watched.shares for name, watched in sample.watched.items()}, _counts(sample), settings.top)
+    truth, names = sample.found.truth, list(engine.controllers)
+    counts = statistics.count_codes(truth.actions[sample.even], truth.codes[sample.even])
+    distributions = _compare_distributions(engine, sample, counts, pairs)
+    top = statistics.top_codes({name: of.shares for name, of in sample.watched.items()}, counts, settings.top)
     wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
-    examples = collect_examples(sample.dataset, sample.truth, wanted)
-    dreams = _dreams_by_temperature(engine, sample, lambda share, text: show(0.65 + 0.3 * share, text))
+    examples = collect_examples(sample.dataset, truth, wanted)
+    dreams = _dreams_by_temperature(engine, sample, within(show, 0.65, 0.95))
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
     report = {
-        "schema": SCHEMA,
-        "kind": "analysis",
-        "weights": engine.checksum,
-        "frameskip": engine.frameskip,
+        **about(engine, "analysis"),
         "context": engine.context,
         "settings": asdict(settings),
-        "controllers": list(engine.controllers),
+        "controllers": names,
         "distributions": distributions,
         "top_codes": top,
-        "top_changes": top_changes(distributions, list(engine.controllers), CHANGES),
+        "top_changes": statistics.top_changes(distributions, names, CHANGES),
         "dreams": dreams,
         "futures": futures_report,
-        **_of_steps(sample, describe_codes(sample.truth.codes, examples), engine.majority),
+        **_of_steps(sample, describe_codes(truth.codes, examples), engine.majority),
     }
-    shown = sample.dataset.frame(int(sample.truth.t[len(sample.truth.t) // 2]))
-    return report, Pictures(shown, examples, _draw_steps(sample, report["worst"]), futures)
+    wrong, worst = sample.watched[names[0]].wrong, {}
+    for which in ("of_each_event", "of_all"):
+        real = {step["frame"]: sample.dataset.frame(step["frame"] + 1) for step in report["worst"][which]}
+        worst[which] = [(after, wrong.get(t, after)) for t, after in real.items()]
+    return report, Pictures(sample.dataset.frame(int(truth.t[len(truth.t) // 2])), examples, worst, futures)
 
 
 def _of_steps(sample: Sample, names: dict[str, dict[str, Any]], majority: Ints) -> dict[str, Any]:
     """What follows from the predicted steps alone."""
-    dataset, events, every, even = sample.dataset, sample.events, sample.truth, sample.even
-    truth, predicted = select(every, even), [select(one, even) for one in sample.predicted]
-    watched = sample.watched
-    first = sample.predicted[0]
+    dataset, events, even, every = sample.dataset, sample.events, sample.even, sample.found.truth
+    truth = select(every, even)
+    predicted = {name: select(one, even) for name, one in sample.found.predicted.items()}
+    chances = {name: of.chances[even] for name, of in sample.watched.items()}
+    groups = summaries.by_group(every, sample.found.predicted, Event, events)
+    first, worst_by = next(iter(sample.found.predicted.items()))
     return {
         "sample": {
             "policy": dataset.manifest["policy"],
@@ -215,67 +167,70 @@ def _of_steps(sample: Sample, names: dict[str, dict[str, Any]], majority: Ints) 
             "steps_predicted": len(every.t),
             "steps_drawn_evenly": len(truth.t),
         },
-        "accuracy": accuracy(truth, predicted, majority),
+        "accuracy": statistics.accuracy(truth, predicted, majority),
         "codes": names,
-        "codebook": codebook(truth, predicted),
-        "calibration": {one.name: calibration(truth, one, watched[one.name].unchanged[even]) for one in predicted},
-        "temperature": {one.name: temperatures(truth, one, watched[one.name].tempered[even]) for one in predicted},
-        "events": {"frequency": frequency(dataset, events), "groups": by_group(every, sample.predicted, Event, events)},
-        "zones": by_group(truth, predicted, Zone, zones(dataset)),
-        "mistakes": {one.name: mistakes(truth, one, events) for one in predicted},
-        "confusions": {one.name: confusions(every.codes, one.codes, names) for one in sample.predicted},
-        "worst": {"controller": first.name, **worst_steps(dataset, every, first, events, WORST)},
+        "codebook": statistics.codebook(truth, predicted),
+        "calibration": {n: statistics.calibration(truth, one, chances[n]) for n, one in predicted.items()},
+        "temperature": {n: statistics.temperatures(truth, one, chances[n]) for n, one in predicted.items()},
+        "events": {"frequency": summaries.frequency(dataset, events), "groups": groups},
+        "zones": summaries.by_group(truth, predicted, Zone, heldout.zones(dataset)),
+        "mistakes": {n: summaries.mistakes(truth, one, events) for n, one in predicted.items()},
+        "worst": {"controller": first, **_worst_steps(dataset, every, worst_by, events)},
     }
 
 
-def _counts(sample: Sample) -> Ints:
-    return count_codes(sample.truth.actions[sample.even], sample.truth.codes[sample.even])
+def _worst_steps(
+    dataset: TransitionDataset, truth: Truth, predicted: Predicted, events: Ints
+) -> dict[str, list[dict[str, Any]]]:
+    """The steps with most wrong pixels: the worst of each group of events, and the `WORST` worst of all."""
+    of_step, order = events[truth.t], np.argsort(-predicted.wrong, kind="stable")
+
+    def about(row: int) -> dict[str, Any]:
+        t, episode = int(truth.t[row]), int(truth.episodes[row])
+        return {
+            "frame": t,
+            "game": episode,
+            "second": (t - int(dataset.first[episode])) * (dataset.frameskip / EMULATOR_HZ),
+            "action": Action(truth.actions[row]).name.lower(),
+            "event": tuple(Event)[of_step[row]].label,
+            "wrong_pixels": int(predicted.wrong[row]),
+            "wrong_codes": int((predicted.codes[row] != truth.codes[row]).sum()),
+            "wrong_pixels_with_real_codes": int(truth.wrong[row]),
+        }
+
+    return {
+        "of_each_event": [about(row) for event in Event for row in order[of_step[order] == event][:1]],
+        "of_all": [about(row) for row in order[:WORST]],
+    }
 
 
-def _compare_distributions(engine: Engine, sample: Sample, pairs: ActionPairs | None) -> dict[str, Any]:
+def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: ActionPairs | None) -> dict[str, Any]:
     """`distances` of every controller, and of "unchanged", which always says that nothing changes."""
-    source, actual = "held-out steps", _counts(sample)
-    found = {name: distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
+    source = "held-out steps"
+    found = {name: statistics.distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
     if pairs is not None:
-        if "action" not in engine.controllers:
-            raise FileError("these weights hold no action-only controller to compare with --pairs: train action first")
-        counts = count_codes(pairs.actions, pairs.codes)
+        counts = statistics.count_codes(pairs.actions, pairs.codes)
         # From the action alone, every step with it has the same distribution.
         blank = engine.begin(sample.dataset.frame(np.zeros((ACTIONS, 1), np.int64)))
         shares = probabilities(engine.logits(blank, np.arange(ACTIONS), "action")).astype(np.float64)
-        found["action"] = distances(counts, shares * counts[:, 0].sum(-1)[:, None, None], pairs.source)
+        predicted = shares * counts[:, 0].sum(-1)[:, None, None]
+        found["action"] = statistics.distances(counts, predicted, pairs.source)
     unchanged = np.zeros(actual.shape)
     unchanged[..., UNCHANGED] = actual.sum(-1)
-    found["unchanged"] = distances(actual, unchanged, source)
+    found["unchanged"] = statistics.distances(actual, unchanged, source)
     return found
 
 
 def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[str, list[Any]]:
     """Dream horizons of every controller at a few temperatures, in seconds; all from the same moments."""
-    found: dict[str, list[Any]] = {}
-    jobs = [(name, temperature) for name in engine.controllers for temperature in DREAM_TEMPERATURES]
+    found: dict[str, list[Any]] = {name: [] for name in engine.controllers}
+    jobs = [(name, temperature) for name in found for temperature in DREAM_TEMPERATURES]
     for number, (name, temperature) in enumerate(jobs):
-        text = f"{len(sample.starts)} dreams of the {name} controller at temperature {temperature}"
-
-        def part(share: float, number: int = number, text: str = text) -> None:
-            show((number + share) / len(jobs), text)
-
-        dreams = dream(
-            engine, sample.dataset, sample.starts, sample.states, np.zeros(0, np.int64), controller=name,
-            temperature=temperature, progress=part,
-        )  # fmt: skip
-        summary = summarise_dreams(dreams, engine.frameskip)
+        part = within(show, number / len(jobs), (number + 1) / len(jobs), f"temperature {temperature}, ")
+        rng = np.random.default_rng([0, 4])
+        roll = Rollout(engine, sample.found.states, controller=name, temperature=temperature, rng=rng)
+        dreams = dream(roll, sample.dataset, sample.starts, np.zeros(0, np.int64), part)
+        summary = summaries.summarise_dreams(dreams, engine.frameskip)
         row = {key: summary[key] for key in ("runs", "horizon_seconds", "partings_per_minute", "reach_the_end")}
-        found.setdefault(name, []).append({"temperature": temperature, **row})
+        found[name].append({"temperature": temperature, **row})
     return found
-
-
-def _draw_steps(sample: Sample, worst: dict[str, Any]) -> dict[str, list[WorstStep]]:
-    """The worst steps as the first controller draws them."""
-    watched = sample.watched[sample.predicted[0].name]
-
-    def draw(t: int) -> WorstStep:
-        before, after = sample.dataset.frame(np.array([t, t + 1]))
-        return WorstStep(before, after, watched.drawn(t, after))
-
-    return {name: [draw(step["frame"]) for step in worst[name]] for name in ("of_each_event", "of_all")}

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,83 +17,79 @@ from collect.dataset import TransitionDataset
 from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
 from evaluate.heldout import SEED_OFFSET
-from evaluate.rollouts import Truth
+from evaluate.rollouts import Mode, Rollout, Truth
 from evaluate.summaries import ball_cells, ball_seen
 from model.breakout import CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action, Frame, to_cells
+from model.engine import Engine
 from model.metrics import ball_error, paddle_error
-
-if TYPE_CHECKING:
-    from model.engine import Engine
+from model.readers import Ints
+from model.state import State
 
 EXAMPLES = 6
 """Examples that a code's name is measured on, fewer for a rare code."""
-AGREE = 1.0
-"""Pixels within which an example's way is that of the name."""
 SECONDS = 0.5
 BALL_BETWEEN = 130, 165
 """Rows in which the ball rises at the moment whose futures are shown: room above the paddle and below the bricks."""
-_TRIES = 20_000
+TRIES = 20_000
 
 
-@dataclass(frozen=True)
-class Example:
-    """One cell (30, 32) uint8 classes before and after a step in which it got this code, and what happened there.
-
-    `ball` and `paddle` are (rows, columns) and columns gone, None if there was none here; `others` what else happened.
-    """
+class Example(NamedTuple):
+    """One cell before and after a step in which it got this code, and what happened there."""
 
     code: int
     cell: int
-    before: Frame
+    before: Frame  # (30, 32) uint8 classes
     after: Frame
-    ball: tuple[float, float] | None
-    paddle: float | None
-    others: tuple[str, ...]
+    ways: dict[str, tuple[float, float]]  # of "ball" and "paddle", if they are here: rows and columns gone
+    others: tuple[str, ...]  # what else happened
 
     @property
     def kind(self) -> tuple[str, ...]:
         """What sort of thing it is, without how far it went."""
-        moved = ("ball",) * (self.ball is not None) + ("paddle",) * (self.paddle is not None)
-        return (*moved, *self.others) or ("something else",)
+        return (*self.ways, *self.others) or ("something else",)
 
 
-def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[tuple[int, int]]) -> list[Example]:
+Examples = dict[int, list[Example]]
+"""By code, in the order of the codes."""
+
+
+def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[tuple[int, int]]) -> Examples:
     """Examples of every code that occurs: `EXAMPLES` of each, and one of each `wanted` (code, cell) that occurs."""
     rows, cells = np.nonzero(truth.codes != UNCHANGED)
     codes = truth.codes[rows, cells]
-    times: Counter[int] = Counter()
-    missing, found = set(wanted), []
+    missing, found = set(wanted), {int(code): list[Example]() for code in np.unique(codes)}
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
     here, was, there = ball_cells(now, after), ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1)
     for number in np.random.default_rng(0).permutation(len(codes)):
         code, cell, n = int(codes[number]), int(cells[number]), int(rows[number])
-        if times[code] < EXAMPLES or (code, cell) in missing:
-            times[code] += 1
+        if len(found[code]) < EXAMPLES or (code, cell) in missing:
             missing.discard((code, cell))
             pair = to_cells(dataset.frame(truth.t[n] + np.arange(2)))[:, cell]
             seen = (bool(was[n]), bool(there[n])) if here[n, cell] else None
-            found.append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell, seen)))
+            found[code].append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell, seen)))
     return found
 
 
 def _what_happened(
     now: ram.GameState, after: ram.GameState, n: int, cell: int, seen: tuple[bool, bool] | None
-) -> tuple[tuple[float, float] | None, float | None, tuple[str, ...]]:
-    """Ball's way, paddle's way and all else that happened in a cell in step n. `seen`: whether the ball is seen before
-    and after; None if it has no part in this cell."""
+) -> tuple[dict[str, tuple[float, float]], tuple[str, ...]]:
+    """Ways and all else that happened in a cell in step n. `seen`: whether the ball is seen before and after; None if
+    it has no part in this cell."""
     if cell % GRID_ROWS == 0:
-        return None, None, ("digits",)
-    ball, others = None, []
+        return {}, ("digits",)
+    ways, others = {}, []
     if seen is not None:
         if all(seen):
             rows, columns = after.ball_row - now.ball_row, after.ball_column - now.ball_column
-            ball = float(rows[n]), float(columns[n])
+            ways["ball"] = float(rows[n]), float(columns[n])
         elif any(seen):
             others.append("ball appears" if seen[1] else "ball goes out of sight")
         if (now.wall[n] & ~after.wall[n]).any():
             others.append("brick goes")
     moved = float(after.paddle_column[n] - now.paddle_column[n])
-    return ball, moved if moved and cell % GRID_ROWS == GRID_ROWS - 1 else None, tuple(others)
+    if moved and cell % GRID_ROWS == GRID_ROWS - 1:
+        ways["paddle"] = 0.0, moved
+    return ways, tuple(others)
 
 
 def way_text(rows: float, columns: float) -> str:
@@ -109,35 +104,13 @@ def _commonest(examples: list[Example]) -> tuple[str, ...]:
     return min(kinds, key=lambda kind: (-kinds[kind], kind))
 
 
-def describe(examples: list[Example]) -> dict[str, Any]:
-    """The name of a code from its examples, and how far they agree.
-
-    `same_kind` is the share of examples of the commonest kind, which gives the name; `agree` the share of those that
-    went the median way, within a pixel in rows and columns. `ball` [rows, columns] and `paddle` are that way.
-    """
+def describe(examples: list[Example]) -> str:
+    """The name of a code by the median ways of its examples of the commonest kind."""
     kind = _commonest(examples)
     same = [example for example in examples if example.kind == kind]
-    ball = paddle = None
-    agrees, parts = np.ones(len(same), bool), []
-    if "ball" in kind:
-        ways = np.array([example.ball for example in same])
-        ball = np.median(ways, 0)
-        agrees &= (np.abs(ways - ball) <= AGREE).all(1)
-        parts.append(f"ball {way_text(*ball)}")
-    if "paddle" in kind:
-        moves = np.array([example.paddle for example in same])
-        paddle = float(np.median(moves))
-        agrees &= np.abs(moves - paddle) <= AGREE
-        parts.append(f"paddle {way_text(0, paddle)}")
-    name = "; ".join(parts + [other for other in kind if other not in ("ball", "paddle")])
-    return {
-        "name": name if 2 * len(same) > len(examples) else f"mixed, often {name}",
-        "examples": len(examples),
-        "same_kind": len(same) / len(examples),
-        "agree": float(agrees.mean()),
-        "ball": None if ball is None else ball.tolist(),
-        "paddle": paddle,
-    }
+    ways = {thing: np.median([example.ways[thing] for example in same], 0) for thing in same[0].ways}
+    name = "; ".join([f"{thing} {way_text(*way)}" for thing, way in ways.items()] + list(kind[len(ways) :]))
+    return name if 2 * len(same) > len(examples) else f"mixed, often {name}"
 
 
 def representative(examples: list[Example]) -> Example:
@@ -146,29 +119,17 @@ def representative(examples: list[Example]) -> Example:
     return min(examples, key=lambda one: (one.kind != kind, -int((one.before != one.after).sum())))
 
 
-def by_code(examples: list[Example]) -> dict[int, list[Example]]:
-    """The examples of each code, in the order of the codes."""
-    found: dict[int, list[Example]] = {}
-    for example in sorted(examples, key=lambda one: one.code):
-        found.setdefault(example.code, []).append(example)
-    return found
+def describe_codes(codes: Ints, examples: Examples) -> dict[str, dict[str, Any]]:
+    """Each code's name, and how often it was `seen` in codes (N, 35); one never seen has no name."""
+    names = {code: describe(of) for code, of in examples.items()} | {UNCHANGED: "nothing changes"}
+    counts = np.bincount(codes.ravel(), minlength=CODES)
+    return {str(code): {"seen": int(counts[code]), "name": names.get(code)} for code in range(CODES)}
 
 
-def describe_codes(codes: Any, examples: list[Example]) -> dict[str, dict[str, Any]]:
-    """`describe` for each code, by its number as text, with how often it was `seen` in codes (N, 35); a code never seen
-    has no name."""
-    counts, of = np.bincount(codes.ravel(), minlength=CODES), by_code(examples)
-    nothing = {"name": None, "examples": 0, "same_kind": None, "agree": None, "ball": None, "paddle": None}
-    found = {
-        str(code): {"seen": int(counts[code]), **(describe(of[code]) if code in of else nothing)}
-        for code in range(CODES)
-    }
-    found[str(UNCHANGED)]["name"] = "nothing changes"
-    return found
+# --- four futures ---
 
 
-@dataclass(frozen=True)
-class Futures:
+class Futures(NamedTuple):
     """Screens of classes (210, 160) uint8: the moment, and by key the real end and every controller's."""
 
     start: Frame
@@ -176,52 +137,46 @@ class Futures:
     dreamt: dict[str, dict[str, Frame]]
 
 
-def four_futures(engine: Engine, policy: str, seed: int, seconds: float = SECONDS) -> tuple[Futures, dict[str, Any]]:
+def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, dict[str, Any]]:
     """Each key held for a while from one moment, in the real game and in every controller's dream, and how far the
     dreams are off: wrong pixels, ball and paddle in pixels. ValueError without such a moment."""
     emulator = Emulator(engine.frameskip)
     state = find_moment(emulator, engine, policy, seed)
-    snapshot, steps = emulator.snapshot(), max(1, round(seconds * emulator.steps_per_second))
-    real: dict[str, Frame] = {}
-    numbers: dict[str, Any] = {}
-    dreamt: dict[str, dict[str, Frame]] = {name: {} for name in engine.controllers}
+    snapshot, steps = emulator.snapshot(), max(1, round(SECONDS * emulator.steps_per_second))
+    found, numbers = Futures(state.frame[0], {}, {name: {} for name in engine.controllers}), dict[str, Any]()
     for action in Action:
-        key, held = action.name.lower(), np.array([action])
+        key = action.name.lower()
         emulator.restore(snapshot)
         for _ in range(steps):
             emulator.step(action)
-        real[key] = emulator.frame
-        numbers[key] = {}
+        found.real[key], numbers[key] = emulator.frame, {}
         for name in engine.controllers:
-            dream = state
+            roll = Rollout(engine, state, controller=name)
             for _ in range(steps):
-                prediction = engine.predict(dream, held, name)
-                dream = engine.advance(dream, held, prediction.frame, prediction)
-            dreamt[name][key], pair = dream.frame[0], (real[key][None], dream.frame)
-            wrong = int((pair[0] != pair[1]).sum())
+                roll.step(np.array([action]))
+            found.dreamt[name][key], pair = roll.state.frame[0], (emulator.frame[None], roll.state.frame)
             errors = {"ball_error": float(ball_error(*pair)[0]), "paddle_error": float(paddle_error(*pair)[0])}
-            numbers[key][name] = {"wrong_pixels": wrong, **errors}
-    return Futures(state.frame[0], real, dreamt), {"seconds": steps * engine.frameskip / EMULATOR_HZ, "keys": numbers}
+            numbers[key][name] = {"wrong_pixels": int((pair[0] != pair[1]).sum()), **errors}
+    return found, {"seconds": steps * engine.frameskip / EMULATOR_HZ, "keys": numbers}
 
 
-def find_moment(emulator: Emulator, engine: Engine, policy: str, seed: int) -> Any:
+def find_moment(emulator: Emulator, engine: Engine, policy: str, seed: int) -> State:
     """Play a held-out game to the first moment with the ball rising below the bricks and the paddle near the middle.
 
     The emulator is then there; returns the state of the twin that has watched.
     """
-    rng = np.random.default_rng([SEED_OFFSET + seed, 1 << 20])
-    over, row = True, 0
-    for _ in range(_TRIES):
+    rng, over, row = np.random.default_rng([SEED_OFFSET + seed, 1 << 20]), True, 0
+    for _ in range(TRIES):
         if over:
             start_episode(emulator, policy, rng)
             player = make_policy(policy, rng, emulator.frameskip)
-            state = engine.begin(emulator.frame[None, None], fresh=True)
+            roll = Rollout(engine, engine.begin(emulator.frame[None, None], fresh=True), Mode.real)
         action = player.act(emulator.objects())
         over = emulator.step(action).over
-        state = engine.advance(state, np.array([action]), emulator.frame[None])
+        roll.step(np.array([action]), emulator.frame[None])
         objects = emulator.objects()
         last, row = row, objects.ball[0] if objects.ball else 0
         middle = COLUMNS * 0.3 < objects.paddle < COLUMNS * 0.6
         if row < last and BALL_BETWEEN[0] < row < BALL_BETWEEN[1] and middle:
-            return state
+            return roll.state
     raise ValueError(f"the {policy} policy never had the ball in free flight; choose another --policy or --seed")

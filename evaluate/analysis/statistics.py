@@ -28,62 +28,40 @@ class Watched:
     """What is kept of one controller's logits and frames, which are too many to keep themselves.
 
     `shares` (4, 35, 256) float64: its probabilities, summed over the evenly drawn steps with each action.
+    `wrong`: what it drew, (210, 160) uint8 classes, where that was wrong, by frame number.
     """
 
     def __init__(self) -> None:
-        self.shares = np.zeros((ACTIONS, CELLS, CODES))
-        self._wrong: dict[int, tuple[Ints, Frame]] = {}  # by frame number: which pixels are wrong, and what they show
-        self._t: list[Ints] = []
-        self._tempered: list[Floats] = []
-        self._unchanged: list[Floats] = []
+        self.shares, self.wrong = np.zeros((ACTIONS, CELLS, CODES)), dict[int, Frame]()
+        self._parts: list[tuple[Ints, Floats]] = []
 
     def add(self, t: Ints, actions: Ints, codes: Ints, logits: Logits, even: Bools) -> None:
         """One batch of B steps; `even` (B,) says which of them were drawn evenly."""
         shares = probabilities(logits)
         np.add.at(self.shares, actions[even], shares[even])
-        self._t.append(t)
-        self._unchanged.append(shares[..., UNCHANGED])
         of_truth = [np.take_along_axis(probabilities(logits, heat), codes[..., None], -1) for heat in TEMPERATURES]
-        self._tempered.append(np.concatenate(of_truth, -1))
-
-    def add_frames(self, t: Ints, after: Frame, drawn: Frame) -> None:
-        """What was drawn for steps t (B,) that led to `after`, (B, 210, 160) each."""
-        for number, real, frame in zip(t.tolist(), after, drawn, strict=True):
-            wrong = np.flatnonzero(real != frame)
-            if len(wrong):
-                self._wrong[number] = wrong, frame.flat[wrong]
-
-    def drawn(self, t: int, after: Frame) -> Frame:
-        """The frame (210, 160) that was drawn for step t, which led to `after`."""
-        frame = after.copy()
-        wrong, values = self._wrong.get(t, ((), ()))
-        frame.flat[list(wrong)] = values
-        return frame
+        self._parts.append((t, np.concatenate((shares[..., UNCHANGED, None], *of_truth), -1)))
 
     @property
-    def tempered(self) -> Floats:
-        """(N, 35, 6) float32: its probability of the real code at each of `TEMPERATURES`; steps in their order."""
-        return np.concatenate(self._tempered)[np.argsort(np.concatenate(self._t))]
-
-    @property
-    def unchanged(self) -> Floats:
-        """(N, 35) float32: its probability that a cell stays as it is."""
-        return np.concatenate(self._unchanged)[np.argsort(np.concatenate(self._t))]
+    def chances(self) -> Floats:
+        """(N, 35, 1 + 6) float32, steps in their order: its probability that a cell stays as it is, and of the real
+        code at each of `TEMPERATURES`."""
+        t, parts = (np.concatenate(of) for of in zip(*self._parts, strict=True))
+        return parts[np.argsort(t)]
 
 
-def accuracy(truth: Truth, predicted: list[Predicted], majority: Ints) -> dict[str, Any]:
+def accuracy(truth: Truth, predicted: dict[str, Predicted], majority: Ints) -> dict[str, Any]:
     """By action and by position, of every controller and of the majority code."""
-    controllers = {
-        one.name: {
-            **summarise_predicted(one, truth),
-            "by_position": _by_position(truth, one.codes == truth.codes)
-            | {"changed_top5": _by_position(truth, one.rank < TOP)["changed"]},
-        }
-        for one in predicted
-    }
     return {
         "truth": summarise_truth(truth, majority),
-        "controllers": controllers,
+        "controllers": {
+            name: summarise_predicted(one, truth)
+            | {
+                "by_position": _by_position(truth, one.codes == truth.codes)
+                | {"changed_top5": _by_position(truth, one.rank < TOP)["changed"]}
+            }
+            for name, one in predicted.items()
+        },
         "majority_by_position": _by_position(truth, truth.codes == majority),
     }
 
@@ -106,12 +84,8 @@ def jensen_shannon(p: Distribution, q: Distribution) -> float | None:
         return None
     p, q = p / p.sum(), q / q.sum()
     middle = (p + q) / 2
-
-    def divergence(a: Distribution) -> float:
-        some = a > 0
-        return float((a[some] * np.log2(a[some] / middle[some])).sum())
-
-    return min(1.0, max(0.0, (divergence(p) + divergence(q)) / 2))
+    parts = [float((of[of > 0] * np.log2(of[of > 0] / middle[of > 0])).sum()) for of in (p, q)]
+    return min(1.0, max(0.0, sum(parts) / 2))
 
 
 def count_codes(actions: Ints, codes: Ints) -> Ints:
@@ -128,16 +102,15 @@ def distances(actual: Ints, predicted: Distribution, source: str) -> dict[str, A
     `predicted_a_step` are the pooled histograms: how often a code occurs in a step.
     """
     found = {}
-    for number, name in enumerate(ACTION_NAMES):
-        real, expected = actual[number].astype(np.float64), predicted[number]
-        steps = int(actual[number, 0].sum())
+    for name, real, expected in zip(ACTION_NAMES, actual.astype(np.float64), predicted, strict=True):
+        steps, pooled = int(real[0].sum()), (real.sum(0), expected.sum(0))
         found[name] = {
             "steps": steps,
-            "pooled": jensen_shannon(real.sum(0), expected.sum(0)),
-            "pooled_changes": jensen_shannon(real.sum(0)[1:], expected.sum(0)[1:]),
+            "pooled": jensen_shannon(*pooled),
+            "pooled_changes": jensen_shannon(pooled[0][1:], pooled[1][1:]),
             "by_position": [jensen_shannon(real[cell], expected[cell]) for cell in range(CELLS)],
-            "actual_a_step": (real.sum(0) / steps).tolist() if steps else None,
-            "predicted_a_step": (expected.sum(0) / steps).tolist() if steps else None,
+            "actual_a_step": (pooled[0] / steps).tolist() if steps else None,
+            "predicted_a_step": (pooled[1] / steps).tolist() if steps else None,
         }
     return {"source": source, "by_action": found}
 
@@ -148,25 +121,17 @@ def top_codes(shares: dict[str, Distribution], actual: Ints, top: int) -> dict[s
     Those that it gives less than `LEAST_SHARE` are left out. Each is {code, actual, <controller>...}, shares of the
     steps with that action. An action that never occurs has none.
     """
-    first = next(iter(shares.values()))
-
-    def at(action: int, cell: int, steps: int) -> list[dict[str, Any]]:
-        order = np.argsort(-first[action, cell], kind="stable")[:top]
-        return [
-            {
-                "code": int(code),
-                "actual": float(actual[action, cell, code] / steps),
-                **{name: float(share[action, cell, code] / steps) for name, share in shares.items()},
-            }
-            for code in order
-            if first[action, cell, code] >= LEAST_SHARE * steps
-        ]
-
-    taken = actual[:, 0].sum(1)
-    return {
-        name: [at(number, cell, int(taken[number])) if taken[number] else [] for cell in range(CELLS)]
-        for number, name in enumerate(ACTION_NAMES)
-    }
+    columns = {"actual": actual, **shares}
+    first, found = next(iter(shares.values())), {}
+    for action, name in enumerate(ACTION_NAMES):
+        steps, of_action = int(actual[action, 0].sum()), [list[Any]() for _ in range(CELLS)]
+        for cell, entries in enumerate(of_action):
+            for code in np.argsort(-first[action, cell], kind="stable")[:top].tolist() if steps else ():
+                if first[action, cell, code] >= LEAST_SHARE * steps:
+                    rates = {column: float(of[action, cell, code] / steps) for column, of in columns.items()}
+                    entries.append({"code": code, **rates})
+        found[name] = of_action
+    return found
 
 
 def top_changes(distributions: dict[str, Any], names: list[str], top: int) -> dict[str, list[Any]]:
@@ -179,44 +144,34 @@ def top_changes(distributions: dict[str, Any], names: list[str], top: int) -> di
     for action in ACTION_NAMES:
         of = {name: distributions[name]["by_action"][action] for name in names}
         times = {name: d["predicted_a_step"] for name, d in of.items() if d["predicted_a_step"] is not None}
+        columns = {"actual": of[names[0]]["actual_a_step"], **times}
         order: Any = 1 + np.argsort(-np.array(times[names[0]])[1:], kind="stable")[:top] if names[0] in times else []
-        found[action] = [
-            {
-                "code": int(code),
-                "actual": of[names[0]]["actual_a_step"][code],
-                **{name: shares[code] for name, shares in times.items()},
-            }
-            for code in order
-        ]
+        found[action] = [{"code": int(code), **{name: of[code] for name, of in columns.items()}} for code in order]
     return found
 
 
-def codebook(truth: Truth, predicted: list[Predicted]) -> dict[str, Any]:
+def codebook(truth: Truth, predicted: dict[str, Predicted]) -> dict[str, Any]:
     """How the codebook is used by what really happened, and by every controller's guesses."""
     counts = np.bincount(truth.codes.ravel(), minlength=CODES)
-
-    def use(codes: Ints) -> dict[str, Any]:
-        return {"all_cells": codebook_use(codes), "changed_cells": codebook_use(codes[codes != UNCHANGED])}
-
     chosen = {name: truth.actions == number for number, name in enumerate(ACTION_NAMES)}
     return {
         "steps": len(truth.t),
         "counts": counts.tolist(),
         "never_used": np.flatnonzero(counts == 0).tolist(),
-        **use(truth.codes),
-        "by_action": {name: {"steps": int(of.sum()), **use(truth.codes[of])} for name, of in chosen.items()},
-        "predicted": {one.name: use(one.codes) for one in predicted},
+        **codebook_use(truth.codes),
+        "by_action": {name: {"steps": int(of.sum()), **codebook_use(truth.codes[of])} for name, of in chosen.items()},
+        "predicted": {name: codebook_use(one.codes) for name, one in predicted.items()},
     }
 
 
-def calibration(truth: Truth, predicted: Predicted, unchanged: Floats) -> dict[str, Any]:
-    """How often the likeliest code is right, by the probability that it was given; `unchanged` as in `Watched`.
+def calibration(truth: Truth, predicted: Predicted, chances: Floats) -> dict[str, Any]:
+    """How often the likeliest code is right, by the probability that it was given; `chances` as in `Watched`.
 
     Ten bins, and the expected calibration error: their mean distance from the diagonal, weighted by their counts
     (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
     """
     hits = predicted.codes == truth.codes
-    scopes = {"all_cells": np.ones(hits.shape, bool), "cells_in_doubt": unchanged < IN_DOUBT}
+    scopes = {"all_cells": np.ones(hits.shape, bool), "cells_in_doubt": chances[..., 0] < IN_DOUBT}
     which = np.minimum((predicted.confidence * BINS).astype(int), BINS - 1)
     found = {}
     for name, scope in scopes.items():
@@ -233,21 +188,20 @@ def calibration(truth: Truth, predicted: Predicted, unchanged: Floats) -> dict[s
     return found
 
 
-def temperatures(truth: Truth, predicted: Predicted, tempered: Floats) -> list[dict[str, Any]]:
+def temperatures(truth: Truth, predicted: Predicted, chances: Floats) -> list[dict[str, Any]]:
     """What drawing codes at a temperature costs: the chance that they are the real ones, exactly, not by drawing.
 
-    `tempered` as in `Watched`. `grid` is the chance that all 35 are: cells are drawn apart from each other.
+    `chances` as in `Watched`. `grid` is the chance that all 35 are: cells are drawn apart from each other.
     """
-    hits = (predicted.codes == truth.codes).astype(np.float64)
-    dynamic, rows = truth.dynamic.sum(1), []
-    chances = (hits, *np.moveaxis(tempered.astype(np.float64), -1, 0))
-    for temperature, right in zip((0.0, *TEMPERATURES), chances, strict=True):
-        rows.append(
-            {
-                "temperature": temperature,
-                "codes": ratio(right.sum(1), np.full(len(right), CELLS), truth.episodes),
-                "changed_cells": ratio((right * truth.dynamic).sum(1), dynamic, truth.episodes),
-                "grid": mean(right.prod(1), truth.episodes),
-            }
-        )
-    return rows
+    each = np.moveaxis(chances.astype(np.float64), -1, 0)
+    each[0] = predicted.codes == truth.codes  # temperature 0
+    cells, dynamic = np.full(len(truth.t), CELLS), truth.dynamic.sum(1)
+    return [
+        {
+            "temperature": temperature,
+            "codes": ratio(right.sum(1), cells, truth.episodes),
+            "changed_cells": ratio((right * truth.dynamic).sum(1), dynamic, truth.episodes),
+            "grid": mean(right.prod(1), truth.episodes),
+        }
+        for temperature, right in zip((0.0, *TEMPERATURES), each, strict=True)
+    ]

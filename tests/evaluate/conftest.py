@@ -12,8 +12,7 @@ from collect import ram
 from collect.dataset import TransitionDataset
 from collect.emulator import Emulator, Snapshot
 from collect.policies import start_episode
-from evaluate.heldout import SEED_OFFSET, play_held_out
-from evaluate.memory import true_classes
+from evaluate.heldout import SEED_OFFSET, play_held_out, true_classes
 from model.breakout import CELLS, CODES, NO_ACTION, Frame, from_cells, to_cells
 from model.readers import find_bricks, read_digits
 from model.state import HISTORY, VARIABLES, Prediction, State, Things

@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 
 from collect import ram
-from evaluate.heldout import Event, Zone, classify, dream_starts, episode_of, play_held_out, sample_transitions, zones
-from evaluate.memory import summarise_memory, true_memory
+from evaluate.heldout import (
+    Event,
+    Zone,
+    classify,
+    dream_starts,
+    episode_of,
+    play_held_out,
+    sample_transitions,
+    true_memory,
+    zones,
+)
+from evaluate.summaries import summarise_memory
 from model.readers import find_bricks
 from model.state import INDEX, SIGNED_SPEEDS, VARIABLES
 
@@ -15,19 +25,17 @@ def test_the_same_seed_gives_the_same_games(games) -> None:
     assert np.array_equal(again.actions, games.actions)
     assert np.array_equal(again.ram, games.ram)
     assert not np.array_equal(play_held_out("people", games.frameskip, 1, 3, 12.0).actions, games.actions)
-    with pytest.raises(ValueError, match="1 or more"):
-        play_held_out("people", 2, 0, 0, 12.0)
 
 
 def test_a_dream_starts_with_the_ball_in_play_and_ends_with_the_recording(games) -> None:
     starts = dream_starts(games, 20, 2.0, 5.0, np.random.default_rng(0))
-    assert len(starts) == 20
+    assert len(starts.t) == 20
     assert (np.diff(starts.t) > 0).all()
     assert (ram.read(games.ram[starts.t]).ball_row > 0).all()
     assert (episode_of(games, starts.t) == episode_of(games, starts.t + starts.steps)).all()
     assert (starts.steps >= 60).all()
     assert starts.steps.max() == 150
-    assert len(dream_starts(games, 20, 50.0, 60.0, np.random.default_rng(0))) == 0
+    assert len(dream_starts(games, 20, 50.0, 60.0, np.random.default_rng(0)).t) == 0
 
 
 def test_transitions_are_drawn_without_repeats(games) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from collect.games import RealGames
 from evaluate import player as measuring
+from evaluate.tables import print_players
 from model.player import SHAPES, Player
 
 
@@ -38,7 +39,7 @@ def test_the_autopilot_beats_chance_and_all_are_in_the_table(tmp_path: Path, mon
     assert score["the built-in autopilot"] > score["random keys"]
     assert all(len(world["scores"]) == 2 for worlds in found.values() for world in worlds.values())
     console = Console(width=160, record=True)
-    measuring.print_players(report, console)
+    print_players(report, console)
     text = console.export_text()
     assert "401.2" in text
     assert "sticky 0.25" in text

@@ -27,14 +27,20 @@ def play(policy: str, frameskip: int, seed: int, steps: int) -> tuple[Frame, np.
     return np.stack(frames), np.array(actions[: len(frames)])
 
 
+def watched(frames: Frame, actions: np.ndarray, frameskip: int) -> Possible:
+    """The books after all frames, opened at the first."""
+    watch = Possible.begin(frames[:1])
+    for frame, action in zip(frames[1:], actions[1:], strict=True):
+        watch = watch.add(frame[None], np.array([action]), frameskip)
+    return watch
+
+
 @pytest.mark.parametrize(
     ("policy", "frameskip", "seed"), [("people", 1, 109), ("mixed", 1, 101), ("random", 4, 102), ("mixed", 4, 5)]
 )
 def test_nothing_is_found_on_real_frames(policy: str, frameskip: int, seed: int) -> None:
     frames, actions = play(policy, frameskip, seed, 2400 // frameskip)
-    watch = Possible(frames[:1], frameskip)
-    for frame, action in zip(frames[1:], actions[1:], strict=True):
-        watch.add(frame[None], np.array([action]))
+    watch = watched(frames, actions, frameskip)
     assert Reason(watch.reason[0]) == Reason.NOTHING
     assert watch.horizon[0] == len(frames) - 1
 
@@ -47,11 +53,8 @@ def flight() -> Frame:
     return frames[inside[0]]
 
 
-def judged(first: Frame, later: list[Frame], actions: int = 0) -> Possible:
-    watch = Possible(first[None], 1)
-    for frame in later:
-        watch.add(frame[None], np.array([actions]))
-    return watch
+def judged(first: Frame, later: list[Frame], action: int = 0) -> Possible:
+    return watched(np.stack([first, *later]), np.full(len(later) + 1, action), 1)
 
 
 def edited(frame: Frame, rows: slice, columns: slice, value: int) -> Frame:
@@ -96,13 +99,9 @@ def test_no_ball_in_spite_of_fire(flight) -> None:
 
 def test_the_books() -> None:
     frames, actions = play("people", 1, 109, 2000)
-    watch = Possible(frames[:1], 1)
     lost = next(n for n in range(1, len(frames)) if (frames[n, 5:15, 100:112] != frames[n - 1, 5:15, 100:112]).any())
-    for frame, action in zip(frames[1:lost], actions[1:lost], strict=True):
-        watch.add(frame[None], np.array([action]))
-    kept = frames[lost - 1]
-    for _ in range(70):  # the ball has fallen, and no life is taken
-        watch.add(kept[None], np.array([0]))
+    kept = np.repeat(frames[lost - 1 : lost], 70, 0)  # the ball has fallen, and no life is taken
+    watch = watched(np.concatenate((frames[:lost], kept)), np.append(actions[:lost], [0] * 70), 1)
     assert Reason(watch.reason[0]) == Reason.FALL
     seen = frames[100]
     taken = seen.copy()
@@ -118,11 +117,8 @@ def test_the_books() -> None:
 
 def test_the_last_life_ends_the_game_and_is_possible() -> None:
     frames, actions = play("random", 4, 102, 2000)
-    watch = Possible(frames[:1], 4)
-    for frame, action in zip(frames[1:], actions[1:], strict=True):
-        watch.add(frame[None], np.array([action]))
-    for _ in range(40):  # as a dream goes on after the emulator has ended
-        watch.add(frames[-1:], np.array([0]))
+    after = np.repeat(frames[-1:], 40, 0)  # as a dream goes on after the emulator has ended
+    watch = watched(np.concatenate((frames, after)), np.append(actions, [0] * 40), 4)
     assert watch.over[0]
     assert watch.reason[0] == Reason.NOTHING
 

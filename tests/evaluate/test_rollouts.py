@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from evaluate.heldout import Starts, classify, dream_starts, sample_transitions
-from evaluate.memory import true_memory
-from evaluate.rollouts import Mode, Without, dream, predict_all, probabilities, select
+from evaluate import Without
+from evaluate.heldout import Starts, classify, dream_starts, sample_transitions, true_memory
+from evaluate.rollouts import Mode, Rollout, dream, predict_all, probabilities, select
 from evaluate.summaries import (
     summarise_ambiguity,
     summarise_dreams,
@@ -36,7 +36,7 @@ def perfected(perfect, games, t, starts):
 
 
 def test_a_perfect_twin_is_perfect_one_step_ahead(perfect, games, perfected, t) -> None:
-    truth, context = perfected.truth, perfected.predicted[0]
+    truth, context = perfected.truth, perfected.predicted["context"]
     assert truth.t.tolist() == t.tolist()
     assert perfected.exact[games.transitions()].all()
     assert not perfected.exact[games.first[1:] - 1].any()
@@ -58,7 +58,10 @@ def test_a_perfect_twin_is_perfect_one_step_ahead(perfect, games, perfected, t) 
 
 def test_copying_the_last_frame_gets_what_it_must(still, games, t) -> None:
     found = predict_all(still, games, t, np.zeros(0, np.int64), 0)
-    result, facts = summarise_predicted(found.predicted[0], found.truth), summarise_truth(found.truth, still.majority)
+    result, facts = (
+        summarise_predicted(found.predicted["context"], found.truth),
+        summarise_truth(found.truth, still.majority),
+    )
     unchanged = (games.frame(t) == games.frame(t + 1)).all((1, 2))
     assert result["exact_frames"]["all"].value == pytest.approx(unchanged.mean())
     assert result["exact_frames"]["all"].value == facts["copy_last_exact_frames"]["all"].value
@@ -82,27 +85,23 @@ def test_majority_is_counted_by_hand(perfected) -> None:
 
 def test_an_action_that_never_occurs_is_empty(perfected) -> None:
     chosen = perfected.truth.actions == 0
-    truth, one = select(perfected.truth, chosen), select(perfected.predicted[0], chosen)
+    truth, one = select(perfected.truth, chosen), select(perfected.predicted["context"], chosen)
     found = summarise_predicted(one, truth)["code_accuracy"]["left"]
     assert (found.value, found.of) == (None, 0)
 
 
 def test_a_code_for_each_outcome_is_not_ambiguous(games, perfected) -> None:
     one = np.zeros_like(perfected.truth.codes)
-    same = select(perfected.truth, np.arange(len(one)))
-    object.__setattr__(same, "codes", one + 7)
-    all_alike = summarise_ambiguity(games, same)
+    all_alike = summarise_ambiguity(games, perfected.truth._replace(codes=one + 7))
     assert all_alike["free flight"].value > 0.3  # one code for every step of the ball
     assert sum(rate.of for rate in all_alike.values()) <= perfected.truth.dynamic.sum()
-    for n in range(len(one)):
-        one[n] = n
-    object.__setattr__(same, "codes", one)
-    assert all(rate.value in (None, 0) for rate in summarise_ambiguity(games, same).values())
+    each = perfected.truth._replace(codes=one + np.arange(len(one))[:, None])
+    assert all(rate.value in (None, 0) for rate in summarise_ambiguity(games, each).values())
 
 
 @pytest.mark.parametrize("mode", [Mode.dream, Mode.decoder, Mode.controller])
 def test_a_perfect_dream_reaches_its_end_through_serves(perfect, games, starts, perfected, mode) -> None:
-    found = dream(perfect, games, starts, perfected.states, MARKS, mode)
+    found = dream(Rollout(perfect, perfected.states, mode), games, starts, MARKS)
     assert not found.parted.any()
     assert found.horizons.tolist() == starts.steps.tolist() == found.steps.tolist()
     result = summarise_dreams(found, games.frameskip)
@@ -125,14 +124,14 @@ def test_a_dream_that_breaks_at_a_known_step(games, starts) -> None:
     twin.learn_games("people", 0, 3)
     one = Starts(starts.t[:1], starts.steps[:1])
     states = predict_all(twin, games, one.t, one.t, 0).states
-    found = dream(twin, games, one, states, MARKS)
+    found = dream(Rollout(twin, states), games, one, MARKS)
     # From here on the picture stands still. It is off once the ball is more than 4 pixels away or 34 pixels differ.
     assert found.parted[0]
     assert 20 <= found.horizons[0] <= 30
     result = summarise_dreams(found, games.frameskip)
     assert result["horizon_seconds"].median == pytest.approx(found.horizons[0] / 30)
     assert result["partings_per_minute"].value == pytest.approx(60 / (found.horizons[0] / 30))
-    assert not np.isnan(found.paddle[0]).any()  # a dream that has parted is drawn to the last mark
+    assert not np.isnan(found.errors[1, 0]).any()  # a dream that has parted is drawn to the last mark
     assert len(found.at) < starts.steps[0]
 
 
@@ -141,11 +140,11 @@ def test_a_dream_that_cannot_know_a_serve_is_censored_there(still, games) -> Non
     served = int(np.flatnonzero(events == 1)[0])
     start = Starts(np.array([served - 2]), np.array([40]))
     states = predict_all(still, games, start.t, start.t, 0).states
-    found = dream(still, games, start, states, MARKS)
+    found = dream(Rollout(still, states), games, start, MARKS)
     assert found.steps.tolist() == [2]
     assert not found.parted[0]
-    assert np.isnan(found.ball).all()
-    copied = dream(still, games, start, states, MARKS, Mode.copy)
+    assert np.isnan(found.errors).all()
+    copied = dream(Rollout(still, states, Mode.copy), games, start, MARKS)
     assert copied.steps.tolist() == [40]
     assert copied.parted[0]
 
@@ -153,7 +152,7 @@ def test_a_dream_that_cannot_know_a_serve_is_censored_there(still, games) -> Non
 def test_memory_and_actions_can_be_taken_away(perfect, games, t, starts) -> None:
     found = predict_all(perfect, games, t, starts.t, 0, Without.memory)
     assert (found.memory == NOT_KNOWN).all()
-    assert found.states.memory[:, INDEX["clock"]].tolist() == [NOT_KNOWN] * len(starts)
+    assert found.states.memory[:, INDEX["clock"]].tolist() == [NOT_KNOWN] * len(starts.t)
     without = predict_all(perfect, games, t, starts.t, 0, Without.actions)
     assert (without.memory != NOT_KNOWN).all()  # told nothing but NOOP, the hidden game goes its own way
     assert not np.array_equal(without.memory, true_memory(games))
@@ -162,7 +161,7 @@ def test_memory_and_actions_can_be_taken_away(perfect, games, t, starts) -> None
 def test_no_run_at_all_gives_empty_numbers(still, games, t) -> None:
     nothing = Starts(np.zeros(0, np.int64), np.zeros(0, np.int64))
     states = predict_all(still, games, t, nothing.t, 0).states
-    result = summarise_dreams(dream(still, games, nothing, states, MARKS), games.frameskip)
+    result = summarise_dreams(dream(Rollout(still, states), games, nothing, MARKS), games.frameskip)
     assert result["runs"] == 0
     assert result["horizon_seconds"].median is None
     assert result["after_seconds"]["1"]["ball"]["error"].median is None

@@ -1,0 +1,221 @@
+"""The reports of `evaluate`, `evaluate --live` and `match`; `tables.py` prints them, `plain` makes them JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from collect.dataset import TransitionDataset
+from collect.emulator import Emulator
+from collect.episode import EpisodeWriter
+from collect.frames import CollectSettings, play_episode
+from collect.policies import make_policy
+from console import Show
+from evaluate import Without, heldout, quiet, summaries, within
+from evaluate.heldout import SEED_OFFSET, Event, Zone, about, episode_of
+from evaluate.possible import live_alone
+from evaluate.rollouts import Mode, Rollout, dream, predict_all
+from model.breakout import EMULATOR_HZ, Action
+from model.engine import Engine
+from model.metrics import kaplan_meier, mean
+from model.readers import Bools, Ints
+
+MARKS = (1, 2, 5, 10, 30)
+"""Seconds of game time after which the objects are compared."""
+STREAM = 1 << 21
+"""Keeps the games of `live` apart from those of `play_held_out` with the same seed."""
+LIVE_SECONDS = 600.0
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the
+    games are predicted from real history, `transitions` of them looked at closely."""
+
+    seed: int
+    policies: tuple[str, ...]
+    episodes: int
+    game_seconds: float
+    transitions: int
+    runs: int
+    least_seconds: float
+    run_seconds: float
+    alone: int
+    alone_seconds: float
+    without: Without = Without.nothing
+
+
+def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> dict[str, Any]:
+    """All metrics of an engine. The same weights, settings and machine give the same report."""
+    count = len(settings.policies)
+    parts = {name: within(show, n / count, (n + 1) / count, f"{name}: ") for n, name in enumerate(settings.policies)}
+    return {
+        **about(engine, "evaluation"),
+        "context": engine.context,
+        "settings": asdict(settings),
+        "held_out": {policy: evaluate_policy(engine, policy, settings, part) for policy, part in parts.items()},
+    }
+
+
+def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, show: Show) -> dict[str, Any]:
+    """The metrics on games that `policy` plays."""
+    seed, without, frameskip = settings.seed, settings.without, engine.frameskip
+    playing = within(show, 0, 0.05)
+    dataset = heldout.play_held_out(policy, frameskip, seed, settings.episodes, settings.game_seconds, playing)
+    rng = np.random.default_rng([seed, 1])
+    starts = heldout.dream_starts(dataset, settings.runs, settings.least_seconds, settings.run_seconds, rng)
+    t = heldout.sample_transitions(dataset, settings.transitions, rng)
+    found = predict_all(engine, dataset, t, starts.t, seed, without, within(show, 0.05, 0.35))
+    truth, numbers = heldout.true_memory(dataset), dataset.transitions()
+    every = episode_of(dataset, np.arange(len(truth)))
+    ones = {name: summaries.summarise_predicted(one, found.truth) for name, one in found.predicted.items()}
+    held: dict[str, Any] = {
+        "episodes": dataset.episodes,
+        "transitions": len(dataset),
+        "seed": dataset.manifest["seed"],
+        "truth": summaries.summarise_truth(found.truth, engine.majority),
+        "controllers": {name: {"one_step": one} for name, one in ones.items()},
+        "exact_frames_of_all_steps": mean(found.exact[numbers], every[numbers]),
+        "events": summaries.summarise_events(dataset, heldout.classify(dataset), found),
+        "ambiguity": summaries.summarise_ambiguity(dataset, found.truth),
+        "memory": {"real_history": summaries.summarise_memory(found.memory, truth, every)},
+        "dreams": {},
+    }
+    jobs = {name: (Mode.dream, name) for name in engine.controllers}
+    jobs |= {mode.value: (mode, "context") for mode in (Mode.decoder, Mode.controller, Mode.copy)}
+    for number, (name, (mode, controller)) in enumerate(jobs.items()):
+        # A dream that has parted is drawn to the last mark, which takes its time.
+        marks = np.array([round(s * EMULATOR_HZ / frameskip) for s in (MARKS[:-1] if number else MARKS)], np.int64)
+        marks = marks[marks <= starts.steps.max(initial=0)]
+        part = within(show, 0.35 + 0.5 * number / len(jobs), 0.35 + 0.5 * (number + 1) / len(jobs))
+        roll = Rollout(engine, found.states, mode, without, controller)
+        dreams = dream(roll, dataset, starts, marks, part)
+        held["dreams"][name] = summaries.summarise_dreams(dreams, frameskip)
+        if number == 0:
+            held["memory"]["dreams"] = summaries.summarise_memory(dreams.memory, truth[dreams.at], every[dreams.at])
+    if policy == settings.policies[0] and settings.alone and len(starts.t):
+        some = np.linspace(0, len(starts.t) - 1, min(settings.alone, len(starts.t))).astype(np.int64)
+        lived = live_alone(engine, found.states.rows(some), settings.alone_seconds, seed, within(show, 0.85, 1))
+        held["alone"] = summaries.summarise_possible(lived, every[starts.t[some]], frameskip)
+    return held
+
+
+# --- evaluate --live ---
+
+
+def live(
+    engine: Engine, steps: int, policy: str, seed: int = 0, without: Without = Without.nothing, show: Show = quiet
+) -> dict[str, Any]:
+    """Play `steps` steps afresh, predict each from what came before it, and compare with what then happened: every
+    controller's accuracy, where it fails, and each step, so that a mistake can be looked up."""
+    settings = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS)
+    games: list[Any] = []
+    while (left := steps - sum(len(game) for game in games)) > 0:
+        writer, over = play_episode(settings, STREAM + len(games), left)
+        games.append(writer.to_episode(over))
+    dataset = TransitionDataset(games, {"policy": policy, "frameskip": engine.frameskip, "seed": settings.seed})
+    found = predict_all(engine, dataset, dataset.transitions(), np.zeros(0, np.int64), seed, without, show)
+    truth, ones, events = found.truth, found.predicted, heldout.classify(dataset)
+    hits = {name: one.codes == truth.codes for name, one in ones.items()}
+    return {
+        **about(engine, "live"),
+        "context": engine.context,
+        **dataset.manifest,
+        "steps": len(truth.t),
+        "games": dataset.episodes,
+        "truth": summaries.summarise_truth(truth, engine.majority),
+        "controllers": {name: summaries.summarise_predicted(one, truth) for name, one in ones.items()},
+        "mistakes": {name: summaries.mistakes(truth, one, events) for name, one in ones.items()},
+        "longest_run_of_right_grids": {name: longest_run(of.all(1)) for name, of in hits.items()},
+        "frequency": summaries.frequency(dataset, events),
+        "events": summaries.by_group(truth, ones, Event, events),
+        "zones": summaries.by_group(truth, ones, Zone, heldout.zones(dataset)),
+        "steps_taken": [
+            {
+                "game": int(truth.episodes[n]),
+                "action": Action(truth.actions[n]).name.lower(),
+                "event": tuple(Event)[events[truth.t[n]]].label,
+                "wrong_codes": {name: int((~of[n]).sum()) for name, of in hits.items()},
+                "wrong_pixels": {name: int(one.wrong[n]) for name, one in ones.items()},
+            }
+            for n in range(len(truth.t))
+        ],
+    }
+
+
+def longest_run(right: Bools) -> int:
+    """The most steps running that were right: (N,) bool."""
+    ends = np.flatnonzero(np.concatenate(([True], ~right, [True])))
+    return int(np.diff(ends).max()) - 1
+
+
+# --- match ---
+
+
+def match(
+    engine: Engine,
+    seeds: int,
+    steps: int,
+    seed: int = 0,
+    policies: tuple[str, ...] = ("random", "people"),
+    show: Show = quiet,
+) -> dict[str, Any]:
+    """For each policy and each of `seeds` seeds, the emulator and the twin from a reset under the same actions: the
+    first step 1..`steps` whose frame differs in any pixel.
+
+    It is what `gymnasium.utils.env_match.check_environments_match` asserts, without a number and for random actions
+    alone. A game that ends before that, or is still equal after `steps`, is censored: `first_difference` has None.
+    """
+    found: dict[str, Any] = {}
+    for number, policy in enumerate(policies):
+        part = within(show, number / len(policies), (number + 1) / len(policies), f"{policy}: {seeds} games")
+        played = play_from_reset(policy, engine.frameskip, seeds, steps, seed, within(part, 0, 0.5))
+        lasted, differs = first_differences(engine, played, within(part, 0.5, 1))
+        found[policy] = {
+            "steps": kaplan_meier(lasted, differs),
+            "seconds": kaplan_meier(lasted * engine.frameskip / EMULATOR_HZ, differs),
+            "never": mean(~differs, np.arange(seeds)),
+            "first_difference": [int(n) if d else None for n, d in zip(lasted, differs, strict=True)],
+            "compared": lasted,
+        }
+    return {**about(engine, "match"), "seed": seed, "seeds": seeds, "steps": steps, "policies": found}
+
+
+def play_from_reset(
+    policy: str, frameskip: int, games: int, steps: int, seed: int, show: Show = quiet
+) -> TransitionDataset:
+    """Games from the emulator's own reset, nothing edited; `policy` plays each with a seed of its own."""
+    emulator, played = Emulator(frameskip), []
+    for number in range(games):
+        emulator.reset()
+        player = make_policy(policy, np.random.default_rng([SEED_OFFSET + seed, number, 6]), frameskip)
+        writer = EpisodeWriter(emulator.screen, emulator.ram())
+        while len(writer) < steps and not emulator.over:
+            action = player.act(emulator.objects())
+            reward = emulator.advance(action)
+            writer.add(action, emulator.screen, emulator.ram(), reward)
+        played.append(writer.to_episode(emulator.over))
+        show((number + 1) / games, "")
+    return TransitionDataset(played, {"policy": policy, "frameskip": frameskip, "seed": SEED_OFFSET + seed})
+
+
+def first_differences(engine: Engine, games: TransitionDataset, show: Show = quiet) -> tuple[Ints, Bools]:
+    """For each game how many steps were compared, up to the first that differs, and whether one did: (E,) each."""
+    lengths = np.diff(games.first) - 1
+    compared, differs = lengths.copy(), np.zeros(games.episodes, bool)
+    for start in range(0, games.episodes, BATCH):
+        first = games.first[start : min(start + BATCH, games.episodes)]
+        roll = Rollout(engine, engine.begin(games.frame(first[:, None]), fresh=True))
+        for step in range(int(lengths.max())):
+            rows, t = start + roll.rows, first[roll.rows] + step
+            roll.step(games.actions[t].astype(np.int64))
+            wrong = (roll.state.frame != games.frame(t + 1)).any((1, 2))
+            compared[rows[wrong]], differs[rows[wrong]] = step + 1, True
+            roll.keep(~wrong & (step + 1 < lengths[rows]))
+            if not len(roll.rows):
+                break
+            show((start + len(roll.rows) * (step + 1) / lengths.max()) / games.episodes, "")
+    return compared, differs
