@@ -22,6 +22,18 @@ class Without(StrEnum):
     memory = "memory"  # nothing is remembered: before each step every variable is not known
     actions = "actions"  # frames are given without the actions that led to them: NOOP stands for all
     expectation = "expectation"  # the tracker finds ball and paddle by pixels alone, also where a frame hides them
+    # One variable of the memory, `model.state.VARIABLES`, is never known.
+    speed = "speed"
+    half_row = "half_row"
+    half_column = "half_column"
+    hits = "hits"
+    fast = "fast"
+    contact = "contact"
+    steep = "steep"
+    clock = "clock"
+    points_due = "points_due"
+    life_due = "life_due"
+    knob = "knob"
 
 
 def quiet(share: float, text: str) -> None:

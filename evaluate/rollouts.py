@@ -64,9 +64,10 @@ class Rollout:
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
 
     def _forget(self, state: State) -> State:
-        if self._without != Without.memory:
-            return state
-        return state._replace(memory=np.full_like(state.memory, NOT_KNOWN), certainty=np.zeros_like(state.certainty))
+        forgotten = [number for name, number in INDEX.items() if self._without in (Without.memory, name)]
+        memory, certainty = state.memory.copy(), state.certainty.copy()
+        memory[:, forgotten], certainty[:, forgotten] = NOT_KNOWN, 0
+        return state._replace(memory=memory, certainty=certainty)
 
     def step(self, actions: Ints, real: Array = None) -> Prediction:
         """Take a step under actions (B,), which led the real games to frames `real` (B, 210, 160) uint8 classes; a mere

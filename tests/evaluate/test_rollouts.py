@@ -153,6 +153,9 @@ def test_memory_and_actions_can_be_taken_away(perfect, games, t, starts) -> None
     found = predict_all(perfect, games, t, starts.t, 0, Without.memory)
     assert (found.memory == NOT_KNOWN).all()
     assert found.states.memory[:, INDEX["clock"]].tolist() == [NOT_KNOWN] * len(starts.t)
+    assert {*INDEX, "nothing", "memory", "actions", "expectation"} == set(Without)
+    found = predict_all(perfect, games, t, starts.t, 0, Without.clock)
+    assert ((found.memory == NOT_KNOWN).all(0) == [name == "clock" for name in INDEX]).all()
     without = predict_all(perfect, games, t, starts.t, 0, Without.actions)
     assert (without.memory != NOT_KNOWN).all()  # told nothing but NOOP, the hidden game goes its own way
     assert not np.array_equal(without.memory, true_memory(games))
