@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from collect import ram
+from collect.dataset import EpisodeWriter
 from collect.emulator import Emulator, Objects, Snapshot
-from collect.episode import EpisodeWriter
 from collect.policies import Policy, laid_wall, make_policy, toward
 from collect.staging import RIGHT_WALL, SETTLE, WALL_BOTTOM, draw_ball, draw_wall, flown, put_game
 from model.breakout import (

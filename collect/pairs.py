@@ -17,8 +17,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from collect.dataset import MANIFEST, read_episodes, read_manifest
-from collect.episode import CUT, Episode
+from collect.dataset import CUT, MANIFEST, Episode, read_episodes, read_manifest
 from collect.frames import CollectSettings, play_episode
 from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, Action, Frame
 from model.files import SCHEMA, FileError, checksum, write_described

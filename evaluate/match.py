@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from collect.dataset import TransitionDataset
+from collect.dataset import EpisodeWriter, TransitionDataset
 from collect.emulator import Emulator
-from collect.episode import EpisodeWriter
 from collect.policies import make_policy
 from evaluate.heldout import SEED_OFFSET
 from model.breakout import EMULATOR_HZ

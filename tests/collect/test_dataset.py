@@ -14,9 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from collect.dataset import MANIFEST, TransitionDataset, read_manifest
+from collect.dataset import MANIFEST, EpisodeWriter, TransitionDataset, load_episode, read_manifest
 from collect.emulator import Emulator
-from collect.episode import EpisodeWriter, load_episode
 from model.breakout import CELLS, changed_cells, to_cells
 from model.files import FileError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from collect.episode import Episode
+from collect.dataset import Episode
 from collect.frames import CollectSettings
 from collect.policies import POLICIES, make_policy, random_wall
 from collect.ram import WALL_BYTES

@@ -16,8 +16,7 @@ from safetensors.numpy import save as save_arrays
 from app.keys import DEFAULT_KEYS, load_keys
 from app.players import read_actions
 from app.saved import KIND, load_session
-from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDataset, read_manifest
-from collect.episode import load_episode
+from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDataset, load_episode, read_manifest
 from collect.frames import CollectSettings, collect_frames
 from collect.pairs import stats_path
 from model.checkpoint import load_tensors
