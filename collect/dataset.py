@@ -35,7 +35,7 @@ from model.breakout import (
     classes_from_ale,
     from_cells,
 )
-from model.files import FileError, check_directory, checksum, read_bytes, read_json, write_atomic
+from model.files import FileError, checksum, read_bytes, read_json, write_atomic
 
 MANIFEST, SETTINGS = "manifest.json", "settings.json"
 DATASET_SCHEMA = 2
@@ -249,12 +249,15 @@ def check_schema(found: object, what: str, path: Path) -> None:
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a finished dataset, checked for form. FileError otherwise."""
-    check_directory(directory, "dataset", "make one with: python main.py collect frames")
-    path = directory / MANIFEST
+    path, remedy = directory / MANIFEST, "make one with: python main.py collect frames"
+    if not directory.exists():
+        raise FileError(f"dataset {directory} does not exist; {remedy}")
+    if not directory.is_dir():
+        raise FileError(f"dataset {directory} is a file; a folder is wanted")
     if not path.exists():
         if (directory / SETTINGS).exists():
             raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again")
-        raise FileError(f"{directory} is not a dataset; make one with: python main.py collect frames")
+        raise FileError(f"{directory} is not a dataset; {remedy}")
     manifest = read_json(path, "manifest", limit=1 << 26)
     if not isinstance(manifest, dict):
         raise FileError(f"manifest {path} is not a JSON object")

@@ -32,7 +32,7 @@ from collect.dataset import (
     load_episode,
     read_manifest,
 )
-from collect.drills import play_drills
+from collect.drills import play, play_drills
 from collect.emulator import Emulator
 from collect.lock import LOCK, locked
 from collect.policies import make_policy, start_episode
@@ -73,10 +73,7 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     start_episode(emulator, settings.policy, rng)
     policy = make_policy(settings.policy, rng, settings.frameskip)
     writer = EpisodeWriter(emulator.screen, emulator.ram())
-    while len(writer) < steps and not emulator.over:
-        action = policy.act(emulator.objects())
-        reward = emulator.advance(action)
-        writer.add(action, emulator.screen, emulator.ram(), reward)
+    play(emulator, policy, writer, steps)
     return writer, emulator.over
 
 

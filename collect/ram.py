@@ -116,6 +116,12 @@ def wall_bytes(wall: npt.NDArray[np.bool_]) -> bytes:
     return np.packbits(bits, bitorder="little").tobytes()
 
 
+def wall_and_score(wall: bytes, score: int) -> dict[int, int]:
+    """Address and value of each byte of RAM that holds a wall of 36 bytes, or a score of 0..999 points."""
+    high, low = divmod(int(str(score), 16), 256)  # binary-coded decimal
+    return {**dict(enumerate(wall)), SCORE_HIGH: high, SCORE_LOW: low}
+
+
 def wall_points(wall: npt.NDArray[np.bool_]) -> int:
     """What the bricks (6, 18) of a wall are worth together, 0..432."""
     return int(wall.sum(axis=1) @ np.array(POINTS))

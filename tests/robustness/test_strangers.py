@@ -20,7 +20,7 @@ from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDatase
 from collect.frames import CollectSettings, collect_frames
 from collect.pairs import stats_path
 from model.checkpoint import load_tensors
-from model.files import FileError, check_directory, checksum, make_directory, read_json, read_text, write_json
+from model.files import FileError, checksum, make_directory, read_json, read_text, write_json
 from tests.robustness.harm import CLAIMS, memory_of
 from tools.robustness.formats import episode
 from train.latent_action_data import load_pairs
@@ -109,9 +109,9 @@ def test_a_file_where_a_folder_is_wanted_and_the_other_way_round(tmp_path: Path)
     file = tmp_path / "file"
     file.write_text("mine")
     with pytest.raises(FileError, match="is a file; a folder is wanted"):
-        check_directory(file, "weights")
+        read_manifest(file)
     with pytest.raises(FileError, match="does not exist; make one"):
-        check_directory(tmp_path / "none", "weights", "make one")
+        read_manifest(tmp_path / "none")
     for inside in (file / "a", file / "a" / "b"):
         with pytest.raises(FileError, match=r"file is a file"):
             write_json(inside, {})
