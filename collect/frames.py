@@ -163,7 +163,8 @@ def collect_frames(
     settings or anything else, another run writes there, or the machine refuses to write.
     """
     try:
-        if out.is_dir() and not (out / SETTINGS).exists() and any(map(_foreign, out.iterdir())):
+        there = [path for path in out.glob("*") if path.name != LOCK and not path.match(_HALF_WRITTEN)]
+        if there and not (out / SETTINGS).exists():
             raise FileError(f"{out} is not empty and not a dataset; choose another --out")
         make_directory(out, "dataset")
         with locked(out):
@@ -171,11 +172,6 @@ def collect_frames(
     except OSError as error:
         kept = "; finished episodes are kept: the same command goes on from them" if (out / SETTINGS).exists() else ""
         raise FileError(f"cannot write the dataset {out}: {error.strerror or error}{kept}") from error
-
-
-def _foreign(path: Path) -> bool:
-    """Whether a file is not one that a run may leave in a folder before its settings are there."""
-    return path.name != LOCK and not path.match(_HALF_WRITTEN)
 
 
 def _collect(settings: CollectSettings, out: Path, workers: int, progress: Callable[[int], None]) -> dict[str, Any]:

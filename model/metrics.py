@@ -49,7 +49,8 @@ class StepScore(NamedTuple):
 
 def changed_cells(before: Frame, after: Frame) -> Bools:
     """Which cells differ between frames (B, 210, 160) each: (B, 35) bool, flat order."""
-    return to_cells(before != after).any(axis=(2, 3))
+    changed: Bools = np.any(to_cells(before != after), axis=(2, 3))
+    return changed
 
 
 def score_step(before: Frame, real: Frame, twin: Frame, predicted: Ints, actual: Ints, majority: Ints) -> StepScore:
