@@ -253,8 +253,3 @@ FORMATS: dict[str, Callable[[Path], list[Target]]] = {
     "texts": texts,
     "weights": weights,
 }
-
-
-def honest_size(data: bytes) -> int:
-    """What a file may take in memory: its bytes. No format of this program is packed."""
-    return len(data)
