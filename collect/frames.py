@@ -7,14 +7,16 @@ in what order, or whether a run was interrupted in between: the same settings gi
 from __future__ import annotations
 
 import atexit
+import errno
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import count
@@ -34,13 +36,14 @@ from collect.dataset import (
 )
 from collect.drills import play, play_drills
 from collect.emulator import Emulator
-from collect.lock import LOCK, locked
 from collect.policies import make_policy, start_episode
 from model.files import FileError, checksum, make_directory, read_json, write_json
 
 GAMES_EVERY = 16
 """Of the `drill` policy's episodes every 16th is a whole game, the others are drills."""
-_HALF_WRITTEN = ".*.tmp"
+_LOCK, _HALF_WRITTEN = ".lock", ".*.tmp"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""Errors of a file system that knows no locks."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,32 @@ def check_settings(path: Path, wanted: dict[str, Any]) -> None:
         raise FileError(f"{path.parent} holds a dataset of other settings; choose another --out, or remove it")
 
 
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of an existing folder, freed when its run dies. FileError if another run holds it."""
+    path = directory / _LOCK
+    with open(path, "ab") as file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise FileError(f"another run writes to {directory}: wait for it, or choose another --out") from None
+        if os.fstat(file.fileno()).st_nlink == 0:  # a run that ended removed it between our opening and our locking it
+            raise FileError(f"another run has just left {directory}: run the command again")
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file; one that is left there locks nothing
+                path.unlink()
+
+
 def collect_frames(
     settings: CollectSettings,
     out: Path,
@@ -163,11 +192,11 @@ def collect_frames(
     settings or anything else, another run writes there, or the machine refuses to write.
     """
     try:
-        there = [path for path in out.glob("*") if path.name != LOCK and not path.match(_HALF_WRITTEN)]
-        if there and not (out / SETTINGS).exists():
+        fresh = out.is_dir() and not (out / SETTINGS).exists()
+        if fresh and any(path.name != _LOCK and not path.match(_HALF_WRITTEN) for path in out.iterdir()):
             raise FileError(f"{out} is not empty and not a dataset; choose another --out")
         make_directory(out, "dataset")
-        with locked(out):
+        with _locked(out):
             return _collect(settings, out, workers or min(os.cpu_count() or 1, 8), progress)
     except OSError as error:
         kept = "; finished episodes are kept: the same command goes on from them" if (out / SETTINGS).exists() else ""

@@ -82,7 +82,6 @@ def read(ram: npt.NDArray[np.uint8]) -> GameState:
     def signed(high: int, low: int) -> npt.NDArray[np.int16]:
         return np.asarray(byte[high].view(np.int8).astype(np.int16) * np.int16(256) + wide[low])
 
-    bcd = (wide[SCORE_HIGH] & 15) * 100 + (wide[SCORE_LOW] >> 4) * 10 + (wide[SCORE_LOW] & 15)
     return GameState(
         ball_row=np.where(byte[BALL_Y] > 0, wide[BALL_Y] - BALL_Y_OFFSET, 0).astype(np.int16),
         ball_column=wide[BALL_X] - BALL_X_OFFSET,
@@ -97,7 +96,7 @@ def read(ram: npt.NDArray[np.uint8]) -> GameState:
         clock=byte[CLOCK],
         knob=byte[KNOB],
         lives=byte[LIVES],
-        score=bcd,
+        score=(wide[SCORE_HIGH] & 15) * 100 + (wide[SCORE_LOW] >> 4) * 10 + (wide[SCORE_LOW] & 15),
         wall=read_wall(ram),
         paddle_column=wide[PADDLE_X] - PADDLE_X_OFFSET,
         paddle_width=np.where(byte[NARROW] & 128, SHORT_PADDLE, LONG_PADDLE).astype(np.uint8),
