@@ -13,13 +13,7 @@ from console import SeedOption, clean_errors, progress
 app = typer.Typer(no_args_is_help=True, help="Make datasets: transitions, and (action, code) pairs.")
 
 
-class PolicyName(StrEnum):
-    """`collect.policies.POLICIES`, as a choice on the command line."""
-
-    random = "random"
-    mixed = "mixed"
-    drill = "drill"
-    people = "people"
+PolicyName = StrEnum("PolicyName", ["random", "mixed", "drill", "people"])  # `collect.policies.POLICIES`
 
 
 @app.command("frames")
@@ -69,14 +63,15 @@ def collect_pairs(
         engine = Engine.load(weights)
         source = PairSource(frames, engine.frameskip, seed)
         # Whose codes these are: graphs may be made anew of the same VQ-VAE.
-        codes_sha256 = engine.meta.get("made", {}).get("codes_sha256", engine.checksum)
-        with progress("collecting pairs") as show:
-            said = f"of {transitions}"
-            stats = collect(
-                engine, source, out, transitions, lambda n: show(n / transitions, f"{n} {said}"), codes_sha256
-            )
+        codes = engine.meta.get("made", {}).get("codes_sha256", engine.checksum)
+        with progress("collecting pairs") as bar:
+
+            def show(done: int) -> None:
+                bar(done / transitions, f"{done} of {transitions}")
+
+            stats = collect(engine, source, out, transitions, show, codes)
         actions = ", ".join(f"{name} {part['share']:.1%}" for name, part in stats["actions"].items())
-        codes = stats["codes"]
         print(f"{out}: {stats['pairs']} pairs of {stats['episodes']} episodes; {actions}")
-        print(f"{codes['used']} codes in use, perplexity {codes['perplexity']:.2f} over all 35 positions")
+        of = stats["codes"]
+        print(f"{of['used']} codes in use, perplexity {of['perplexity']:.2f} over all 35 positions")
         print(f"next: python main.py train action --pairs {out}")

@@ -1,42 +1,182 @@
-"""Transition datasets: whole episodes in a folder, with a manifest; in memory, frame by frame.
+"""Transition datasets: whole episodes in a folder, lossless, and in memory, frame by frame.
 
 DIR/settings.json              what the dataset depends on, written first
-DIR/episode-00000.safetensors  an episode, as `collect.episode` stores it
+DIR/episode-00000.safetensors  an episode: the arrays of `episode_arrays`
 DIR/manifest.json              schema, frame skip, policy, seed, counts, and per episode its SHA-256; written last
+
+Little changes in a step, so most of a frame's 35 cells are cells that were seen before. An episode holds each different
+cell once, and for every frame the 35 numbers of its cells: a fifteenth of the frames in memory, and nothing is lost.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from collect.episode import CELL_PIXELS, CUT, Episode, load_episode
-from collect.ram import LIVES
-from model.breakout import CELL_COLUMNS, CELL_ROWS, EMULATOR_HZ, Frame, from_cells
-from model.files import FileError, check_directory, checksum, read_json
+from collect.ram import BYTES, LIVES
+from model.breakout import (
+    CELL_COLUMNS,
+    CELL_ROWS,
+    CELLS,
+    CLASSES,
+    EMULATOR_HZ,
+    GRID_ROWS,
+    NO_ACTION,
+    Frame,
+    changed_cells,
+    classes_from_ale,
+    from_cells,
+)
+from model.files import FileError, checksum, read_bytes, read_json, write_atomic
 
 MANIFEST, SETTINGS = "manifest.json", "settings.json"
 DATASET_SCHEMA = 2
 """The schema version of the files of a dataset. Version 1 held features of a model in place of RAM."""
+CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
+CUT = NO_ACTION
+"""In place of an action: there is no transition here, another scene begins."""
 _EPISODE_NAME = re.compile(r"episode-\d{5,9}\.safetensors")
+_FILE_LIMIT, _HEADER_LIMIT = 1 << 26, 1 << 12
 
 
-class TransitionDataset:
+def episode_arrays(steps: int, cells: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """The arrays of an episode file by name: dtype and shape, for T `steps` and U different `cells`."""
+    return {
+        "cells": ("uint8", (cells, CELL_PIXELS // 2)),  # the different cells, two classes of 0..8 in a byte
+        "index": ("uint32", (steps + 1, CELLS)),  # the cells of each frame, flat order
+        "actions": ("uint8", (steps,)),  # between frame t and frame t + 1; `CUT`: t + 1 begins another scene
+        "rewards": ("uint8", (steps,)),  # points
+        "ram": ("uint8", (steps + 1, BYTES)),  # the emulator's RAM at each frame; `collect.ram.read` names it
+        "over": ("bool", (1,)),  # the game ended (else the episode was cut)
+    }
+
+
+@dataclass(eq=False)
+class Recorded:
+    """Frames with RAM and actions. Shapes as in `episode_arrays`, but for cells, which are unpacked: (U, 960) uint8."""
+
+    cells: npt.NDArray[np.uint8]
+    index: npt.NDArray[np.integer]
+    actions: npt.NDArray[np.uint8]
+    rewards: npt.NDArray[np.uint8]
+    ram: npt.NDArray[np.uint8]
+
+    @property
+    def lives(self) -> npt.NDArray[np.uint8]:
+        """Lives left at each frame: (frames,) uint8."""
+        return self.ram[:, LIVES]
+
+    def frame(self, t: int | slice | npt.NDArray[np.integer]) -> Frame:
+        """Frames by number: (..., 210, 160) uint8 classes."""
+        cells = self.cells[self.index[t]]
+        return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
+
+
+@dataclass(eq=False)
+class Episode(Recorded):
+    """One episode in memory. `over`: the game ended."""
+
+    over: bool
+
+    def __len__(self) -> int:
+        """How many transitions there are."""
+        return int((self.actions != CUT).sum())
+
+
+class EpisodeWriter:
+    """Takes one episode screen by screen: the first one here, then `add` each step.
+
+    Screens are (210, 160) uint8 palette indices, as `Emulator.screen` gives them: it is enough to look up the classes
+    of the few cells that differ, at the end. RAM is (128,) uint8, as `Emulator.ram()` gives it.
+    """
+
+    def __init__(self, screen: Frame, ram: npt.NDArray[np.uint8]) -> None:
+        self._numbers: dict[bytes, int] = {}
+        self._screen, self._cells = ~screen, np.zeros(CELLS, np.uint32)  # so that every cell is new
+        self._steps: list[tuple[int, int, npt.NDArray[np.uint32], npt.NDArray[np.uint8]]] = []
+        self._length = 0
+        self.cut(screen, ram)
+
+    def __len__(self) -> int:
+        """How many transitions there are."""
+        return self._length
+
+    def add(self, action: int, screen: Frame, ram: npt.NDArray[np.uint8], reward: int) -> None:
+        """One step: `action` led to `screen` and `ram`."""
+        self._cells = self._cells.copy()
+        for cell in changed_cells(self._screen, screen).nonzero()[0].tolist():
+            column, row = divmod(cell, GRID_ROWS)
+            block = screen[row * CELL_ROWS : (row + 1) * CELL_ROWS, column * CELL_COLUMNS : (column + 1) * CELL_COLUMNS]
+            self._cells[cell] = self._numbers.setdefault(block.tobytes(), len(self._numbers))
+        self._screen = screen
+        self._steps.append((action, reward, self._cells, ram))
+        self._length += action != CUT
+
+    def cut(self, screen: Frame, ram: npt.NDArray[np.uint8]) -> None:
+        """Another scene begins with `screen` and `ram`; nothing led to it."""
+        self.add(CUT, screen, ram, 0)
+
+    def to_episode(self, over: bool) -> Episode:
+        """The episode so far, without a file in between. `over`: whether the game ended."""
+        actions, rewards, index, ram = zip(*self._steps, strict=True)
+        cells = classes_from_ale(np.frombuffer(b"".join(self._numbers), np.uint8)).reshape(-1, CELL_PIXELS)
+        taken, points = (np.array(part[1:], np.uint8) for part in (actions, rewards))  # nothing led to the first
+        return Episode(cells, np.stack(index), taken, points, np.stack(ram), over)
+
+    def to_bytes(self, over: bool) -> bytes:
+        """The episode file. The same episode always gives the same bytes."""
+        episode = self.to_episode(over)
+        values = vars(episode) | {"cells": episode.cells[:, ::2] | (episode.cells[:, 1::2] << 4), "over": [over]}
+        wanted = episode_arrays(len(episode.actions), len(episode.cells))
+        return save({name: np.asarray(values[name], dtype) for name, (dtype, _) in wanted.items()})
+
+    def save(self, path: Path, over: bool) -> None:
+        """Write the episode file, atomically."""
+        data = self.to_bytes(over)
+        write_atomic(path, lambda file: file.write(data))
+
+
+def load_episode(path: Path) -> Episode:
+    """Read one episode file. FileError if it is missing, damaged, or not consistent in itself.
+
+    Nothing is unpacked that the file, itself of a limited size, does not hold.
+    """
+    data = read_bytes(path, "episode", _FILE_LIMIT)
+    if int.from_bytes(data[:8], "little") > _HEADER_LIMIT:  # each tensor that a header names takes memory
+        raise FileError(f"episode {path} is damaged: its header is too long")
+    try:
+        arrays = load(data)
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FileError(f"episode {path} is damaged: {error}") from None
+    steps, cells = (len(np.atleast_1d(arrays.get(name, ()))) for name in ("actions", "cells"))
+    found = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
+    # No step adds more cells than a frame has.
+    if found != episode_arrays(steps, cells) or not 0 < cells <= CELLS * (steps + 1):
+        raise FileError(f"episode {path} does not hold the arrays of an episode, or of the wrong shape or type")
+    packed, over = arrays.pop("cells"), bool(arrays.pop("over")[0])
+    unpacked = np.stack((packed & 15, packed >> 4), 2).reshape(-1, CELL_PIXELS)
+    episode = Episode(cells=unpacked, over=over, **arrays)
+    if episode.index.max() >= cells or episode.actions.max(initial=0) > CUT or unpacked.max() >= CLASSES:
+        raise FileError(f"episode {path} holds an action, class or cell out of range")
+    return episode
+
+
+class TransitionDataset(Recorded):
     """A dataset of whole episodes in memory: each different cell once, and for every frame which cells it shows.
 
-    An episode with cuts counts as several, one a scene; but a split never parts what one file holds.
+    An episode with cuts counts as several, one a scene; but a split never parts what one file holds. Arrays are those
+    of `Recorded`, of the N frames of all episodes, one after the other: index is int32, actions and rewards are (N,),
+    0 at an episode's last frame, where none was taken.
 
-    cells    (U, 960)   uint8 classes, over all episodes
-    index    (N, 35)    int32, the cells of each of the N frames of all episodes, one after the other
-    actions  (N,)       uint8, the action taken *at* each frame (0 at an episode's last frame, where none was)
-    rewards  (N,)       uint8, what that action brought
-    ram      (N, 128)   uint8, the emulator's RAM at each frame; `collect.ram.read` names it
-    first    (E + 1,)   int64, where each episode's frames begin; the last entry is N
+    first    (E + 1,) int64, where each episode's frames begin; the last entry is N
     """
 
     def __init__(self, episodes: Iterable[Episode], manifest: dict[str, Any]) -> None:
@@ -47,7 +187,8 @@ class TransitionDataset:
             of_cell = np.array([numbers.setdefault(cell.tobytes(), len(numbers)) for cell in episode.cells], np.int32)
             actions = np.append(np.where(episode.actions == CUT, np.uint8(0), episode.actions), np.uint8(0))
             parts.append((of_cell[episode.index], actions, np.append(episode.rewards, np.uint8(0)), episode.ram))
-            scenes.append(_scene_lengths(episode))
+            ends = [-1, *np.flatnonzero(episode.actions == CUT), len(episode.actions)]
+            scenes.append(np.diff(ends).tolist())  # how many frames each scene has
         lengths = [length for file in scenes for length in file]
         if sum(lengths) == len(lengths):
             raise FileError("the dataset has no transitions")
@@ -55,8 +196,8 @@ class TransitionDataset:
         self.frameskip = int(manifest["frameskip"])
         self.first = np.concatenate(([0], np.cumsum(lengths)))
         self._file = np.repeat(np.arange(len(scenes)), [len(file) for file in scenes])
-        self.cells = np.frombuffer(bytearray().join(numbers), np.uint8).reshape(-1, CELL_PIXELS)
-        self.index, self.actions, self.rewards, self.ram = (np.concatenate(part) for part in zip(*parts, strict=True))
+        cells = np.frombuffer(bytearray().join(numbers), np.uint8).reshape(-1, CELL_PIXELS)
+        super().__init__(cells, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     @classmethod
     def load(cls, directory: Path) -> TransitionDataset:
@@ -67,11 +208,6 @@ class TransitionDataset:
         except FileError as error:
             text = str(error)
             raise FileError(text if str(directory) in text else f"{directory}: {text}") from None
-
-    @property
-    def lives(self) -> npt.NDArray[np.uint8]:
-        """Lives left at each frame: (N,) uint8."""
-        return self.ram[:, LIVES]
 
     @property
     def episodes(self) -> int:
@@ -92,11 +228,6 @@ class TransitionDataset:
         begin = np.where(end - begin > skip, begin + skip, begin)
         return np.concatenate([np.arange(b, e) for b, e in zip(begin, end, strict=True)]).astype(np.int64)
 
-    def frame(self, t: int | npt.NDArray[np.integer]) -> Frame:
-        """Frames by number: (..., 210, 160) uint8 classes."""
-        cells = self.cells[self.index[t]]
-        return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
-
     def split(self, validation: float = 0.2, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Episode numbers for training and validation, by whole episode. FileError if there are fewer than two."""
         files = int(self._file[-1]) + 1
@@ -105,12 +236,6 @@ class TransitionDataset:
         order = np.random.default_rng(seed).permutation(files)
         held = np.isin(self._file, order[: min(max(1, round(validation * files)), files - 1)])
         return np.flatnonzero(~held), np.flatnonzero(held)
-
-
-def _scene_lengths(episode: Episode) -> list[int]:
-    """How many frames each scene of an episode has."""
-    cuts = np.flatnonzero(episode.actions == CUT)
-    return np.diff(np.concatenate(([-1], cuts, [len(episode.actions)]))).tolist()
 
 
 def check_schema(found: object, what: str, path: Path) -> None:
@@ -124,12 +249,15 @@ def check_schema(found: object, what: str, path: Path) -> None:
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a finished dataset, checked for form. FileError otherwise."""
-    check_directory(directory, "dataset", "make one with: python main.py collect frames")
-    path = directory / MANIFEST
+    path, remedy = directory / MANIFEST, "make one with: python main.py collect frames"
+    if not directory.exists():
+        raise FileError(f"dataset {directory} does not exist; {remedy}")
+    if not directory.is_dir():
+        raise FileError(f"dataset {directory} is a file; a folder is wanted")
     if not path.exists():
         if (directory / SETTINGS).exists():
             raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again")
-        raise FileError(f"{directory} is not a dataset; make one with: python main.py collect frames")
+        raise FileError(f"{directory} is not a dataset; {remedy}")
     manifest = read_json(path, "manifest", limit=1 << 26)
     if not isinstance(manifest, dict):
         raise FileError(f"manifest {path} is not a JSON object")

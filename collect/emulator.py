@@ -7,7 +7,7 @@ observes RAM, and the screen is read as palette indices: RGB of every step would
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import ale_py
 import gymnasium
@@ -16,7 +16,7 @@ import numpy as np
 from collect import ram as addresses
 from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, Frame, classes_from_ale, rgb_from_classes
 
-MOST_LIVES, MOST_SCORE = 5, 999
+MOST_LIVES = 5
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Objects:
     score: int
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What one step gave: `frame` (210, 160) uint8 classes, reward in points, lives left, game over."""
 
     frame: Frame
@@ -42,8 +41,7 @@ class Step:
     over: bool
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The emulator's whole state, with the screen it shows: a restored ALE keeps stale pixels until its next frame."""
 
     state: Any
@@ -54,7 +52,8 @@ class Snapshot:
 class Emulator:
     """Breakout with the four minimal actions.
 
-    `frameskip` is how many emulator frames a step lasts, the action held for all of them; >= 1.
+    `frameskip` is how many emulator frames a step lasts, the action held for all of them; >= 1. Breakout draws nothing
+    from the emulator's chance, which has the seed: every game starts the same, and its actions decide the rest.
     Raises ValueError for a frame skip below 1 and for an action outside 0..3.
     """
 
@@ -72,51 +71,35 @@ class Emulator:
             max_num_frames_per_episode=0,  # play is cut by whoever plays
             disable_env_checker=True,
         )
-        self.frameskip = frameskip
-        self._env = env.unwrapped
-        self._ale = self._env.ale
+        self.frameskip, self.steps_per_second = frameskip, EMULATOR_HZ / frameskip
+        self._env, self._ale = env.unwrapped, env.unwrapped.ale
         self._screen = np.empty((ROWS, COLUMNS), np.uint8)
-        self._frame: Frame | None = None
-        self._load(seed)
-
-    @property
-    def steps_per_second(self) -> float:
-        """Steps in a second of real-time play."""
-        return EMULATOR_HZ / self.frameskip
-
-    def _load(self, seed: int) -> None:
         self._ram, _ = self._env.reset(seed=seed % 2**31)
-        self._over = False
+        self.over = False
         self._read_screen()
         self._fresh = self.snapshot()
 
-    def reset(self, seed: int | None = None) -> Frame:
-        """Start a new game; with a seed the emulator itself starts anew. Returns the first frame (classes).
-
-        Breakout draws nothing from the emulator's chance: every game starts the same, and its actions decide the rest.
-        A seed costs the loading of the ROM, 0.1 s.
-        """
-        if seed is not None:
-            self._load(seed)
+    def reset(self) -> Frame:
+        """Start a new game. Returns the first frame (classes)."""
         self.restore(self._fresh)  # a hundredth of the time of another reset of the environment
         return self.frame
 
     def step(self, action: int) -> Step:
         """Hold `action` for `frameskip` emulator frames. After the game's end the screen stands still."""
         reward = self.advance(action)
-        return Step(self.frame, reward, self._ale.lives(), self._over)
+        return Step(self.frame, reward, self._ale.lives(), self.over)
 
     def advance(self, action: int) -> int:
         """`step` without turning the screen into classes, which costs a tenth of it. Returns the reward in points."""
         if not 0 <= action < ACTIONS:
             raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action}")
-        self._ram, reward, self._over, _, _ = self._env.step(action)
+        self._ram, reward, self.over, _, _ = self._env.step(action)
         self._read_screen()
         return int(reward)
 
     def _read_screen(self) -> None:
         self._ale.getScreen(self._screen)
-        self._frame = None
+        self._frame: Frame | None = None
 
     @property
     def screen(self) -> Frame:
@@ -135,11 +118,6 @@ class Emulator:
         """The frame shown now: (210, 160, 3) uint8 RGB."""
         return rgb_from_classes(self.frame)
 
-    @property
-    def over(self) -> bool:
-        """Whether the game is over."""
-        return self._over
-
     def objects(self) -> Objects:
         """Ball, paddle, lives and score, read from RAM; `collect.ram.read` says more, and takes longer."""
         ram = self._ram.tobytes()
@@ -153,39 +131,21 @@ class Emulator:
         """All of RAM: (128,) uint8, a copy."""
         return np.array(self._ram, np.uint8)
 
-    def poke(self, address: int, value: int) -> None:
-        """Put one byte into RAM; seen from the next frame on. ValueError unless 0 <= address < 128, 0 <= value < 256.
+    def poke(self, values: dict[int, int]) -> None:
+        """Put bytes, by address, into RAM; seen from the next frame on.
 
         For making rare states. A pair of frames that spans an edit must never be learned from.
         """
-        if not (0 <= address < addresses.BYTES and 0 <= value < 256):
-            raise ValueError(f"RAM has bytes 0..255 at 0..{addresses.BYTES - 1}, got {value} at {address}")
-        self._ale.setRAM(address, value)
+        for address, value in values.items():
+            self._ale.setRAM(address, value)
         self._ram = self._ale.getRAM()
-
-    def edit(self, wall: bytes | None = None, score: int | None = None, lives: int | None = None) -> None:
-        """Put another wall (36 bytes of RAM), score (0..999) or lives (1..5) into the running game; see `poke`."""
-        if wall is not None and len(wall) != addresses.WALL_BYTES:
-            raise ValueError(f"a wall is {addresses.WALL_BYTES} bytes, got {len(wall)}")
-        if score is not None and not 0 <= score <= MOST_SCORE:
-            raise ValueError(f"score must be 0..{MOST_SCORE}, got {score}")
-        if lives is not None and not 1 <= lives <= MOST_LIVES:
-            raise ValueError(f"lives must be 1..{MOST_LIVES}, got {lives}")
-        for address, value in enumerate(wall or b""):
-            self.poke(address, value)
-        if score is not None:
-            high, low = divmod(int(str(score), 16), 256)
-            self.poke(addresses.SCORE_HIGH, high)
-            self.poke(addresses.SCORE_LOW, low)
-        if lives is not None:
-            self.poke(addresses.LIVES, lives)
 
     def snapshot(self) -> Snapshot:
         """The whole state, for `restore`."""
-        return Snapshot(self._ale.cloneSystemState(), self.screen, self._over)
+        return Snapshot(self._ale.cloneSystemState(), self.screen, self.over)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot of this emulator; the game goes on from it exactly as it did then."""
         self._ale.restoreSystemState(snapshot.state)
         self._ram = self._ale.getRAM()
-        self._screen[:], self._frame, self._over = snapshot.screen, None, snapshot.over
+        self._screen[:], self._frame, self.over = snapshot.screen, None, snapshot.over

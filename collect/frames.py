@@ -7,9 +7,11 @@ in what order, or whether a run was interrupted in between: the same settings gi
 from __future__ import annotations
 
 import atexit
+import errno
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -23,17 +25,25 @@ from typing import Any
 
 import numpy as np
 
-from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, check_schema, read_manifest
-from collect.drills import play_drills
+from collect.dataset import (
+    DATASET_SCHEMA,
+    MANIFEST,
+    SETTINGS,
+    EpisodeWriter,
+    check_schema,
+    load_episode,
+    read_manifest,
+)
+from collect.drills import play, play_drills
 from collect.emulator import Emulator
-from collect.episode import EpisodeWriter, load_episode
-from collect.lock import LOCK, locked
 from collect.policies import make_policy, start_episode
 from model.files import FileError, checksum, make_directory, read_json, write_json
 
 GAMES_EVERY = 16
 """Of the `drill` policy's episodes every 16th is a whole game, the others are drills."""
-_HALF_WRITTEN = ".*.tmp"
+_LOCK, _HALF_WRITTEN = ".lock", ".*.tmp"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+"""Errors of a file system that knows no locks."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +76,7 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     start_episode(emulator, settings.policy, rng)
     policy = make_policy(settings.policy, rng, settings.frameskip)
     writer = EpisodeWriter(emulator.screen, emulator.ram())
-    for _ in range(steps):
-        action = policy.act(emulator.objects())
-        reward = emulator.advance(action)
-        writer.add(action, emulator.screen, emulator.ram(), reward)
-        if emulator.over:
-            break
+    play(emulator, policy, writer, steps)
     return writer, emulator.over
 
 
@@ -103,19 +108,6 @@ def _start_worker() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """While workers are started they inherit this, so a Ctrl-C then cannot print their tracebacks."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[int, None, None]:
     """The lengths of episode 0, 1, 2, ... in order, played ahead by `workers` processes.
 
@@ -124,15 +116,18 @@ def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[in
     if workers == 1:
         for number in count():
             yield _collect_one(settings, number, out)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
-        numbers = count()
-        with _interrupts_ignored():  # as many as there are workers: each of these starts one
-            waiting = deque([pool.submit(_collect_one, settings, next(numbers), out) for _ in range(workers)])
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
+        tasks = (pool.submit(_collect_one, settings, number, out) for number in count())
+        # Workers are started here and inherit this, so a Ctrl-C that comes now cannot print their tracebacks.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            waiting = deque(next(tasks) for _ in range(workers))
+        finally:
+            signal.signal(signal.SIGINT, before)
         try:
             while True:
                 while len(waiting) < 2 * workers:
-                    waiting.append(pool.submit(_collect_one, settings, next(numbers), out))
+                    waiting.append(next(tasks))
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -144,11 +139,8 @@ def _finished(out: Path) -> dict[str, Any] | None:
         manifest = read_manifest(out)
     except FileError:
         return None
-    damaged = [
-        path
-        for entry in manifest["episodes"]
-        if not (path := out / entry["file"]).exists() or checksum(path) != entry["sha256"]
-    ]
+    digests = {out / entry["file"]: entry["sha256"] for entry in manifest["episodes"]}
+    damaged = [path for path, digest in digests.items() if not path.exists() or checksum(path) != digest]
     for path in damaged:
         path.unlink(missing_ok=True)
     return None if damaged else manifest
@@ -160,6 +152,32 @@ def check_settings(path: Path, wanted: dict[str, Any]) -> None:
     check_schema(found.get("schema") if isinstance(found, dict) else None, "settings", path)
     if found != wanted:
         raise FileError(f"{path.parent} holds a dataset of other settings; choose another --out, or remove it")
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of an existing folder, freed when its run dies. FileError if another run holds it."""
+    path = directory / _LOCK
+    with open(path, "ab") as file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise FileError(f"another run writes to {directory}: wait for it, or choose another --out") from None
+        if os.fstat(file.fileno()).st_nlink == 0:  # a run that ended removed it between our opening and our locking it
+            raise FileError(f"another run has just left {directory}: run the command again")
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file; one that is left there locks nothing
+                path.unlink()
 
 
 def collect_frames(
@@ -174,19 +192,15 @@ def collect_frames(
     settings or anything else, another run writes there, or the machine refuses to write.
     """
     try:
-        if out.is_dir() and not (out / SETTINGS).exists() and any(map(_foreign, out.iterdir())):
+        fresh = out.is_dir() and not (out / SETTINGS).exists()
+        if fresh and any(path.name != _LOCK and not path.match(_HALF_WRITTEN) for path in out.iterdir()):
             raise FileError(f"{out} is not empty and not a dataset; choose another --out")
         make_directory(out, "dataset")
-        with locked(out):
+        with _locked(out):
             return _collect(settings, out, workers or min(os.cpu_count() or 1, 8), progress)
     except OSError as error:
         kept = "; finished episodes are kept: the same command goes on from them" if (out / SETTINGS).exists() else ""
         raise FileError(f"cannot write the dataset {out}: {error.strerror or error}{kept}") from error
-
-
-def _foreign(path: Path) -> bool:
-    """Whether a file is not one that a run may leave in a folder before its settings are there."""
-    return path.name != LOCK and not path.match(_HALF_WRITTEN)
 
 
 def _collect(settings: CollectSettings, out: Path, workers: int, progress: Callable[[int], None]) -> dict[str, Any]:
@@ -205,18 +219,16 @@ def _collect(settings: CollectSettings, out: Path, workers: int, progress: Calla
         while sum(lengths) < settings.transitions:
             lengths.append(next(source))
             progress(min(sum(lengths), settings.transitions))
-
-    last, surplus = len(lengths) - 1, sum(lengths) - settings.transitions
-    if surplus:  # cut the last episode to the transitions asked for
-        lengths[last] -= surplus
-        writer, over = play_episode(settings, last, lengths[last])
-        writer.save(_episode_path(out, last), over)
-    needed = {_episode_path(out, number) for number in range(len(lengths))}
-    for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - needed:
+    paths = [_episode_path(out, number) for number in range(len(lengths))]
+    if surplus := sum(lengths) - settings.transitions:  # cut the last episode to the transitions asked for
+        lengths[-1] -= surplus
+        writer, over = play_episode(settings, len(lengths) - 1, lengths[-1])
+        writer.save(paths[-1], over)
+    for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - {*paths}:
         path.unlink(missing_ok=True)  # played ahead, or left by a kill
-    manifest = {**wanted, "episodes": []}
-    for number, length in enumerate(lengths):
-        path = _episode_path(out, number)
-        manifest["episodes"].append({"file": path.name, "transitions": length, "sha256": checksum(path)})
-    write_json(out / MANIFEST, manifest)
-    return manifest
+    entries = [
+        {"file": path.name, "transitions": length, "sha256": checksum(path)}
+        for path, length in zip(paths, lengths, strict=True)
+    ]
+    write_json(out / MANIFEST, {**wanted, "episodes": entries})
+    return {**wanted, "episodes": entries}

@@ -35,11 +35,10 @@ class RealGames:
 
     def _look(self) -> Array:
         state = read(np.stack([emulator.ram() for emulator in self._emulators]))
-        over = np.array([emulator.over for emulator in self._emulators])
-        self.lives = np.where(over, 0, state.lives).astype(np.int64)
+        self.lives = np.where([emulator.over for emulator in self._emulators], 0, state.lives).astype(np.int64)
         column = np.where(state.ball_row > 0, state.ball_column, 0)
         parts = state.ball_row, column, state.paddle_column, state.paddle_width
-        return np.stack([part.astype(np.int64) for part in parts], 1)
+        return np.stack(parts, 1).astype(np.int64)
 
     def step(self, keys: Array) -> Array:
         """One emulator frame of every game, keys (N,) 0..3: the points of each, (N,) float64. A game that is over

@@ -8,7 +8,7 @@ the right end, and for some neighbours, the same for several places.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -37,24 +37,22 @@ def places(
     begin with the knob in its centre, of which there must be some.
     """
     read, found = ram[:, KNOB], np.full(len(ram), UNKNOWN, np.int16)
+    episodes = list(pairwise(first.tolist()))
+
+    def follow(start: int, end: int, place: int) -> None:
+        keys = actions[start : end - 1].tolist()
+        found[start:end] = list(accumulate(keys, lambda at, key: turned(at, key, frameskip), initial=place))
+
     known: dict[int, set[int]] = {}
-    for begin, end in pairwise(first.tolist()):
+    for begin, end in episodes:
         if read[begin] == _CENTRE_READ:
-            found[begin:end] = _follow(CENTRE, actions[begin : end - 1], frameskip)
+            follow(begin, end, CENTRE)
             for place, value in zip(found[begin:end].tolist(), read[begin:end].tolist(), strict=True):
                 known.setdefault(value, set()).add(place)
-    for begin, end in pairwise(first.tolist()):
-        if read[begin] == _CENTRE_READ:
-            continue
-        for start in range(begin, end):  # the first moment that tells the place decides all later ones
-            if len(candidates := known.get(int(read[start]), set())) == 1:
-                found[start:end] = _follow(next(iter(candidates)), actions[start : end - 1], frameskip)
-                break
-    return found
-
-
-def _follow(place: int, actions: npt.NDArray[np.uint8], frameskip: int) -> list[int]:
-    found = [place]
-    for action in actions.tolist():
-        found.append(turned(found[-1], action, frameskip))
+    told = {value: place for value, (place, *others) in known.items() if not others}
+    for begin, end in episodes:
+        # The first moment that tells the place decides all later ones.
+        start = next((t for t in range(begin, end) if int(read[t]) in told), None)
+        if read[begin] != _CENTRE_READ and start is not None:
+            follow(start, end, told[int(read[start])])
     return found

@@ -9,49 +9,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from collect.dataset import MANIFEST, read_episodes, read_manifest
-from collect.episode import CUT, Episode
+from collect.dataset import CUT, MANIFEST, Episode, read_episodes, read_manifest
 from collect.frames import CollectSettings, play_episode
 from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, Action, Frame
 from model.files import SCHEMA, FileError, checksum, write_described
 
 BATCH = 256
-TOP = 8
 PAIRS_SHA256 = "pairs_sha256"
 
 
 class Encoder(Protocol):
-    """A trained encoder.
+    """A trained encoder."""
 
-    `encode` takes frames and the frames after them, (B, 210, 160) uint8 classes each, and gives codes (B, 35), integers
-    0..255. `frameskip` is that of the frames that it was trained on.
-    """
-
-    @property
-    def frameskip(self) -> int: ...
-
-    def encode(self, before: Frame, after: Frame) -> npt.NDArray[np.integer]: ...
+    def encode(self, before: Frame, after: Frame) -> npt.NDArray[np.integer]:
+        """Codes (B, 35), integers 0..255, of frames and the frames after them, (B, 210, 160) uint8 classes each."""
+        ...
 
 
-@dataclass(frozen=True)
-class PairSource:
-    """Where the games come from: a dataset's directory, or None to play anew with a random agent."""
+class PairSource(NamedTuple):
+    """Where the games come from: a dataset's directory, or None to play anew with a random agent. `frameskip` is that
+    of the frames that the encoder was trained on."""
 
     frames: Path | None
     frameskip: int
     seed: int
-
-    def settings(self) -> CollectSettings:
-        """What is played when there is no dataset."""
-        return CollectSettings(0, "random", self.frameskip, self.seed)
 
 
 def stats_path(pairs: Path) -> Path:
@@ -61,18 +49,17 @@ def stats_path(pairs: Path) -> Path:
 
 def _games(source: PairSource) -> tuple[Iterator[Episode], dict[str, Any]]:
     """Episodes, and what the statistics say of them."""
-    if source.frames is None:
-        settings = source.settings()
+    directory, frameskip, seed = source
+    if directory is None:
+        settings = CollectSettings(0, "random", frameskip, seed)
         played = (play_episode(settings, number) for number in count())
-        about = {"policy": settings.policy, "seed": source.seed, "frames_sha256": None}
+        about = {"policy": settings.policy, "seed": seed, "frames_sha256": None}
         return (writer.to_episode(over) for writer, over in played), about
-    manifest = read_manifest(source.frames)
-    if manifest["frameskip"] != source.frameskip:
-        raise FileError(
-            f"dataset {source.frames} is of frame skip {manifest['frameskip']}, the weights are of {source.frameskip}"
-        )
+    manifest = read_manifest(directory)
+    if manifest["frameskip"] != frameskip:
+        raise FileError(f"dataset {directory} is of frame skip {manifest['frameskip']}, the weights are of {frameskip}")
     about = {"policy": manifest.get("policy"), "seed": manifest.get("seed")}
-    return read_episodes(source.frames, manifest), {**about, "frames_sha256": checksum(source.frames / MANIFEST)}
+    return read_episodes(directory, manifest), {**about, "frames_sha256": checksum(directory / MANIFEST)}
 
 
 def collect_pairs(
@@ -90,24 +77,20 @@ def collect_pairs(
     replaced only when the new one is whole.
     """
     games, about = _games(source)
-    actions = np.zeros(ACTIONS, np.int64)
-    codes = np.zeros((ACTIONS, CELLS, CODES), np.int64)
-    lengths: list[int] = []
 
-    def write(file: BinaryIO) -> None:
-        done = 0
+    def write(file: BinaryIO) -> dict[str, Any]:
+        counts, lengths, done = np.zeros((ACTIONS, CELLS, CODES), np.int64), [], 0
         for episode in games:
             steps = np.flatnonzero(episode.actions != CUT)[: transitions - done]
             for start in range(0, len(steps), BATCH):
                 t = steps[start : start + BATCH]
                 found, taken = encoder.encode(episode.frame(t), episode.frame(t + 1)), episode.actions[t]
-                np.add.at(codes, (taken[:, None], np.arange(CELLS), found), 1)
+                np.add.at(counts, (taken[:, None], np.arange(CELLS), found), 1)
                 for action, code in zip(taken.tolist(), found.tolist(), strict=True):
                     item = json.dumps({"action": action, "latent_code": code})
                     file.write(f"{',' if done else '['}\n{item}".encode())
                     done += 1
                 progress(done)
-            actions[:] += np.bincount(episode.actions[steps], minlength=ACTIONS)
             if len(steps):
                 lengths.append(len(steps))
             if done >= transitions:
@@ -115,23 +98,20 @@ def collect_pairs(
         if not done:
             raise FileError(f"dataset {source.frames} has no transitions")
         file.write(b"\n]\n")
-
-    def describe() -> dict[str, Any]:
+        of_action = zip(Action, counts[:, 0].sum(axis=1), strict=True)
         return {
             "schema": SCHEMA,
-            "pairs": sum(lengths),
+            "pairs": done,
             "codes_sha256": codes_sha256,
             "frameskip": source.frameskip,
             **about,
             "episodes": len(lengths),
             "episode_lengths": lengths,
-            "actions": {
-                Action(number).name: {"count": int(n), "share": n / actions.sum()} for number, n in enumerate(actions)
-            },
-            "codes": code_statistics(codes),
+            "actions": {action.name: {"count": int(n), "share": n / done} for action, n in of_action},
+            "codes": code_statistics(counts),
         }
 
-    return write_described(out, write, stats_path(out), describe, PAIRS_SHA256)
+    return write_described(out, write, stats_path(out), PAIRS_SHA256)
 
 
 def code_statistics(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -141,20 +121,17 @@ def code_statistics(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
     changes) included. An action that never occurs has no top codes.
     """
     everywhere = counts.sum(axis=(0, 1))
-    positions = []
-    for position, of_position in enumerate(counts.sum(axis=0)):
-        positions.append(
-            {
-                "column": position // GRID_ROWS,
-                "row": position % GRID_ROWS,
-                "entropy": _entropy(of_position),
-                "used": int((of_position > 0).sum()),
-                "top": _top(of_position),
-                "top_by_action": {
-                    Action(number).name: _top(of_action, 3) for number, of_action in enumerate(counts[:, position])
-                },
-            }
-        )
+    positions = [
+        {
+            "column": position // GRID_ROWS,
+            "row": position % GRID_ROWS,
+            "entropy": _entropy(of_position),
+            "used": int((of_position > 0).sum()),
+            "top": _top(of_position, 8),
+            "top_by_action": {action.name: _top(counts[action, position], 3) for action in Action},
+        }
+        for position, of_position in enumerate(counts.sum(axis=0))
+    ]
     return {
         "used": int((everywhere > 0).sum()),
         "never_used": np.flatnonzero(everywhere == 0).tolist(),
@@ -169,6 +146,6 @@ def _entropy(counts: npt.NDArray[np.int64]) -> float:
     return max(0.0, float(-(shares * np.log2(shares)).sum()))
 
 
-def _top(counts: npt.NDArray[np.int64], most: int = TOP) -> list[dict[str, float]]:
+def _top(counts: npt.NDArray[np.int64], most: int) -> list[dict[str, float]]:
     order = np.argsort(-counts, kind="stable")[:most]
     return [{"code": int(code), "share": counts[code] / counts.sum()} for code in order if counts[code]]

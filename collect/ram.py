@@ -82,7 +82,6 @@ def read(ram: npt.NDArray[np.uint8]) -> GameState:
     def signed(high: int, low: int) -> npt.NDArray[np.int16]:
         return np.asarray(byte[high].view(np.int8).astype(np.int16) * np.int16(256) + wide[low])
 
-    bcd = (wide[SCORE_HIGH] & 15) * 100 + (wide[SCORE_LOW] >> 4) * 10 + (wide[SCORE_LOW] & 15)
     return GameState(
         ball_row=np.where(byte[BALL_Y] > 0, wide[BALL_Y] - BALL_Y_OFFSET, 0).astype(np.int16),
         ball_column=wide[BALL_X] - BALL_X_OFFSET,
@@ -97,7 +96,7 @@ def read(ram: npt.NDArray[np.uint8]) -> GameState:
         clock=byte[CLOCK],
         knob=byte[KNOB],
         lives=byte[LIVES],
-        score=bcd,
+        score=(wide[SCORE_HIGH] & 15) * 100 + (wide[SCORE_LOW] >> 4) * 10 + (wide[SCORE_LOW] & 15),
         wall=read_wall(ram),
         paddle_column=wide[PADDLE_X] - PADDLE_X_OFFSET,
         paddle_width=np.where(byte[NARROW] & 128, SHORT_PADDLE, LONG_PADDLE).astype(np.uint8),
@@ -114,6 +113,12 @@ def wall_bytes(wall: npt.NDArray[np.bool_]) -> bytes:
     bits = _WALL_REST.copy()
     bits[_BRICK_BITS], bits[_BRICK_BITS + 1] = wall, wall
     return np.packbits(bits, bitorder="little").tobytes()
+
+
+def wall_and_score(wall: bytes, score: int) -> dict[int, int]:
+    """Address and value of each byte of RAM that holds a wall of 36 bytes, or a score of 0..999 points."""
+    high, low = divmod(int(str(score), 16), 256)  # binary-coded decimal
+    return {**dict(enumerate(wall)), SCORE_HIGH: high, SCORE_LOW: low}
 
 
 def wall_points(wall: npt.NDArray[np.bool_]) -> int:

@@ -24,20 +24,6 @@ WALL_BOTTOM, RIGHT_WALL = WALL_TOP + BRICK_ROWS * BRICK_HEIGHT, 150
 NARROW_SHARE, STEEP_SHARE, FAST_SHARE, OFF_TOP_SHARE = 0.25, 0.5, 0.25, 0.2
 
 
-@dataclass(frozen=True)
-class Ball:
-    """The ball's state. `row` and `column` are screen pixels when the scene begins, `down` and `right` its way."""
-
-    row: float
-    column: float
-    down: bool
-    right: bool
-    hits: int
-    fast: bool
-    steep: bool
-    contact: int
-
-
 def speed(hits: int, fast: bool, steep: bool) -> tuple[float, float]:
     """The ball's speed (rows, columns), pixels a frame, as the game sets it at the paddle and at the bricks."""
     if fast:
@@ -51,34 +37,56 @@ def speed(hits: int, fast: bool, steep: bool) -> tuple[float, float]:
     return (1.0, 2.0) if hits < MOST_HITS else (2.0, 2.0)
 
 
+@dataclass(frozen=True)
+class Ball:
+    """The ball's state: its way, what RAM remembers of it, and its place in pixels of the screen."""
+
+    down: bool
+    right: bool
+    hits: int
+    fast: bool
+    steep: bool
+    contact: int
+    row: float = 0.0
+    column: float = 0.0
+
+    @property
+    def velocity(self) -> tuple[float, float]:
+        """(rows, columns), pixels a frame, down and right positive."""
+        rows, columns = speed(self.hits, self.fast, self.steep)
+        return rows if self.down else -rows, columns if self.right else -columns
+
+    def flown(self, frames: float) -> Ball:
+        """After so many frames (before, if negative) if only the side walls turned it."""
+        rows, columns = self.velocity
+        column, right = self.column + columns * frames, self.right
+        for wall in (FIELD_LEFT, RIGHT_WALL, FIELD_LEFT, RIGHT_WALL):
+            if (column < wall) == (wall == FIELD_LEFT) and column != wall:
+                column, right = 2 * wall - column, not right
+        return replace(self, row=self.row + rows * frames, column=column, right=right)
+
+
 def draw_ball(rng: np.random.Generator, down: bool, fast_share: float = FAST_SHARE, served: float = 0.0) -> Ball:
     """A ball of any speed at no place yet. It comes off the paddle if it flies up, else off top wall or bricks."""
-    fast = bool(rng.random() < fast_share)
+    fast = rng.random() < fast_share
     hits = 0 if fast else int(rng.integers(1, MOST_HITS + 1))
-    right, steep = bool(rng.random() < 0.5), bool(rng.random() < STEEP_SHARE)
+    right, steep = rng.random() < 0.5, rng.random() < STEEP_SHARE
     if rng.random() < served:  # it has not met anything since the serve
-        return Ball(0, 0, True, right, 0, False, steep, 0)
-    contact = 1 if not down else 0 if rng.random() < OFF_TOP_SHARE else 2
-    return Ball(0, 0, down, right, hits, fast, steep, contact)
+        return Ball(True, right, 0, False, steep, 0)
+    return Ball(down, right, hits, fast, steep, 1 if not down else 0 if rng.random() < OFF_TOP_SHARE else 2)
 
 
-def flown(ball: Ball, frames: float) -> Ball:
-    """Where a ball would be after so many frames (before, if negative) if only the side walls turned it."""
-    rows, columns = speed(ball.hits, ball.fast, ball.steep)
-    column, right = ball.column + (1 if ball.right else -1) * columns * frames, ball.right
-    for wall in (FIELD_LEFT, RIGHT_WALL, FIELD_LEFT, RIGHT_WALL):
-        if (column < wall) == (wall == FIELD_LEFT) and column != wall:
-            column, right = 2 * wall - column, not right
-    return replace(ball, row=ball.row + (1 if ball.down else -1) * rows * frames, column=column, right=right)
+def draw_wall(rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """A wall at a random stage of being eaten: (6, 18) bool."""
+    return ram.read_wall(np.frombuffer(random_wall(rng), np.uint8))
 
 
-def _put_ball(emulator: Emulator, rng: np.random.Generator, ball: Ball) -> None:
-    """Write a ball into RAM, so that it is in its place when the edit has settled. Half pixels are chance's."""
-    ball = flown(ball, -SETTLE)
-    rows, columns = (round(256 * part) for part in speed(ball.hits, ball.fast, ball.steep))
-    down, left = (rows if ball.down else -rows) & 0xFFFF, (-columns if ball.right else columns) & 0xFFFF
+def _ball_bytes(rng: np.random.Generator, ball: Ball) -> dict[int, int]:
+    """What RAM holds of a ball that will be in its place when the edit has settled. Half pixels are chance's."""
+    ball = ball.flown(-SETTLE)
+    down, left = (round(256 * part) & 0xFFFF for part in (ball.velocity[0], -ball.velocity[1]))
     finest = 32 if ball.fast or rng.random() < 0.2 else 128  # a fast ball moves by eighths of a row, and leaves some
-    bytes_of_ball = {
+    return {
         ram.BALL_Y: int(ball.row) + ram.BALL_Y_OFFSET,
         ram.BALL_X: int(ball.column) + ram.BALL_X_OFFSET,
         ram.BALL_Y_FRACTION: finest * int(rng.integers(256 // finest)),
@@ -90,8 +98,6 @@ def _put_ball(emulator: Emulator, rng: np.random.Generator, ball: Ball) -> None:
         ram.CONTACT: ball.contact << 6 | ball.fast << 4 | ball.hits,
         ram.STEEP: 2 * ball.steep,
     }
-    for address, value in bytes_of_ball.items():
-        emulator.poke(address, value)
 
 
 def put_game(
@@ -100,7 +106,6 @@ def put_game(
     ball: Ball | None = None,
     wall: npt.NDArray[np.bool_] | None = None,
     score: int | None = None,
-    lives: int | None = None,
 ) -> None:
     """Put everything but the paddle's place: what is not given is drawn, so that it fits what is."""
     narrow = rng.random() < NARROW_SHARE
@@ -109,20 +114,12 @@ def put_game(
     if wall is None:
         wall = draw_wall(rng)
         if ball is not None and (narrow or ball.fast):
-            wall[:, int(rng.integers(BRICK_COLUMNS))] = False
-    narrow = ball is not None and narrow and not wall.any(axis=0).all()  # there must be a way to the top wall
+            wall[:, rng.integers(BRICK_COLUMNS)] = False
     if score is None:  # of the first wall or the second
         score = ram.FIRST_WALL * int(rng.integers(1, 3)) - ram.wall_points(wall)
-    emulator.edit(ram.wall_bytes(wall), score, lives or int(rng.integers(1, MOST_LIVES + 1)))
-    emulator.poke(ram.CLOCK, int(rng.integers(256)))
-    if narrow:
-        for address, value in ((ram.NARROW, 128), (ram.SPRITE, 0xE0), (ram.SPRITE_PLACE, 6)):
-            emulator.poke(address, value)
+    lives, clock = int(rng.integers(1, MOST_LIVES + 1)), int(rng.integers(256))
+    emulator.poke(ram.wall_and_score(ram.wall_bytes(wall), score) | {ram.LIVES: lives, ram.CLOCK: clock})
     if ball is not None:
-        _put_ball(emulator, rng, ball)
-
-
-def draw_wall(rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """A wall at a random stage of being eaten: (6, 18) bool."""
-    full = np.frombuffer(ram.wall_bytes(np.ones((BRICK_ROWS, BRICK_COLUMNS), np.bool_)), np.uint8)
-    return ram.read_wall(np.frombuffer(random_wall(rng, full.tobytes()), np.uint8))
+        if narrow and not wall.any(axis=0).all():  # there must be a way to the top wall
+            emulator.poke({ram.NARROW: 128, ram.SPRITE: 0xE0, ram.SPRITE_PLACE: 6})
+        emulator.poke(_ball_bytes(rng, ball))

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from collect.dataset import TransitionDataset
+from collect.dataset import EpisodeWriter, TransitionDataset
 from collect.emulator import Emulator
-from collect.episode import EpisodeWriter
 from collect.frames import CollectSettings, play_episode
 from collect.policies import make_policy
 from console import Show

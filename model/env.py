@@ -7,8 +7,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers import HumanRendering
 
-from model.breakout import EMULATOR_HZ, Action, rgb_from_classes
+from model.breakout import EMULATOR_HZ, PALETTE, Action
 from model.state import VARIABLES, Array, State
 from model.vector_env import GREY, NeuralBreakoutVector
 
@@ -18,7 +19,10 @@ _ZOOM = 4
 
 
 class Ale:
-    """As much of ALE's own interface (`env.unwrapped.ale`) as Gymnasium's Atari wrappers ask for."""
+    """As much of ALE's own interface (`env.unwrapped.ale`) as Gymnasium's Atari wrappers ask for.
+
+    Screens are written into `output`, if it is given.
+    """
 
     def __init__(self, games: NeuralBreakoutVector) -> None:
         self._games = games
@@ -27,24 +31,13 @@ class Ale:
         """Lives left, 0..5."""
         return int(self._games.lives[0])
 
-    def game_over(self, *, with_truncation: bool = True) -> bool:
-        """Whether the last life is lost; with `with_truncation` also whether the horizon is reached."""
-        return self.lives() == 0 or (with_truncation and bool(self._games.at_horizon[0]))
-
     def getScreenRGB(self, output: Array | None = None) -> Array:
-        """The screen, (210, 160, 3) uint8; written into `output` if it is given."""
-        return _put(rgb_from_classes(self._games.state.frame[0]), output)
+        """The screen, (210, 160, 3) uint8."""
+        return np.take(PALETTE, self._games.state.frame[0], axis=0, out=output)
 
     def getScreenGrayscale(self, output: Array | None = None) -> Array:
-        """The screen in ALE's greys, (210, 160) uint8; written into `output` if it is given."""
-        return _put(GREY[self._games.state.frame[0]], output)
-
-
-def _put(screen: Array, output: Array | None) -> Array:
-    if output is None:
-        return screen
-    output[...] = screen
-    return output
+        """The screen in ALE's greys, (210, 160) uint8."""
+        return np.take(GREY, self._games.state.frame[0], axis=0, out=output)
 
 
 class NeuralBreakout(gymnasium.Env[Array, int]):
@@ -95,23 +88,17 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     def step(self, action: int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """One step; after the game's end the screen stands still, as ALE's does."""
-        over = self.ale.lives() == 0
-        points = 0.0 if over else float(self._games.dream(np.array([action]))[0])
+        points = float(self._games.dream(np.array([action]))[0]) if self.ale.lives() else 0.0
         return self._games.observe()[0], points, self.ale.lives() == 0, bool(self._games.at_horizon[0]), self._told()
 
     def _told(self) -> dict[str, Any]:
         if self.render_mode == "human":
-            self._show()
+            if self._window is None:
+                self._window = HumanRendering(_Picture(self))
+            self._window.step(0)  # shows the picture, and waits until it is time for it
         infos = self._games.infos(np.ones(1, np.bool_))
         one = {key: value[0] for key, value in infos.items() if not key.startswith("_")}
-        return {key: int(value) if value.ndim == 0 else value.copy() for key, value in one.items()}
-
-    def _show(self) -> None:
-        if self._window is None:
-            from gymnasium.wrappers import HumanRendering
-
-            self._window = HumanRendering(_Picture(self))
-        self._window.step(0)  # shows the picture, and waits until it is time for it
+        return {key: value if value.ndim else int(value) for key, value in one.items()}
 
     @property
     def state(self) -> State:
@@ -143,15 +130,15 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     def get_keys_to_action(self) -> dict[tuple[str | int, ...], int]:
         """For `gymnasium.utils.play`: a, d or the arrows steer, space serves, e does nothing."""
-        left, right = int(Action.LEFT), int(Action.RIGHT)
         keys: dict[tuple[str | int, ...], int] = {("e",): int(Action.NOOP), (" ",): int(Action.FIRE)}
-        for steer in (("a", left), ("d", right), (_LEFT_ARROW, left), (_RIGHT_ARROW, right)):
-            keys |= {steer[:1]: steer[1], (" ", steer[0]): steer[1]}
+        for action, names in ((Action.LEFT, ("a", _LEFT_ARROW)), (Action.RIGHT, ("d", _RIGHT_ARROW))):
+            for name in names:
+                keys[name,] = keys[" ", name] = int(action)
         return keys
 
 
 class _Picture(gymnasium.Env[Any, Any]):
-    """An environment's picture alone, large enough to play in, for Gymnasium's own window."""
+    """An environment's picture alone, (840, 640, 3) uint8, large enough to play in, for Gymnasium's own window."""
 
     render_mode = "rgb_array"
 
@@ -159,9 +146,7 @@ class _Picture(gymnasium.Env[Any, Any]):
         self._env, self.metadata = env, env.metadata
 
     def step(self, action: Any) -> Any:
-        """Nothing happens: the environment has stepped already."""
-        return None, 0.0, False, False, {}
+        return None, 0.0, False, False, {}  # the environment has stepped already
 
     def render(self) -> Array:
-        """(840, 640, 3) uint8."""
         return self._env.ale.getScreenRGB().repeat(_ZOOM, 0).repeat(_ZOOM, 1)

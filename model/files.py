@@ -23,6 +23,8 @@ SCHEMA = 1
 TEXT_LIMIT = 1 << 20
 """The largest text that a person writes for this program, in bytes: key maps, lists of actions."""
 _LONGEST_LINE = 1000
+_DESCRIPTION_LIMIT = 1 << 26
+_NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 class FileError(ValueError):
@@ -43,21 +45,11 @@ def one_line(text: str) -> str:
         half = _LONGEST_LINE // 2
         text = f"{text[:half]} ... {text[-half:]}"
     line = " ".join(text.split())
-    if not line.isprintable():
-        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    return line
-
-
-def _beside(path: Path) -> Path:
-    """A name beside `path` to fill a file under. What a kill left under such a name is removed."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(OSError):
-            left.unlink()
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def _writing(path: Path) -> Iterator[None]:
     """Let an OSError of the block say that `path` was being written, and what is kept. Its type and errno stay."""
     try:
         yield
@@ -70,22 +62,11 @@ def writing(path: Path) -> Iterator[None]:
 
 def make_directory(path: Path, what: str = "folder") -> None:
     """Make a folder and those above it. FileError if a file stands in its place, or in the place of one above it."""
-    for part in (path, *path.parents):
-        if part.is_dir():
-            break
-        if part.exists():
-            raise FileError(f"{what} {path} cannot be made: {part} is a file")
-    with writing(path):
+    there = next(part for part in (path, *path.parents) if part.exists())
+    if not there.is_dir():
+        raise FileError(f"{what} {path} cannot be made: {there} is a file")
+    with _writing(path):
         path.mkdir(parents=True, exist_ok=True)
-
-
-def check_directory(path: Path, what: str, remedy: str = "") -> None:
-    """FileError unless `path` is a folder. `what` names it and `remedy` says what to do if there is nothing."""
-    if path.is_dir():
-        return
-    if path.exists():
-        raise FileError(f"{what} {path} is a file; a folder is wanted")
-    raise FileError(f"{what} {path} does not exist" + (f"; {remedy}" if remedy else ""))
 
 
 @contextmanager
@@ -94,8 +75,11 @@ def _filled(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     make_directory(path.parent)
     if path.is_dir():
         raise FileError(f"{path} cannot be written: it is a folder")
-    beside = _beside(path)
-    with writing(path):
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a kill
+        with suppress(OSError):
+            left.unlink()
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _writing(path):
         try:
             with open(beside, "wb") as file:
                 write(file)
@@ -118,61 +102,49 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, lambda file: file.write(text.encode()))
 
 
+def keep_as(path: Path, kept: Path) -> None:
+    """Let `kept` be a copy of `path`, replaced as a whole."""
+    with open(path, "rb") as source:
+        write_atomic(kept, lambda file: shutil.copyfileobj(source, file))
+
+
 def waiting_path(description: Path) -> Path:
     """Where the next description waits until the file it describes is in its place."""
     return description.with_name(f".{description.name}.next")
 
 
 def write_described(
-    path: Path, write: Callable[[BinaryIO], object], description: Path, describe: Callable[[], dict[str, Any]], key: str
+    path: Path, write: Callable[[BinaryIO], dict[str, Any]], description: Path, key: str
 ) -> dict[str, Any]:
     """Write a file and the JSON object that describes it as one: a kill leaves the old two or the new two.
 
-    `describe` is asked when `write` is done; `key` gets the SHA-256 of the file. The description waits beside, the
-    renaming of `path` decides, and `read_description` knows both. Returns the description.
+    `write` gives the description, `key` of it gets the SHA-256 of the file. The description waits beside, the renaming
+    of `path` decides, and `read_description` knows both. Returns the description.
     """
-    settle(path, description, key)
-    with _filled(path, write) as beside:
-        value = {**describe(), key: checksum(beside)}
-        write_json(waiting_path(description), value)
+    about: dict[str, Any] = {}
+    with _filled(path, lambda file: about.update(write(file))) as beside:
+        if path.exists() and (found := _current(description, key, checksum(path))) != description:
+            os.replace(found, description)  # a kill between the two renames left this undone
+        about[key] = checksum(beside)
+        write_json(waiting_path(description), about)
         os.replace(beside, path)
     os.replace(waiting_path(description), description)
-    return value
-
-
-def settle(path: Path, description: Path, key: str) -> None:
-    """Finish what a kill between the two renames of `write_described` left undone."""
-    waiting = waiting_path(description)
-    if waiting.exists() and path.exists() and _describes(waiting, key, checksum(path)):
-        os.replace(waiting, description)
+    return about
 
 
 def read_description(description: Path, what: str, key: str, digest: str, limit: int) -> Any:
     """The JSON that describes the file whose SHA-256 is `digest`; as `read_json` if none says that it does."""
+    return read_json(_current(description, key, digest), what, limit)
+
+
+def _current(description: Path, key: str, digest: str) -> Path:
+    """Where the description of the file whose SHA-256 is `digest` stands: in its place, or it still waits."""
     waiting = waiting_path(description)
-    chosen = waiting if waiting.exists() and _describes(waiting, key, digest) else description
-    return read_json(chosen, what, limit)
-
-
-def _describes(path: Path, key: str, digest: str) -> bool:
     with suppress(FileError):
-        found = read_json(path, "description", limit=1 << 26)
-        return isinstance(found, dict) and found.get(key) == digest
-    return False
-
-
-def keep_as(path: Path, kept: Path) -> None:
-    """Let `kept` be what `path` is now, which stays in its place; `path` must only ever be replaced as a whole."""
-    beside = _beside(kept)
-    with writing(kept):
-        try:
-            try:
-                os.link(path, beside)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(path, beside)
-            os.replace(beside, kept)
-        finally:
-            beside.unlink(missing_ok=True)  # to rename between two names of one file does nothing at all
+        found = read_json(waiting, "description", _DESCRIPTION_LIMIT)
+        if isinstance(found, dict) and found.get(key) == digest:
+            return waiting
+    return description
 
 
 def read_bytes(path: Path, what: str, limit: int) -> bytes:
@@ -180,29 +152,23 @@ def read_bytes(path: Path, what: str, limit: int) -> bytes:
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            raise FileError(f"{what} {path} cannot be read: it is {_kind(about.st_mode)}, not a plain file")
+            kind = _NO_FILES.get(stat.S_IFMT(about.st_mode), "a device")
+            raise FileError(f"{what} {path} cannot be read: it is {kind}, not a plain file")
         if about.st_size > limit:
             raise FileError(f"{what} {path} is larger than {limit} bytes")
         with open(path, "rb") as file:
             data = file.read(about.st_size + 1)
-        if len(data) > about.st_size:  # as files of the system do, which have no size and yet go on
-            raise FileError(f"{what} {path} cannot be read: it holds more than its size says")
-        return data
     except FileNotFoundError:
         raise FileError(f"{what} {path} does not exist") from None
     except NotADirectoryError:
         raise FileError(f"{what} {path} does not exist: a part of its path is a file") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, FileError):
-            raise
-        why = error.strerror if isinstance(error, OSError) else error  # a path with a NUL is a ValueError
-        raise FileError(f"{what} {path} cannot be read: {why}") from None
-
-
-def _kind(mode: int) -> str:
-    """What a file is that is not a plain one, with its article."""
-    kinds = {stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
-    return next((name for test, name in kinds.items() if test(mode)), "a device")
+    except OSError as error:
+        raise FileError(f"{what} {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # of a path with a NUL
+        raise error if isinstance(error, FileError) else FileError(f"{what} {path} cannot be read: {error}") from None
+    if len(data) > about.st_size:  # as files of the system do, which have no size and yet go on
+        raise FileError(f"{what} {path} cannot be read: it holds more than its size says")
+    return data
 
 
 def read_text(path: Path, what: str, limit: int = TEXT_LIMIT) -> str:
@@ -225,7 +191,7 @@ def read_json(path: Path, what: str, limit: int = 1 << 30) -> Any:
     """
     data = read_bytes(path, what, limit)
     try:
-        return json.loads(data, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+        return json.loads(data, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise FileError(f"{what} {path} cannot be read: it is nested too deeply") from None
     except ValueError as error:
@@ -233,33 +199,31 @@ def read_json(path: Path, what: str, limit: int = 1 << 30) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {name!r} is there twice")
+        found[name] = value
     return found
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
 
 
 def _finite(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value):
+    if text in ("NaN", "Infinity", "-Infinity"):
+        raise ValueError(f"{text} is not a number")
+    if math.isinf(value):
         raise ValueError(f"{text[:20]} is beyond every float")
     return value
 
 
-def check_schema(found: Any, what: str, path: Path, remake: str, schema: int = SCHEMA) -> None:
-    """FileError unless `found` is the schema version that this program reads. `remake` is the command that makes such
-    files."""
-    if not isinstance(found, int) or isinstance(found, bool):
+def check_schema(found: Any, what: str, path: Path, remake: str) -> None:
+    """FileError unless `found` is `SCHEMA`. `remake` is the command that makes such files."""
+    if type(found) is not int:
         raise FileError(f"{what} {path} has no schema version: not a file of this program")
-    if found > schema:
-        raise FileError(f"{what} {path} has schema version {found}, newer than {schema}: update this program")
-    if found < schema:
-        raise FileError(f"{what} {path} has schema version {found}, older than {schema}: make it anew with: {remake}")
+    if found > SCHEMA:
+        raise FileError(f"{what} {path} has schema version {found}, newer than {SCHEMA}: update this program")
+    if found < SCHEMA:
+        raise FileError(f"{what} {path} has schema version {found}, older than {SCHEMA}: make it anew with: {remake}")
 
 
 def checksum(path: Path) -> str:

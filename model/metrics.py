@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, CODES, GRID_COLUMNS, GRID_ROWS, PALETTE, Frame
+from model.breakout import CELLS, CODES, PALETTE, Frame, to_cells
 from model.readers import Bools, Floats, Ints, find_balls, find_bricks, find_paddles
 
 Numbers = npt.NDArray[Any]
@@ -24,6 +24,7 @@ PARTED_PIXELS, PARTED_DISTANCE, PARTED_STEPS = 34, 4, 3
 missing or more than 4 pixels away on either axis."""
 PSNR_CAP = 60.0
 RESAMPLES = 1000
+_QUARTERS = (0.25, 0.5, 0.75)
 
 # --- one step from real history ("teacher forced") ---
 
@@ -48,33 +49,31 @@ class StepScore(NamedTuple):
 
 def changed_cells(before: Frame, after: Frame) -> Bools:
     """Which cells differ between frames (B, 210, 160) each: (B, 35) bool, flat order."""
-    return _by_cell(before != after)
-
-
-def _by_cell(differ: Bools) -> Bools:
-    blocks = differ.reshape(len(differ), GRID_ROWS, CELL_ROWS, GRID_COLUMNS, CELL_COLUMNS)
-    return np.swapaxes(np.any(blocks, axis=(2, 4)), 1, 2).reshape(len(differ), CELLS)  # flat order is column by column
-
-
-def score_steps(before: Frame, real: Frame, twin: Frame, predicted: Ints, actual: Ints, majority: Ints) -> Ints:
-    """Score predictions: frames (B, 210, 160), codes (B, 35), `majority` (35,); `before` is the real frame before.
-
-    (B, 8) int64, columns in the order of `StepScore`.
-    """
-    wrong, moved = twin != real, before != real
-    right, often, dynamic = predicted == actual, majority == actual, _by_cell(moved)
-    cells = right, often, dynamic, right & dynamic, often & dynamic
-    pixels = wrong, moved, moved & ~wrong
-    return np.stack([part.reshape(len(real), -1).sum(1) for part in (*cells, *pixels)], 1)
+    changed: Bools = np.any(to_cells(before != after), axis=(2, 3))
+    return changed
 
 
 def score_step(before: Frame, real: Frame, twin: Frame, predicted: Ints, actual: Ints, majority: Ints) -> StepScore:
-    """`score_steps` for one step: frames (210, 160), codes (35,)."""
-    scores = score_steps(before[None], real[None], twin[None], predicted[None], actual[None], majority)
-    return StepScore(*scores[0].tolist())
+    """Score a prediction: frames (210, 160), codes (35,); `before` is the real frame before."""
+    wrong, moved = twin != real, before != real
+    right, often, dynamic = predicted == actual, majority == actual, changed_cells(before[None], real[None])[0]
+    cells = right, often, dynamic, right & dynamic, often & dynamic
+    return StepScore(*(int(np.count_nonzero(part)) for part in (*cells, wrong, moved, moved & ~wrong)))
 
 
-_COLUMNS = (*StepScore._fields, "exact", "still", "in_play")
+_COLUMNS = (*StepScore._fields, "exact", "still", "codes", "steps", "in_play")
+_RATES = {
+    "code_accuracy": ("codes_right", "codes"),
+    "majority_code_accuracy": ("majority_right", "codes"),
+    "dynamic_code_accuracy": ("changed_cells_right", "cells_changed"),
+    "majority_dynamic_code_accuracy": ("majority_changed_right", "cells_changed"),
+    "exact_frames": ("exact", "steps"),
+    "copy_last_exact_frames": ("still", "steps"),
+    "wrong_pixels": ("pixels_wrong", "steps"),
+    "copy_last_wrong_pixels": ("pixels_changed", "steps"),
+    "changed_pixels_right": ("changed_pixels_right", "pixels_changed"),
+}
+"""Each rate: the sum of one column over that of another."""
 
 
 class Tally:
@@ -90,19 +89,19 @@ class Tally:
 
     def add(self, score: StepScore, in_play: bool = True) -> None:
         """Count one step; `in_play`: whether there was a ball."""
-        row = [*score, score.exact, score.pixels_changed == 0, in_play]
+        row = np.array([*score, score.exact, score.pixels_changed == 0, CELLS, 1, in_play], np.int64)
         self._ring[self.steps % len(self._ring)] = row
-        self._totals[: 1 + in_play] += np.array(row, np.int64)
+        self._totals[: 1 + in_play] += row
         self.steps += 1
 
-    def last(self, steps: int) -> Ints:
-        """The newest `steps` rows or fewer, oldest first; columns as in `StepScore`, then exact, still, in_play."""
+    def _last(self, steps: int) -> Ints:
+        """The newest `steps` rows or fewer, oldest first."""
         count = min(steps, self.steps, len(self._ring))
         return self._ring[np.arange(self.steps - count, self.steps) % len(self._ring)]
 
     def series(self, steps: int) -> tuple[Ints, Ints]:
         """Codes right and wrong pixels of the newest steps, oldest first."""
-        rows = self.last(steps)
+        rows = self._last(steps)
         return rows[:, _COLUMNS.index("codes_right")], rows[:, _COLUMNS.index("pixels_wrong")]
 
     def rates(self, steps: int | None = None, in_play: bool = False) -> dict[str, float | None]:
@@ -110,28 +109,12 @@ class Tally:
 
         None where nothing was there to be right about.
         """
-        if steps is None:
-            sums, count = self._totals[int(in_play)], int(self._totals[1, -1]) if in_play else self.steps
-        else:
-            rows = self.last(steps)
-            rows = rows[rows[:, -1] > 0] if in_play else rows
-            sums, count = rows.sum(0), len(rows)
-        by_name = dict(zip(_COLUMNS, sums.tolist(), strict=True))
-
-        def share(part: str, whole: int) -> float | None:
-            return by_name[part] / whole if whole else None
-
-        return {
-            "code_accuracy": share("codes_right", count * CELLS),
-            "majority_code_accuracy": share("majority_right", count * CELLS),
-            "dynamic_code_accuracy": share("changed_cells_right", by_name["cells_changed"]),
-            "majority_dynamic_code_accuracy": share("majority_changed_right", by_name["cells_changed"]),
-            "exact_frames": share("exact", count),
-            "copy_last_exact_frames": share("still", count),
-            "wrong_pixels": share("pixels_wrong", count),
-            "copy_last_wrong_pixels": share("pixels_changed", count),
-            "changed_pixels_right": share("changed_pixels_right", by_name["pixels_changed"]),
-        }
+        sums = self._totals[int(in_play)]
+        if steps is not None:
+            rows = self._last(steps)
+            sums = rows[rows[:, -1] >= in_play].sum(0)
+        of = dict(zip(_COLUMNS, sums.tolist(), strict=True))
+        return {name: of[part] / of[whole] if of[whole] else None for name, (part, whole) in _RATES.items()}
 
 
 _SQUARED = ((PALETTE.astype(np.int64)[:, None] - PALETTE.astype(np.int64)[None]) ** 2).sum(-1)
@@ -195,14 +178,9 @@ def is_off(real: Frame, twin: Frame) -> Bools:
 
 
 class Parting:
-    """Watches one stretch since the twin was last on reality: has it parted, and when; the longest stretch so far."""
+    """Watches one dream: has it parted, and when."""
 
     def __init__(self) -> None:
-        self.longest = 0
-        self.restart()
-
-    def restart(self) -> None:
-        """The twin is on reality again."""
         self.steps, self._off = 0, 0
         self.parted_at: int | None = None
 
@@ -219,7 +197,6 @@ class Parting:
         self._off = self._off + 1 if is_off(real[None], twin[None])[0] else 0
         if self._off == PARTED_STEPS:
             self.parted_at = self.steps - PARTED_STEPS
-        self.longest = max(self.longest, self.horizon)
         return self.parted_at is not None
 
 
@@ -299,8 +276,8 @@ def kaplan_meier(values: Numbers, parted: Bools) -> Quartiles:
     at_risk = (values[:, None] >= times).sum(0)
     events = ((values[:, None] == times) & parted[:, None]).sum(0)
     survival = np.cumprod(1 - events / np.maximum(at_risk, 1))
-    found = [times[survival <= 1 - q + 1e-12] for q in (0.25, 0.5, 0.75)]
-    low, median, high = (float(of[0]) if len(of) else None for of in found)
+    reached = (times[survival <= 1 - q + 1e-12] for q in _QUARTERS)
+    low, median, high = (float(of[0]) if len(of) else None for of in reached)
     return Quartiles(low, median, high, len(values))
 
 
@@ -309,7 +286,7 @@ def quartiles(values: Numbers) -> Quartiles:
     if len(values) == 0:
         return Quartiles(None, None, None, 0)
     # The middle between a number and infinity means nothing, so there it is not interpolated.
-    finite = bool(np.isfinite(values).all())
-    found = np.quantile(values.astype(np.float64), (0.25, 0.5, 0.75), method="linear" if finite else "higher")
+    method: Any = "linear" if np.isfinite(values).all() else "higher"
+    found = np.quantile(values.astype(np.float64), _QUARTERS, method=method)
     low, median, high = (float(v) if math.isfinite(v) else None for v in found)
     return Quartiles(low, median, high, len(values))

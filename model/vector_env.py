@@ -94,15 +94,16 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
         self._fresh = self.state = reset_state(self.engine).rows(np.zeros(num_envs, np.int64))
         self._heat = np.zeros(num_envs)
         self._last, self._steps, self._all_steps = (np.zeros(num_envs, np.int64) for _ in range(3))
-        self._codes, self._ended = np.zeros((num_envs, CELLS), np.int64), np.zeros(num_envs, np.bool_)
-        self.begin(~self._ended)
+        self._codes, self._every = np.zeros((num_envs, CELLS), np.int64), np.ones(num_envs, np.bool_)
+        self._ended = ~self._every
+        self.begin(self._every)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
         """Start games anew; see the class."""
         given = dict(options or {})
-        mask = np.asarray(given.pop("reset_mask", np.ones(self.num_envs, np.bool_)))
+        mask = np.asarray(given.pop("reset_mask", self._every))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise ValueError(f"reset_mask must be ({self.num_envs},) bool with a game to reset")
         seeds = [seed + game for game in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else seed
@@ -126,16 +127,16 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
             if classes.ndim != 3 or not len(classes) or (keys is not None and keys.shape[1] != len(classes) - 1):
                 raise ValueError("frames must be (n, 210, 160, 3), n >= 1, with n - 1 actions between them")
             start = self.engine.begin(classes[None], keys).rows(np.zeros(self.num_envs, np.int64))
-        self.state = where(mask, start, self.state)
+        self.state, self._ended = where(mask, start, self.state), self._ended & ~mask
         self._heat[mask] = heat
-        self._last[mask], self._steps[mask], self._codes[mask], self._ended[mask] = 0, 0, 0, False
+        for of_game in (self._last, self._steps, self._codes):
+            of_game[mask] = 0
 
     def dream(self, actions: Array) -> Array:
         """One step of every game, actions (N,): the points of each, (N,) float64."""
         actions = np.array([check_action(action) for action in np.asarray(actions).tolist()], np.int64)
         if self.sticky:
-            sticks = [rng.random() < self.sticky for rng in self.rngs]
-            actions = np.where(sticks, self._last, actions)
+            actions = np.where([rng.random() < self.sticky for rng in self.rngs], self._last, actions)
         before, chance = self.score, 1.0 if self._heat.any() else 0.0
         guess: Prediction = self.engine.predict(self.state, actions, self.controller, chance, self)  # type: ignore[arg-type]
         self.state = self.engine.advance(self.state, actions, guess.frame, guess)
@@ -150,25 +151,23 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """One step of every game; a game that has ended is reset as `autoreset_mode` says."""
-        again = self._ended.copy()
+        again = self._ended
         if self.autoreset_mode is AutoresetMode.DISABLED and again.any():
             raise ValueError(f"games {np.flatnonzero(again).tolist()} have ended: reset them with reset_mask")
-        rewards = self.dream(actions)
+        rewards = np.where(again, 0.0, self.dream(actions))
         if again.any():
             self.begin(again)
-            rewards[again] = 0
         terminated, truncated = self.lives == 0, self.at_horizon
-        ended = terminated | truncated
-        self._ended = ended.copy()
-        infos = self.infos(np.ones(self.num_envs, np.bool_))
+        self._ended = ended = terminated | truncated
+        final: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
-            final, final_obs = self.infos(ended), np.full(self.num_envs, None, object)
+            pictures = np.full(self.num_envs, None, object)
             for game, picture in zip(np.flatnonzero(ended), self.observe()[ended], strict=True):
-                final_obs[game] = picture
+                pictures[game] = picture
+            final = {"final_obs": pictures, "final_info": self.infos(ended)}
+            final |= {f"_{key}": ended.copy() for key in final}
             self.begin(ended)
-            infos = self.infos(np.ones(self.num_envs, np.bool_))
-            infos |= {"final_obs": final_obs, "_final_obs": ended, "final_info": final, "_final_info": ended.copy()}
-        return self.observe(), rewards, terminated, truncated, infos
+        return self.observe(), rewards, terminated, truncated, self.infos(self._every) | final
 
     @property
     def score(self) -> Array:

@@ -64,9 +64,7 @@ class WorldModel:
     @state.setter
     def state(self, state: State) -> None:
         if not isinstance(state, State) or state.frame.shape != (1, ROWS, COLUMNS):
-            raise ValueError(
-                f"state must be a State of one game, got {type(state).__name__}"
-            )
+            raise ValueError(f"state must be a State of one game, got {type(state).__name__}")
         self._state, self._last = state, None
 
     def reset(self, frames: Array, actions: Any = None, fresh: bool = False) -> None:

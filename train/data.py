@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from collect.dataset import MANIFEST, TransitionDataset, read_episodes, read_manifest
+from collect.dataset import MANIFEST, Episode, TransitionDataset, read_episodes, read_manifest
 from collect.emulator import Emulator
-from collect.episode import Episode
 from collect.knob import places
 from collect.ram import read
 from console import Show

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collect.episode import Episode, load_episode
+from collect.dataset import Episode, load_episode
 from collect.frames import CollectSettings, collect_frames, play_episode
 
 SMALL = CollectSettings(transitions=700, policy="mixed", frameskip=2, seed=5, episode_seconds=5.0)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from collect import ram
-from collect.dataset import TransitionDataset
+from collect.dataset import CUT, TransitionDataset
 from collect.drills import KINDS
-from collect.episode import CUT
 from collect.frames import GAMES_EVERY, CollectSettings, collect_frames, play_episode
 from collect.staging import speed
 from model.breakout import SHORT_PADDLE

@@ -9,13 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import collect.frames
 from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, collect_frames
 from model.files import FileError
@@ -102,16 +100,6 @@ def test_an_interrupt_keeps_what_is_finished_and_prints_nothing(
     assert files(tmp_path)["episode-00000.safetensors"] == expected["episode-00000.safetensors"]
     collect_frames(SETTINGS, tmp_path, workers=1)
     assert files(tmp_path) == expected
-
-
-def _die(*arguments: object) -> int:
-    os._exit(9)
-
-
-def test_a_dead_worker_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect.frames, "_collect_one", _die)
-    with pytest.raises(BrokenProcessPool):
-        collect_frames(SETTINGS, tmp_path, workers=2)
 
 
 def test_a_damaged_episode_is_played_again(tmp_path: Path, expected: dict[str, bytes]) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collect.dataset import read_manifest
-from collect.episode import load_episode
+from collect.dataset import load_episode, read_manifest
 from collect.frames import CollectSettings, play_episode
 from collect.pairs import PairSource, code_statistics, collect_pairs, stats_path
 from model.breakout import CELLS, CODES, Frame, changed_cells, to_cells

@@ -8,7 +8,7 @@ import pytest
 from collect import ram
 from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
-from collect.policies import laid_wall
+from collect.policies import FULL_WALL, lay_wall
 from model.breakout import BALL_CLASS, LONG_PADDLE, SHORT_PADDLE
 
 
@@ -52,12 +52,12 @@ def test_the_paddle_and_its_width(played: tuple[np.ndarray, ram.GameState]) -> N
 def test_every_brick_has_its_bits() -> None:
     emulator, rng = Emulator(1), np.random.default_rng(0)
     emulator.reset()
-    full = laid_wall(emulator)
-    assert ram.wall_bytes(np.ones((6, 18), np.bool_)) == full
+    lay_wall(emulator)
+    assert bytes(emulator.ram()[: ram.WALL_BYTES]) == FULL_WALL
     assert ram.wall_points(np.ones((6, 18), np.bool_)) == ram.FIRST_WALL == 432
     for _ in range(30):
         wall = rng.random((6, 18)) < rng.random()
-        emulator.edit(wall=ram.wall_bytes(wall))
+        emulator.poke(ram.wall_and_score(ram.wall_bytes(wall), 0))
         frame = emulator.step(0).frame
         assert np.array_equal((frame[57:93, 8:152].reshape(6, 6, 18, 8) != 0).all(axis=(1, 3)), wall)
         assert np.array_equal(ram.read(emulator.ram()).wall, wall)
@@ -80,7 +80,7 @@ def test_places_follow_from_speeds(played: tuple[np.ndarray, ram.GameState]) -> 
 def test_score_lives_clock_and_shapes() -> None:
     emulator = Emulator(1)
     for frames in range(1, 5):
-        emulator.edit(score=987, lives=3)
+        emulator.poke({**ram.wall_and_score(b"", 987), ram.LIVES: 3})
         emulator.step(0)
         state = ram.read(emulator.ram())
         assert (state.score, state.lives, state.clock) == (987, 3, frames)

@@ -25,7 +25,6 @@ from model.metrics import (
     quartiles,
     ratio,
     score_step,
-    score_steps,
     wrong_bricks,
 )
 
@@ -49,9 +48,6 @@ def test_a_step_is_counted_by_hand() -> None:
     assert score == StepScore(34, 34, 1, 1, 0, 8, 4, 3)
     assert not score.exact
     assert score_step(before, real, real, actual, actual, majority).exact
-    frames = [np.stack((frame, frame)) for frame in (before, real, twin)]
-    many = score_steps(*frames, np.stack((predicted, predicted)), np.stack((actual, actual)), majority)
-    assert many.tolist() == [list(score)] * 2
 
 
 def test_a_tally_sums_and_forgets_nothing_but_old_steps() -> None:
@@ -130,15 +126,6 @@ def test_horizons_end_with_their_runs() -> None:
     nothing = horizons(np.zeros((0, 0), bool), np.zeros(0, np.int64))
     assert [len(part) for part in nothing] == [0, 0]
     assert horizons(np.ones((2, 2), bool), np.array([2, 2]))[1].tolist() == [False, False]
-
-
-def test_the_longest_stretch_outlives_a_restart() -> None:
-    watch = Parting()
-    for _ in range(5):
-        watch.add(field((100, 50)), field((100, 50)))
-    watch.restart()
-    watch.add(field((100, 50)), field())
-    assert (watch.longest, watch.steps, watch.horizon) == (5, 1, 0)
 
 
 def test_a_kaplan_meier_median_counts_censored_runs_while_they_last() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -34,10 +34,14 @@ def test_a_file_is_the_old_or_the_new(tmp_path: Path) -> None:
 def test_a_file_and_its_description_are_of_one_run(tmp_path: Path) -> None:
     path, about, number = tmp_path / "x.bin", tmp_path / "x.json", 0
 
+    def write(file: BinaryIO) -> dict[str, int]:
+        file.write(bytes([number]))
+        return {"number": number}
+
     def save() -> None:
         nonlocal number
         number += 1
-        write_described(path, lambda file: file.write(bytes([number])), about, lambda: {"number": number}, "sha256")
+        write_described(path, write, about, "sha256")
 
     save()
     seen = 0
@@ -95,14 +99,17 @@ def test_a_full_disk_says_what_was_being_written_and_what_is_kept(
     assert path.read_text() == '{\n "a": 1\n}\n'
 
 
-def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*arguments: object) -> None:
-        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+def test_a_copy_is_the_old_or_the_new(tmp_path: Path) -> None:
+    kept, number = tmp_path / "b", 0
+    kept.write_text("0")
 
-    (tmp_path / "a").write_text("a")
-    monkeypatch.setattr(os, "link", refused)
-    keep_as(tmp_path / "a", tmp_path / "b")
-    assert (tmp_path / "b").read_text() == "a"
-    monkeypatch.setattr(shutil, "copyfile", refused)
-    with pytest.raises(PermissionError, match=r"while writing .*b; the file that was there is kept"):
-        keep_as(tmp_path / "a", tmp_path / "b")
+    def keep() -> None:
+        nonlocal number
+        number += 1
+        (tmp_path / "a").write_text(str(number))
+        keep_as(tmp_path / "a", kept)
+
+    def check(done: bool) -> None:
+        assert kept.read_text() in ([str(number)] if done else [str(before) for before in range(number + 1)])
+
+    assert at_every_operation(tmp_path, keep, check) >= 2

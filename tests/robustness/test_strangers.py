@@ -9,19 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from safetensors.numpy import save as save_arrays
 
 from app.keys import DEFAULT_KEYS, load_keys
 from app.players import read_actions
 from app.saved import KIND, load_session
-from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDataset, read_manifest
-from collect.episode import load_episode
+from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDataset, load_episode, read_manifest
 from collect.frames import CollectSettings, collect_frames
 from collect.pairs import stats_path
 from model.checkpoint import load_tensors
-from model.files import FileError, check_directory, checksum, make_directory, read_json, read_text, write_json
+from model.files import FileError, checksum, make_directory, read_json, read_text, write_json
 from tests.robustness.harm import CLAIMS, memory_of
 from tools.robustness.formats import episode
 from train.latent_action_data import load_pairs
@@ -110,9 +108,9 @@ def test_a_file_where_a_folder_is_wanted_and_the_other_way_round(tmp_path: Path)
     file = tmp_path / "file"
     file.write_text("mine")
     with pytest.raises(FileError, match="is a file; a folder is wanted"):
-        check_directory(file, "weights")
+        read_manifest(file)
     with pytest.raises(FileError, match="does not exist; make one"):
-        check_directory(tmp_path / "none", "weights", "make one")
+        read_manifest(tmp_path / "none")
     for inside in (file / "a", file / "a" / "b"):
         with pytest.raises(FileError, match=r"file is a file"):
             write_json(inside, {})
@@ -130,34 +128,6 @@ def test_an_error_shows_nothing_that_a_terminal_would_obey() -> None:
     assert text.isprintable()
     assert len(text) < 1100
     assert "\\x1b[2J" in text
-
-
-def arrays(**changes: np.ndarray) -> bytes:
-    """An episode of one step, with these arrays in place of its own."""
-    whole = {
-        "cells": np.zeros((1, 480), np.uint8), "index": np.zeros((2, 35), np.uint32), "actions": np.zeros(1, np.uint8),
-        "rewards": np.zeros(1, np.uint8), "ram": np.zeros((2, 128), np.uint8), "over": np.zeros(1, bool),
-    }  # fmt: skip
-    return save_arrays({**whole, **changes})
-
-
-def test_episodes_whose_arrays_do_not_fit(tmp_path: Path) -> None:
-    path = tmp_path / "e.safetensors"
-    path.write_bytes(arrays())
-    assert len(load_episode(path)) == 1
-    for changes in (
-        {"cells": np.zeros((71, 480), np.uint8)},  # more than two frames can show
-        {"cells": np.full((1, 480), 0x99, np.uint8)},
-        {"index": np.ones((2, 35), np.uint32)},
-        {"actions": np.full(1, 5, np.uint8)},
-        {"rewards": np.zeros(3, np.uint8)},
-        {"ram": np.zeros((2, 127), np.uint8)},
-        {"ram": np.zeros((2, 128), np.int8)},
-        {"over": np.zeros(2, bool)},
-        {"more": np.zeros(1, np.uint8)},
-    ):
-        path.write_bytes(arrays(**changes))
-        assert memory_of(lambda: load_episode(path)) < 1 << 20, changes
 
 
 def test_an_episode_that_claims_more_than_it_holds(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -144,7 +143,7 @@ def test_a_run_of_other_settings_is_refused_but_its_rate_may_change(tmp_path: Pa
         loop.resume()
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "link"])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_disk_full_while_a_checkpoint_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     loop, task = saved(tmp_path, 1, 2)
     before = contents(tmp_path)
@@ -156,7 +155,6 @@ def test_a_disk_full_while_a_checkpoint_is_saved(tmp_path: Path, monkeypatch: py
     task.set(3)
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
-        patch.setattr(shutil, "copyfile", full)
         with pytest.raises(
             OSError, match=r"No space left on device, while writing .*; the file that was there is kept"
         ):

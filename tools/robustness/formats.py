@@ -47,7 +47,7 @@ def _file(path: Path, read: Callable[[], object]) -> Callable[[bytes], object]:
 
 def episode(steps: int) -> bytes:
     """A sound episode of so many steps, with a cut if there are more than three."""
-    from collect.episode import EpisodeWriter
+    from collect.dataset import EpisodeWriter
 
     screen, ram = np.zeros((210, 160), np.uint8), np.zeros(128, np.uint8)
     writer = EpisodeWriter(screen, ram)
@@ -62,8 +62,7 @@ def episode(steps: int) -> bytes:
 
 def datasets(home: Path) -> list[Target]:
     """An episode file, a whole dataset by its manifest, and its settings."""
-    from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDataset, read_manifest
-    from collect.episode import load_episode
+    from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDataset, load_episode, read_manifest
     from collect.frames import CollectSettings, check_settings
     from model.files import checksum
 
@@ -254,8 +253,3 @@ FORMATS: dict[str, Callable[[Path], list[Target]]] = {
     "texts": texts,
     "weights": weights,
 }
-
-
-def honest_size(data: bytes) -> int:
-    """What a file may take in memory: its bytes. No format of this program is packed."""
-    return len(data)

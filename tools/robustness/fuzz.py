@@ -28,13 +28,13 @@ from random import Random
 from types import FrameType
 from typing import Any
 
-from tools.robustness.formats import FORMATS, Target, honest_size
+from tools.robustness.formats import FORMATS, Target
 from tools.robustness.mutate import damaged_bytes
 
 SECONDS = 10.0
 """The longest that one case may take."""
 MEMORY, TIMES = 48 << 20, 40
-"""How much the process may grow while it reads one file: so many bytes, and so many times the file's honest size."""
+"""How much the process may grow while it reads one file: so many bytes, and so many times the file's size."""
 LEAK = 64 << 20
 """How much it may have grown when all cases are done."""
 
@@ -129,7 +129,7 @@ def fuzz(name: str, cases: int, seed: int, home: Path) -> Outcomes:
             signal.setitimer(signal.ITIMER_REAL, 0)
         outcomes.slowest = max(outcomes.slowest, time.perf_counter() - began)
         if (now := peak()) > highest:
-            if now - highest > MEMORY + TIMES * honest_size(data):
+            if now - highest > MEMORY + TIMES * len(data):
                 ending = "unclean"
                 outcomes.unclean.append(
                     f"case {number} ({target.name}): {(now - highest) >> 20} MB for {len(data)} bytes of file"

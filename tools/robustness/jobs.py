@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from collect.episode import load_episode
+from collect.dataset import load_episode
 from collect.frames import CollectSettings, collect_frames
 from collect.pairs import PairSource, collect_pairs, stats_path
 from model.breakout import CELLS, CODES, Frame
