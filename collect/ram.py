@@ -7,12 +7,13 @@ The ball is fixed point: a byte of whole pixels and a byte of 256ths for each ax
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from model.breakout import BRICK_COLUMNS, BRICK_ROWS, LONG_PADDLE, SHORT_PADDLE
+from model.state import SIGNED_SPEEDS, VARIABLES
 
 BYTES = 128
 WALL_BYTES = 36
@@ -26,6 +27,8 @@ SPRITE, NARROW, SPRITE_PLACE = 55, 97, 108
 
 BALL_X_OFFSET, BALL_Y_OFFSET, PADDLE_X_OFFSET = 49, -9, 47
 """RAM less pixels of the screen: a ball at RAM column 149 is drawn from screen column 100 on."""
+EIGHTH, HALF, WHOLE = 32, 128, 256
+"""Parts of a pixel in RAM's fixed point."""
 POINTS = (7, 7, 4, 4, 1, 1)
 """What a brick of each row is worth, from the top."""
 FIRST_WALL = BRICK_COLUMNS * sum(POINTS)
@@ -101,6 +104,31 @@ def read(ram: npt.NDArray[np.uint8]) -> GameState:
         paddle_column=wide[PADDLE_X] - PADDLE_X_OFFSET,
         paddle_width=np.where(byte[NARROW] & 128, SHORT_PADDLE, LONG_PADDLE).astype(np.uint8),
     )
+
+
+def hidden(truth: GameState, shown: npt.NDArray[Any], knob: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The class of each of `model.state.VARIABLES`, which no frame shows, in N frames: (N, V), -1 where it is not told.
+
+    From what RAM says of these frames, the digits that they show (N, 4 or more) and the knob's place (N,), -1: unknown.
+    """
+    played = truth.ball_row > 0
+    speeds = np.stack((truth.row_speed, truth.column_speed), 1)
+    speed = np.where(played, -1, 0)
+    for number, signed in enumerate(SIGNED_SPEEDS):
+        speed[played & (speeds == np.array(signed) * WHOLE).all(1)] = number
+    due = (truth.score - shown[:, :3] @ (100, 10, 1)) % 1000
+    values: dict[str, Any] = {
+        "speed": speed,
+        "half_row": (1 << truth.row_fraction.astype(np.int64) // EIGHTH) - 1,  # the class is a set of one eighth
+        "half_column": truth.column_fraction // HALF,
+        "clock": truth.clock % 4,
+        "points_due": np.select([due == 0, due == 1, due == 4, due == 7], [0, 1, 2, 3], -1),
+        "life_due": shown[:, 3] != truth.lives,
+        "knob": knob,
+    }
+    values |= {name: getattr(truth, name) for name in ("hits", "fast", "contact", "steep")}
+    numbers = np.stack([values[variable.name] for variable in VARIABLES], 1).astype(np.int64)
+    return np.where(numbers < 0, -1, numbers + 1)  # the first class is "not known"
 
 
 def read_wall(ram: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

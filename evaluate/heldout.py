@@ -15,9 +15,7 @@ from evaluate import quiet
 from model.breakout import EMULATOR_HZ, GRID_ROWS, PADDLE_TOP
 from model.engine import Engine
 from model.files import SCHEMA
-from model.metrics import Numbers
 from model.readers import OPEN_ROWS, Ints, read_digits
-from model.state import SIGNED_SPEEDS, VARIABLES
 
 SEED_OFFSET = 1 << 40
 """Added to every held-out seed: `collect frames` seeds are far below it, so no game was ever trained on."""
@@ -25,8 +23,6 @@ WALL_REACH, PADDLE_REACH = 10, 12
 """Pixels from a side wall, and rows above the paddle, within which the ball belongs to that zone."""
 LEFT_END, RIGHT_END = 8, 150
 """The ball's first and last column between the side walls."""
-EIGHTH, HALF, WHOLE = 32, 128, 256
-"""Parts of a pixel in RAM's fixed point."""
 
 
 def play_held_out(
@@ -160,29 +156,7 @@ def zones(dataset: TransitionDataset) -> Ints:
 def true_memory(dataset: TransitionDataset) -> Ints:
     """The class that each variable of the memory really has in each frame: (N, V) int64, -1 where RAM does not tell."""
     place = knob.places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
-    return true_classes(ram.read(dataset.ram), digits_shown(dataset), place)
-
-
-def true_classes(truth: ram.GameState, shown: Ints, place: Numbers) -> Ints:
-    """The same from what RAM says of N frames, the digits that they show (N, 4 or more) and the knob's place (N,)."""
-    played = truth.ball_row > 0
-    speeds = np.stack((truth.row_speed, truth.column_speed), 1)
-    speed = np.where(played, -1, 0)
-    for number, signed in enumerate(SIGNED_SPEEDS):
-        speed[played & (speeds == np.array(signed) * WHOLE).all(1)] = number
-    due = (truth.score - shown[:, :3] @ (100, 10, 1)) % 1000
-    values: dict[str, Any] = {
-        "speed": speed,
-        "half_row": (1 << truth.row_fraction.astype(np.int64) // EIGHTH) - 1,  # the class is a set of one eighth
-        "half_column": truth.column_fraction // HALF,
-        "clock": truth.clock % 4,
-        "points_due": np.select([due == 0, due == 1, due == 4, due == 7], [0, 1, 2, 3], -1),
-        "life_due": shown[:, 3] != truth.lives,
-        "knob": place,
-    }
-    values |= {name: getattr(truth, name) for name in ("hits", "fast", "contact", "steep")}
-    numbers = np.stack([values[variable.name] for variable in VARIABLES], 1).astype(np.int64)
-    return np.where(numbers < 0, -1, numbers + 1)  # the first class is "not known"
+    return ram.hidden(ram.read(dataset.ram), digits_shown(dataset), place)
 
 
 def digits_shown(dataset: TransitionDataset) -> Ints:

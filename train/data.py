@@ -21,11 +21,11 @@ from torch.nn import functional as F
 from collect.dataset import MANIFEST, Episode, TransitionDataset, read_episodes, read_manifest
 from collect.emulator import Emulator
 from collect.knob import places
-from collect.ram import read
+from collect.ram import hidden, read
 from console import Show
 from model.breakout import BALL_ROWS, PALETTE
 from model.files import FileError, checksum
-from model.state import HISTORY, SIGNED_SPEEDS, SIZES, State, Things
+from model.state import HISTORY, State, Things
 
 UNTAUGHT = -1
 """In place of the class of a variable that RAM does not tell."""
@@ -104,29 +104,10 @@ def shown(values: npt.NDArray[Any], first: npt.NDArray[np.int64]) -> npt.NDArray
 
 def memory_of(ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip: int) -> np.ndarray:
     """The true class of each variable of the memory at each frame, from RAM: (N, V) int16."""
-    game = read(ram)
-    speeds = {speed: number + 1 for number, speed in enumerate(SIGNED_SPEEDS)}
-    pairs = np.stack((game.row_speed, game.column_speed), 1) / 256
-    distinct, which = np.unique(pairs, axis=0, return_inverse=True)
-    speed = np.array([speeds.get(tuple(pair), UNTAUGHT) for pair in distinct.tolist()])[which.reshape(-1)]
-    starts = np.repeat(first[:-1], np.diff(first))
-    due = np.clip(game.score.astype(np.int64) - shown(game.score, starts), 0, 7)
-    knob = places(ram, actions, first, frameskip)
-    parts = (
-        speed,
-        1 << (game.row_fraction.astype(np.int64) // 32),  # a set of one eighth
-        game.column_fraction // 128 + 1,
-        np.minimum(game.hits, 12) + 1,
-        game.fast + 1,
-        game.contact + 1,
-        game.steep + 1,
-        game.clock % 4 + 1,
-        np.array([1, 2, UNTAUGHT, UNTAUGHT, 3, UNTAUGHT, UNTAUGHT, 4])[due],
-        (game.lives != shown(game.lives, starts)) + 1,
-        np.where(knob >= 0, knob + 1, UNTAUGHT),
-    )
-    assert len(parts) == len(SIZES)
-    return np.stack(parts, 1).astype(np.int16)
+    game, starts = read(ram), np.repeat(first[:-1], np.diff(first))
+    score, lives = shown(game.score, starts), shown(game.lives, starts)
+    digits = np.stack((score // 100, score // 10 % 10, score % 10, lives), 1)
+    return hidden(game, digits, places(ram, actions, first, frameskip)).astype(np.int16)
 
 
 def interesting(data: Data) -> Tensor:

@@ -12,7 +12,8 @@ from collect import ram
 from collect.dataset import TransitionDataset
 from collect.emulator import Emulator, Snapshot
 from collect.policies import start_episode
-from evaluate.heldout import SEED_OFFSET, play_held_out, true_classes
+from collect.ram import hidden
+from evaluate.heldout import SEED_OFFSET, play_held_out
 from model.breakout import CELLS, CODES, NO_ACTION, Frame, from_cells, to_cells
 from model.readers import find_bricks, read_digits
 from model.state import HISTORY, VARIABLES, Prediction, State, Things
@@ -127,7 +128,7 @@ class Perfect(CopyLast):
             rams.append(self.emulator.ram())
             knobs.append(knob)
         truth = ram.read(np.stack(rams))
-        memory = true_classes(truth, state.board, np.array(knobs))
+        memory = hidden(truth, state.board, np.array(knobs))
         state.objects[:, -1] = np.stack((truth.ball_row, truth.ball_column, truth.paddle_column, truth.paddle_width), 1)
         certainty = np.zeros(memory.shape, np.float32)
         certainty[:, 0] = numbers
