@@ -67,9 +67,16 @@ class Appearance(nn.Module):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.uint8))
         self.register_buffer("balls", torch.full((BALL_ROWS, ROWS), CLEAR, dtype=torch.uint8))
         self.register_buffer("last", torch.ones(COLUMNS, dtype=torch.uint8))
+        self._tops: Tensor | None = None
+
+    def fix(self) -> None:
+        """Look up once and for all what follows from the stamps: they do not change any more."""
+        self._tops = self.ball_of_top()
 
     def ball_of_top(self) -> Tensor:
         """Which ball shows its first pixel on each scanline: (210,) int64 rows, 0 where none does."""
+        if self._tops is not None:
+            return self._tops
         first = torch.where((self.balls != CLEAR).any(1), (self.balls != CLEAR).int().argmax(1), -1)
         rows = torch.arange(BALL_ROWS, device=first.device)
         matches = first[None, :] == torch.arange(ROWS, device=first.device)[:, None]

@@ -96,6 +96,7 @@ def export(twin: Twin) -> tuple[dict[str, bytes], dict[str, list[str]]]:
     """Each of `GRAPHS` as the bytes of an ONNX file without its weights, and the names of the weights it wants."""
     twin.eval()
     twin.vqvae.fix()
+    twin.appearance.fix()
     weights = {name for name, _ in twin.named_parameters()}
     models = {name: _export(twin, name, takes, gives) for name, (takes, gives) in GRAPHS.items()}
     wants = {name: _take_out(model, weights) for name, model in models.items()}
