@@ -67,20 +67,21 @@ class Appearance(nn.Module):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.uint8))
         self.register_buffer("balls", torch.full((BALL_ROWS, ROWS), CLEAR, dtype=torch.uint8))
         self.register_buffer("last", torch.ones(COLUMNS, dtype=torch.uint8))
-        self._tops: Tensor | None = None
+        self._edges: Tensor | None = None
 
     def fix(self) -> None:
         """Look up once and for all what follows from the stamps: they do not change any more."""
-        self._tops = self.ball_of_top()
+        self._edges = self.ball_of_edge()
 
-    def ball_of_top(self) -> Tensor:
-        """Which ball shows its first pixel on each scanline: (210,) int64 rows, 0 where none does."""
-        if self._tops is not None:
-            return self._tops
-        first = torch.where((self.balls != CLEAR).any(1), (self.balls != CLEAR).int().argmax(1), -1)
-        rows = torch.arange(BALL_ROWS, device=first.device)
-        matches = first[None, :] == torch.arange(ROWS, device=first.device)[:, None]
-        return torch.where(matches, rows, 0).amax(1)
+    def ball_of_edge(self) -> Tensor:
+        """Which ball has its first pixel on each scanline, and which its last: (2, 210) int64 rows, 0 where none."""
+        if self._edges is not None:
+            return self._edges
+        drawn, lines = self.balls != CLEAR, torch.arange(ROWS, device=self.balls.device)
+        edges = torch.stack((drawn.int().argmax(1), ROWS - 1 - drawn.flip(1).int().argmax(1)))
+        edges = torch.where(drawn.any(1), edges, -1)  # (2, 224): the scanlines of each ball
+        rows = torch.arange(BALL_ROWS, device=lines.device)
+        return torch.where(edges[:, None] == lines[:, None], rows, 0).amax(2)
 
     def paint(self, things: Things) -> Tensor:
         """Draw the things of B moments: -> (B, 210, 160) uint8 classes.

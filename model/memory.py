@@ -34,7 +34,7 @@ from model.state import FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZ
 SURE = 0.5
 """A variable counts as known when the network gives its likeliest class at least this much. (More would lose what is
 known at rare moments, such as a serve, where the network is less sure and still right.)"""
-POSSIBLE, MISTAKEN = 0.05, 0.01
+POSSIBLE, MISTAKEN = 0.03, 0.01
 """An eighth of a row counts as possible if it is at least this share as likely as the likeliest; and how likely an
 eighth is, beside those that were possible, that was not: so a mistake is found when nothing else explains a step."""
 SPEED, FRACTION, CLOCK, KNOB = (INDEX[name] for name in ("speed", "half_row", "clock", "knob"))
@@ -90,13 +90,12 @@ class Fractions(nn.Module):
         self.steps = nn.Parameter(torch.zeros(speeds, FRACTIONS, ROW_STEPS))
         self.moves = nn.Parameter(torch.zeros(speeds, FRACTIONS, FRACTIONS))
 
-    def forward(self, possible: Tensor, speed: Tensor, step: Tensor, seen: Tensor) -> Tensor:
-        """Which eighths were possible (B, 8) float 0 or 1, the speed's number (B,) from 0 on, `row_step` (B,), and
+    def forward(self, possible: Tensor, speeds: Tensor, step: Tensor, seen: Tensor) -> Tensor:
+        """Which eighths were possible (B, 8) float 0 or 1, how likely each speed now is (B, S), `row_step` (B,), and
         whether the ball was seen before and after (B,) bool -> logarithms (B, 8) of how likely each eighth now is."""
-        chosen = step[:, None, None].expand(-1, FRACTIONS, 1)
-        fits = torch.softmax(self.steps[speed], 2).gather(2, chosen)[:, :, 0]
-        was = (possible + MISTAKEN) * torch.where(seen[:, None], fits, 1.0)
-        now = (was[:, :, None] * torch.softmax(self.moves[speed], 2)).sum(1)
+        fits = torch.softmax(self.steps, 2).permute(2, 0, 1)[step]  # (B, S, 8)
+        was = (possible + MISTAKEN)[:, None] * torch.where(seen[:, None, None], fits, 1.0) * speeds[:, :, None]
+        now = was.flatten(1) @ torch.softmax(self.moves, 2).flatten(0, 1)
         return now.clamp(min=1e-9).log()
 
 
@@ -142,7 +141,7 @@ class Memory(nn.Module):
         logits = [features if number in ALONE else next(others) for number in range(len(SIZES))]
         step = row_step(objects[:, -1], after)
         possible = self.sets[memory[:, FRACTION]].to(features.dtype)
-        logits[FRACTION] = self.fractions(possible, logits[SPEED].argmax(1), step, seen)
+        logits[FRACTION] = self.fractions(possible, logits[SPEED].softmax(1), step, seen)
         # A serve's place tells the clock, and nothing else does.
         logits[CLOCK] = self.clock(torch.stack((memory[:, CLOCK], happened.values[:, SERVED]), 1))
         columns = torch.cat((objects[:, :, PADDLE], after[:, None, PADDLE]), 1)

@@ -87,14 +87,24 @@ def look_at(frame: Tensor, width: Tensor, expected: Tensor, look: Appearance) ->
     things = Things(nowhere, paddle(frame, width), bricks(frame, look), digits(frame, look))
     rest = ball_pixels(frame, things, look)
     row, column, seen = first(rest)
-    columns = somewhere(rest, (1,)).int().sum(1)
+    below, beyond, _ = first(rest.flip(1, 2))
+    last, end = rest.shape[1] - 1 - below, rest.shape[2] - 1 - beyond
     # Half of a ball at the left wall is its right half.
-    left = column + FIELD_LEFT - torch.where((columns < BALL_WIDTH) & (column == 0), 1, 0)
-    found = torch.stack((look.ball_of_top()[row + FIELD_TOP], left), 1)
-    things = things._replace(ball=torch.where(seen[:, None], found, nowhere))
-    guess = things._replace(ball=expected[:, :2], paddle=expected[:, 2:])
+    left = column + FIELD_LEFT - torch.where((end == column) & (column == 0), 1, 0)
+    by_top, by_bottom = look.ball_of_edge()
+    found, other = (
+        torch.where(seen[:, None], torch.stack((rows[line + FIELD_TOP], at), 1), nowhere)
+        for rows, line, at in ((by_top, row, left), (by_bottom, last, end + FIELD_LEFT - BALL_WIDTH + 1))
+    )
     field = slice(FIELD_TOP, FIELD_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
-    fits = ~somewhere(look.paint(guess)[:, *field] != frame[:, *field], (1, 2))[:, None]
+
+    def fits(guess: Things) -> Tensor:
+        return ~somewhere(look.paint(guess)[:, *field] != frame[:, *field], (1, 2))[:, None]
+
+    # A brick of its own colour may hide a ball's upper or left part: then its last line and column tell where it is.
+    things = things._replace(ball=torch.where(fits(things._replace(ball=other)), other, found))
+    guess = things._replace(ball=expected[:, :2], paddle=expected[:, 2:])
+    right = fits(guess)
     return things._replace(
-        ball=torch.where(fits, guess.ball, things.ball), paddle=torch.where(fits, guess.paddle, things.paddle)
+        ball=torch.where(right, guess.ball, things.ball), paddle=torch.where(right, guess.paddle, things.paddle)
     )

@@ -134,7 +134,8 @@ def test_any_state_gives_a_memory_that_there_is(seed: int) -> None:
 
 def test_the_filter_of_fractions_narrows_moves_and_finds_its_mistakes() -> None:
     """A ball that falls 3/8 of a row a frame, by tables that say so."""
-    tables, speed = Fractions(), torch.zeros(1, dtype=torch.long)
+    tables, speed = Fractions(), torch.zeros(1, SIZES[INDEX["speed"]] - 1)
+    speed[0, 0] = 1
     with torch.no_grad():
         for eighth in range(FRACTIONS):
             tables.steps[0, eighth, (eighth + 3) // FRACTIONS + BALL_STEP] = 9

@@ -9,7 +9,15 @@ from torch import Tensor
 
 from collect.dataset import TransitionDataset
 from model.appearance import CLEAR, Appearance, shows
-from model.breakout import BALL_WIDTH, FIELD_RIGHT, LONG_PADDLE, PADDLE_BOTTOM, PADDLE_TOP
+from model.breakout import (
+    BALL_WIDTH,
+    BRICK_COLUMNS,
+    BRICK_ROWS,
+    FIELD_RIGHT,
+    LONG_PADDLE,
+    PADDLE_BOTTOM,
+    PADDLE_TOP,
+)
 from model.state import PADDLE, WIDTH, Things
 from model.tracker import first, look_at
 from train.data import Data
@@ -34,7 +42,7 @@ def told_by_pixels(things: Things, look: Appearance) -> Tensor:
     row = things.ball[:, 0]
     stamp = look.balls[row] != CLEAR
     pixels = stamp.sum(1) * BALL_WIDTH
-    alone = look.ball_of_top()[stamp.int().argmax(1)] == row
+    alone = look.ball_of_edge()[0][stamp.int().argmax(1)] == row
     return (differs.flatten(1).sum(1) == pixels) & (pixels > 0) & alone
 
 
@@ -80,6 +88,22 @@ def test_a_hidden_ball_is_where_it_is_expected(moments: tuple[Tensor, Tensor], d
     expected = torch.cat((torch.tensor([[120, 4]]).expand(len(t), -1), truth.paddle), 1)
     found = look_at(frames, data.objects[t - 1, WIDTH].long(), expected, look)
     assert (found.ball[none] == torch.tensor([120, 4])).all()
+
+
+def test_a_ball_that_a_brick_hides_in_part_is_read_by_the_rest(look: Appearance) -> None:
+    """At all rows among bricks, of which every other one stands: what is read draws the frame that was read."""
+    row, column = (
+        part.flatten() for part in torch.meshgrid(torch.arange(60, 100), torch.arange(30, 50), indexing="ij")
+    )
+    wall = torch.zeros(len(row), BRICK_ROWS, BRICK_COLUMNS, dtype=torch.uint8)
+    wall[:, ::2, ::2] = wall[:, 1::2, 1::2] = 1
+    paddle, board = torch.tensor([[70, LONG_PADDLE]]), torch.tensor([[1, 2, 3, 4]])
+    things = Things(torch.stack((row, column), 1), paddle.expand(len(row), -1), wall, board.expand(len(row), -1))
+    frames, nothing = look.paint(things), torch.zeros(len(row), 4, dtype=torch.long)
+    found = look_at(frames, things.paddle[:, 1], nothing, look)
+    assert torch.equal(look.paint(found), frames)
+    seen = shows(things, look)
+    assert (found.ball == things.ball)[seen].all(1).float().mean() > 0.95, "else two places look the same"
 
 
 def test_a_batch_is_read_as_one_by_one(moments: tuple[Tensor, Tensor], data: Data, look: Appearance) -> None:
