@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.breakout import Action
+from model.breakout import FIELD_LEFT, LAST_PADDLE, LONG_PADDLE, Action
 from model.files import SCHEMA, FileError, check_schema, read_bytes
 
 DEFAULT_KEYS = Path(__file__).resolve().parent.parent / "assets" / "keys.toml"
@@ -31,8 +31,11 @@ PLACES = dict(zip(_PLACED, "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./", s
 """What stands at each place of a US keyboard: USB's number of the place -> the key's name."""
 _LIMIT = 1 << 16
 _MOST_DOTS = 100
-_SLACK, _GLIDE = 3.0, 1.5
-"""The pointer is followed to so many pixels; a paddle glides on by so many steps' way after its key is let go."""
+_SLACK, _PUSH = 4.0, 5.0
+"""The pointer is followed to so many pixels. A step of a key moves the paddle by `_PUSH` or a little more, so it comes
+nearer with each key, and never turns back; see `Held._steer`."""
+_REACH = FIELD_LEFT + LONG_PADDLE / 2, LAST_PADDLE + LONG_PADDLE / 2
+"""The columns that the paddle's middle can have."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Held:
         self.aim: float | None = None
         """The column, 0..160, to which the pointer asks the paddle's middle; None while keys steer."""
         self._paddle: float | None = None
+        self._last = Action.NOOP
 
     def press(self, key: str, shift: bool = False) -> str | None:
         """A key went down. Returns the command it stands for, or None if it plays or means nothing."""
@@ -174,8 +178,11 @@ class Held:
 
     def take(self, paddle: float | None = None) -> Action:
         """The action for the next step; `paddle` is the column of the paddle's middle, for the pointer to follow."""
-        glide = 0.0 if paddle is None or self._paddle is None else _GLIDE * (paddle - self._paddle)
-        self._paddle = paddle
+        before, self._paddle = self._paddle, paddle
+        self._last = self._choose(paddle, before)
+        return self._last
+
+    def _choose(self, paddle: float | None, before: float | None) -> Action:
         if self._fire_tapped:
             self._fire_tapped = False
             return Action.FIRE
@@ -185,8 +192,13 @@ class Held:
         moves = [action for action in self._down.values() if action != Action.FIRE]
         if moves:
             return moves[-1]
-        if self.aim is not None and paddle is not None:
-            off = self.aim - (paddle + glide)
-            if abs(off) > _SLACK:
-                return Action.RIGHT if off > 0 else Action.LEFT
-        return Action.FIRE if self._down else Action.NOOP
+        move = Action.NOOP if self.aim is None or paddle is None else self._steer(self.aim, paddle, before)
+        return Action.FIRE if self._down and move == Action.NOOP else move
+
+    def _steer(self, aim: float, paddle: float, before: float | None) -> Action:
+        """Towards where the pointer is, unless the paddle comes to rest there by itself: what is left of its way halves
+        with each step, so it glides on by the way it made last, and the key of the last step does not show yet."""
+        pushed = {Action.RIGHT: _PUSH, Action.LEFT: -_PUSH}.get(self._last, 0.0)
+        rest = paddle + (0.0 if before is None else paddle - before) + pushed
+        off = min(max(aim, _REACH[0]), _REACH[1]) - rest
+        return Action.NOOP if abs(off) <= _SLACK else Action.RIGHT if off > 0 else Action.LEFT
