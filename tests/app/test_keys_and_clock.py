@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import Clock, Unpaced
+from app.clock import Clock
 from app.keys import DEFAULT_KEYS, Held, load_keys
 from app.players import parse_actions, read_actions
 from app.view import NEEDS_REALITY, help_lines
@@ -64,7 +64,7 @@ def test_focus_loss_forgets_everything_and_a_pause_forgets_taps_only(held: Held)
     held.forget_taps()
     assert held.take() == Action.LEFT
     held.press("right")
-    held.point(20)
+    held.aim = 20
     held.release_all()
     assert held.take(80) == Action.NOOP
     assert not held.playing
@@ -125,12 +125,12 @@ def test_the_paddle_goes_to_the_pointer_and_rests_there_in_both_games() -> None:
 
 
 def _pointed(held: Held, target: float, paddle: float) -> int:
-    held.point(target)
+    held.aim = target
     return int(held.take(paddle))
 
 
 def test_a_key_ends_the_pointers_steering(held: Held) -> None:
-    held.point(30)
+    held.aim = 30
     assert held.take(100.0) == Action.LEFT
     held.press("left")
     held.release("left")
@@ -292,7 +292,7 @@ def test_the_notice_of_a_slow_machine_does_not_come_and_go() -> None:
 
 def test_headless_does_not_wait() -> None:
     time = FakeTime()
-    assert run(Unpaced(30, now=time), time, 0.001, 50) == pytest.approx(0.05)
+    assert run(Clock(30, now=time, paced=False), time, 0.001, 50) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("speed", [0, 0.2, 5, float("nan")])
