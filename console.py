@@ -48,16 +48,18 @@ def finite(low: float | None = None, high: float | None = None, above: float | N
     """
 
     def check(value: float | None) -> float | None:
-        if value is None:
-            return None
-        if not math.isfinite(value):
-            raise typer.BadParameter(f"{value} is not a number to work with.")
-        if low is not None and value < low:
-            raise typer.BadParameter(f"{value} is less than {low}.")
-        if high is not None and value > high:
-            raise typer.BadParameter(f"{value} is more than {high}.")
-        if above is not None and value <= above:
-            raise typer.BadParameter(f"{value} is not more than {above}.")
+        for wrong, says in (
+            ()
+            if value is None
+            else (
+                (not math.isfinite(value), "is not a number to work with"),
+                (low is not None and value < low, f"is less than {low}"),
+                (high is not None and value > high, f"is more than {high}"),
+                (above is not None and value <= above, f"is not more than {above}"),
+            )
+        ):
+            if wrong:
+                raise typer.BadParameter(f"{value} {says}.")
         return value
 
     return check

@@ -97,9 +97,9 @@ def doctor(
     with clean_errors():
         from app.doctor import examine
 
-        broken = 0
+        broken = False
         for finding in examine(weights, seconds):
-            broken += finding.broken
+            broken |= bool(finding.remedy)
             print(finding.line(), flush=True)
         if broken:
             raise typer.Exit(1)

@@ -10,11 +10,10 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.saved import records_path
 from model.breakout import EMULATOR_HZ
@@ -30,23 +29,17 @@ EXTRAS = {"imageio-ffmpeg": "record", "torch": "train", "matplotlib": "report"}
 _WIDE, _WARM_UP, _DREAM_STEPS = 14, 3, 60
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, what was found, and, if playing takes something else, what to do about it."""
+class Finding(NamedTuple):
+    """What was looked at, what was found, and, where playing is not possible like this, what to do about it."""
 
     name: str
     found: str
     remedy: str = ""
 
-    @property
-    def broken(self) -> bool:
-        """Whether playing is not possible like this."""
-        return bool(self.remedy)
-
     def line(self) -> str:
         """One line for the terminal."""
-        text = f"{self.name:<{_WIDE}}{'BROKEN: ' if self.broken else ''}{self.found}"
-        return " ".join(text.splitlines()) + (f" -> {self.remedy}" if self.broken else "")
+        text = f"{self.name:<{_WIDE}}{'BROKEN: ' if self.remedy else ''}{self.found}"
+        return " ".join(text.splitlines()) + (f" -> {self.remedy}" if self.remedy else "")
 
 
 def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
@@ -77,7 +70,7 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
 
     remedy = "give others with --weights DIR" if weights else "restore the repository's: git checkout assets/weights"
     yield _look("weights", load, remedy)
-    if not engines or not seconds or "pygame-ce" in missing or emulator.broken:
+    if not engines or not seconds or "pygame-ce" in missing or emulator.remedy:
         return
     for name, everything, hint in (
         ("step", False, "the game runs slower then; a smaller window helps"),

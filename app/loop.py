@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,19 @@ class Loop:
         self._standing_since: float | None = None  # since when time stands still for a rewind
         self._by_hand = True  # whether a person has played all of this game
         self._notes, self._notes_kind = ("", ""), ""
+        self._commands: dict[str, Callable[[], object]] = {
+            "pause": self._pause,
+            "single": self._single,
+            "grid": lambda: setattr(self.choices, "grid", (self.choices.grid + 1) % 3),
+            "slower": lambda: self._change_speed(-1),
+            "faster": lambda: self._change_speed(1),
+            "sound": lambda: self.say(self.sound.toggle()),
+            "autopilot": self._autopilot,
+            "fullscreen": screen.toggle_fullscreen,
+            "screenshot": self._screenshot,
+            "record_gif": lambda: self._start_or_stop(".gif"),
+            "record_mp4": lambda: self._start_or_stop(".mp4"),
+        }
 
     def run(self) -> None:
         """Until the player quits, the frames are played, or the player has no more actions."""
@@ -202,7 +216,8 @@ class Loop:
         elif command in FLIPS:
             setattr(self.choices, FLIPS[command], not getattr(self.choices, FLIPS[command]))
         elif command:
-            return getattr(self, f"_{command}")()
+            self._commands[command]()
+            return
         if command:
             self.futures = Futures()
 
@@ -227,19 +242,10 @@ class Loop:
             self.say(self.session.do("rewind"))
             self._standing_since = time.monotonic()
 
-    def _grid(self) -> None:
-        self.choices.grid = (self.choices.grid + 1) % 3
-
-    def _slower(self, by: int = -1) -> None:
+    def _change_speed(self, by: int) -> None:
         nearest = min(range(len(SPEEDS)), key=lambda i: abs(SPEEDS[i] - self.clock.speed))
         self.clock.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))]
         self.say(f"speed {self.clock.speed:g}")
-
-    def _faster(self) -> None:
-        self._slower(1)
-
-    def _sound(self) -> None:
-        self.say(self.sound.toggle())
 
     def _autopilot(self) -> None:
         self.player = pilot = next_autopilot(self.player, self.seed + self.session.taken)
@@ -249,9 +255,6 @@ class Loop:
     def _take_over(self) -> None:
         self.player = None
         self.say("you play")
-
-    def _fullscreen(self) -> None:
-        self.screen.toggle_fullscreen()
 
     # --- pictures and recordings ---
 
@@ -269,7 +272,7 @@ class Loop:
         except (OSError, ValueError) as error:
             self.say(f"no screenshot: {getattr(error, 'strerror', None) or error}")
 
-    def _record_gif(self, suffix: str = ".gif") -> None:
+    def _start_or_stop(self, suffix: str) -> None:
         if self.recorder is not None:
             return self.stop_recording()
         try:
@@ -278,9 +281,6 @@ class Loop:
             self.say(f"recording {path}; the key again ends it")
         except ValueError as error:
             self.say(str(error))
-
-    def _record_mp4(self) -> None:
-        self._record_gif(".mp4")
 
     def start_recording(self, path: Path) -> None:
         """Record every step from now on. ValueError if such a file cannot be recorded here."""

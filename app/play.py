@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from app.players import Player
     from app.session import Session
     from app.window import NoWindow
-    from model.engine import Engine
 
 TURN = 0.0005
 """Seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it."""
@@ -149,8 +148,13 @@ def _make_session(options: PlayOptions, saved: SavedSession | None) -> Session:
     from model.engine import Engine
 
     engine = Engine.load(options.weights)
-    if saved is not None:
-        _check_replay(saved, engine, options)
+    if saved is not None and saved.frameskip != engine.frameskip:
+        raise FileError(f"session {options.replay} has frame skip {saved.frameskip}, these weights {engine.frameskip}")
+    if saved is not None and saved.weights != engine.checksum:
+        theirs = f"({saved.weights[:12]}, these are {engine.checksum[:12]})"
+        raise FileError(
+            f"session {options.replay} was played with other weights {theirs}; give the same ones with --weights"
+        )
     emulator = None if options.dream_only else Emulator(engine.frameskip, options.seed)
     session = Session(engine, emulator, options.dream, options.controller)
     session.warm_up()
@@ -176,16 +180,6 @@ def _player(options: PlayOptions, saved: SavedSession | None) -> Player | None:
     if options.actions == "random" or (options.headless and options.actions is None):
         return Autopilot("random", options.seed)
     return Scripted(read_actions(Path(options.actions))) if options.actions else None
-
-
-def _check_replay(saved: SavedSession, engine: Engine, options: PlayOptions) -> None:
-    if saved.frameskip != engine.frameskip:
-        raise FileError(f"session {options.replay} has frame skip {saved.frameskip}, these weights {engine.frameskip}")
-    if saved.weights != engine.checksum:
-        raise FileError(
-            f"session {options.replay} was played with other weights ({saved.weights[:12]}, these are "
-            f"{engine.checksum[:12]}); give the same ones with --weights"
-        )
 
 
 def _summary(session: Session) -> str:
