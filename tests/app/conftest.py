@@ -180,8 +180,9 @@ def display() -> Iterator[str]:
     if missing:
         pytest.skip(f"needs {', '.join(missing)} (Debian: apt-get install xvfb xdotool openbox)")
     reading, writing = os.pipe()
+    # -r: no key repeats itself, or one held when the focus goes is pressed anew in the window that has it then.
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1440x900x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1440x900x24", "-nolisten", "tcp", "-r"],
         pass_fds=[writing],
         stderr=subprocess.DEVNULL,
     )
