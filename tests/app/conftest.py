@@ -256,7 +256,7 @@ def stage(display: str, make_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_p
 
     def make(fullscreen: bool = False, **options: Any) -> Stage:
         keys = load_keys()
-        session = Session(make_engine(**options), emulator_of(2))
+        session = Session(make_engine(**options), emulator_of(options.get("frameskip", 2)))
         window = Window(keys, fullscreen)
         windows.append(window)
         stage = Stage(Loop(session, window, Clock(session.steps_per_second), keys, captures=tmp_path), display)
