@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -48,16 +48,18 @@ def finite(low: float | None = None, high: float | None = None, above: float | N
     """
 
     def check(value: float | None) -> float | None:
-        if value is None:
-            return None
-        if not math.isfinite(value):
-            raise typer.BadParameter(f"{value} is not a number to work with.")
-        if low is not None and value < low:
-            raise typer.BadParameter(f"{value} is less than {low}.")
-        if high is not None and value > high:
-            raise typer.BadParameter(f"{value} is more than {high}.")
-        if above is not None and value <= above:
-            raise typer.BadParameter(f"{value} is not more than {above}.")
+        for wrong, says in (
+            ()
+            if value is None
+            else (
+                (not math.isfinite(value), "is not a number to work with"),
+                (low is not None and value < low, f"is less than {low}"),
+                (high is not None and value > high, f"is more than {high}"),
+                (above is not None and value <= above, f"is not more than {above}"),
+            )
+        ):
+            if wrong:
+                raise typer.BadParameter(f"{value} {says}.")
         return value
 
     return check
@@ -67,42 +69,28 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _fail(message: str, status: int = 1) -> typer.Exit:
-    print(one_line(f"error: {message}"), file=sys.stderr)
-    return typer.Exit(status)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _signals() -> AbstractContextManager[None]:
-    main = threading.current_thread() is threading.main_thread()  # no other thread may set a signal's handler
-    return _terminated_as_interrupted() if main else nullcontext()
-
-
 @contextmanager
 def clean_errors() -> Iterator[None]:
     """Run a command's body: whatever a user or the machine can cause ends in one line on stderr and exit status 1.
 
     Ctrl-C and SIGTERM end in status 130. Anything else is a bug of the program and keeps its traceback.
     """
-    with _signals():
-        try:
-            yield
-        except KeyboardInterrupt:
-            print("interrupted; what was finished is kept", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
-        except Exception as error:
-            message = explanation(error)
-            if message is None:
-                raise
-            raise _fail(message) from None
+    main = threading.current_thread() is threading.main_thread()  # no other thread may set a signal's handler
+    before = signal.signal(signal.SIGTERM, _interrupt) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        message = explanation(error)
+        if message is None:
+            raise
+        print(one_line(f"error: {message}"), file=sys.stderr)
+        raise typer.Exit(1) from None
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 def explanation(error: Exception) -> str | None:
@@ -112,7 +100,10 @@ def explanation(error: Exception) -> str | None:
     if type(error).__name__ == "BrokenProcessPool":  # by its name: the module takes 20 ms to load
         return "a worker process died (out of memory, or killed); what was finished is kept: run the command again"
     if isinstance(error, ModuleNotFoundError):
-        return _missing(error)
+        module = (error.name or "").partition(".")[0]
+        if module in EXTRAS:
+            return f'{module} is not installed; this command needs: pip install -e ".[{EXTRAS[module]}]"'
+        return f"{module} is not installed; in the folder of this program: pip install -e ." if module in CORE else None
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{where}"
@@ -120,60 +111,71 @@ def explanation(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, RuntimeError) and "memory" in str(error):  # PyTorch's, onnxruntime's
         return str(error).partition("\n")[0]
-    if type(error).__module__.partition(".")[0] in ("wandb", "tensorboard"):  # asked for by a flag, set up by the user
-        return f"{type(error).__module__.partition('.')[0]}: {error}"
-    return None
+    library = type(error).__module__.partition(".")[0]
+    return f"{library}: {error}" if library in ("wandb", "tensorboard") else None  # set up by the user
 
 
-def _missing(error: ModuleNotFoundError) -> str | None:
-    module = (error.name or "").partition(".")[0]
-    if module in EXTRAS:
-        return f'{module} is not installed; this command needs: pip install -e ".[{EXTRAS[module]}]"'
-    if module in CORE:
-        return f"{module} is not installed; in the folder of this program: pip install -e ."
-    return None
+# --- progress ---
 
 
 class _Lines:
-    """Progress as plain lines, for logs: one when ten seconds have passed, and one at the end."""
+    """Progress as plain lines, for logs: one when ten seconds have passed, and one at the end.
+
+    Called with the share of the work that is done and a text; told of a part of its own if the text says so.
+    """
 
     EVERY = 10.0
 
     def __init__(self, title: str) -> None:
-        self._title, self._last = title, ""
-        self._shown = time.monotonic()
+        self._title, self._last, self._shown = title, "", time.monotonic()
         self._part: str | None = None
         self._start, self._first = self._shown, 0.0
 
     def __call__(self, share: float, text: str = "") -> None:
-        now = time.monotonic()
         if text.startswith(KEPT):
-            print(f"{self._title}: {text}", flush=True)
-            return
-        part, share, text = _parted(share, text)
+            return self.keep(text)
+        share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
+        part = PREPARING.replace(":", "") if text.startswith(PREPARING) else ""
+        self.show(part, share, text.removeprefix(PREPARING))
+
+    def keep(self, text: str) -> None:
+        """A line that stays."""
+        print(f"{self._title}: {text}", flush=True)
+
+    def show(self, part: str, share: float, text: str) -> None:
+        """Where a part of the work stands; the main one has no name."""
+        now = time.monotonic()
         if part != self._part:  # the time that is left is counted from where this part began
             self._part, self._start, self._first = part, now, share if share < 1 else 0.0
         if now - self._shown < self.EVERY and (share < 1 or part):
             return
         done = share - self._first
-        left = (now - self._start) * (1 - share) / done if done > 0 else 0.0
-        tail = f", {left:.0f} s left" if done > 0 and share < 1 else ""
-        line = f"{self._title}: {part}{_percent(share)}{tail}  {text}".rstrip()
+        tail = f", {(now - self._start) * (1 - share) / done:.0f} s left" if done > 0 and share < 1 else ""
+        percent = min(0.99, share) if share < 1 else 1.0  # 100% is said when all is done
+        line = f"{self._title}: {part}{percent:4.0%}{tail}  {text}".rstrip()
         if line != self._last:
             print(line, flush=True)
         self._shown, self._last = now, line
 
 
-def _parted(share: float, text: str) -> tuple[str, float, str]:
-    """(part of the work, share within 0..1, text) of what was said; the main part has no name."""
-    share = min(1.0, max(0.0, share)) if math.isfinite(share) else 0.0
-    if text.startswith(PREPARING):
-        return PREPARING.replace(":", ""), share, text.removeprefix(PREPARING)
-    return "", share, text
+class _Bars(_Lines):
+    """A bar for the work, and one above it for what was prepared."""
 
+    def __init__(self, bar: Progress, title: str) -> None:
+        super().__init__(title)
+        self._bar, self._tasks = bar, dict[str, Any]()
 
-def _percent(share: float) -> str:
-    return f"{min(0.99, share) if share < 1 else 1.0:4.0%}"  # 100% is said when all is done
+    def keep(self, text: str) -> None:
+        self._bar.console.print(text, markup=False, highlight=False)
+
+    def show(self, part: str, share: float, text: str) -> None:
+        if part not in self._tasks:
+            for task in self._tasks.values():  # what came before is done
+                self._bar.update(task, completed=1.0, description="")
+            # Begun where a resumed run begins: what it did before says nothing of the time that is left.
+            about: Any = {"total": 1.0, "completed": share, "title": f"{self._title} {part}"}
+            self._tasks[part] = self._bar.add_task(text, **about)
+        self._bar.update(self._tasks[part], completed=share, description=text)
 
 
 @contextmanager
@@ -184,36 +186,12 @@ def progress(title: str) -> Iterator[Show]:
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.fields[title]}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns) as bar:
+    columns = BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
+    with Progress(TextColumn("{task.fields[title]}"), *columns) as bar:
         yield _Bars(bar, title)
 
 
-class _Bars:
-    """A bar for the work, and one above it for what was prepared."""
-
-    def __init__(self, bar: Progress, title: str) -> None:
-        self._bar, self._title = bar, title
-        self._tasks: dict[str, Any] = {}
-
-    def __call__(self, share: float, text: str = "") -> None:
-        if text.startswith(KEPT):
-            self._bar.console.print(text, markup=False, highlight=False)
-            return
-        part, share, text = _parted(share, text)
-        if part not in self._tasks:
-            for task in self._tasks.values():  # what came before is done
-                self._bar.update(task, completed=1.0, description="")
-            # Begun where a resumed run begins: what it did before says nothing of the time that is left.
-            title = f"{self._title} {part}"
-            self._tasks[part] = self._bar.add_task(text, total=1.0, completed=share, title=title)  # type: ignore[arg-type]
-        self._bar.update(self._tasks[part], completed=share, description=text)
+# --- the whole program ---
 
 
 class _Output(io.TextIOWrapper):
@@ -254,17 +232,16 @@ def run(app: Callable[[], object]) -> None:
         coding, errors, by_line = old.encoding, old.errors, old.line_buffering
         sys.stdout = _Output(old.detach(), encoding=coding, errors=errors, line_buffering=by_line)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OSError as error:  # outside of any command: the help could not be shown
-        sys.exit(_fail(str(error.strerror)).exit_code)
-    finally:
-        try:
-            sys.stdout.flush()
-        except OSError as error:
-            sys.exit(_fail(str(error.strerror)).exit_code)
+        print(one_line(f"error: {error.strerror}"), file=sys.stderr)
+        sys.exit(1)
 
 
 def version() -> str:

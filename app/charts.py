@@ -1,17 +1,15 @@
-"""What is drawn beside the panels: the table, the timeline, the futures, the memory. And how words are put anywhere."""
+"""What is drawn beside the panels: the table, the timeline, the futures, the memory."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import pygame
 from pygame import Rect
 
-from app import style
 from app.futures import Ahead
-from app.style import LINE, MARKS, QUIET, RAISED, REAL, TELEVISION, TEXT, TONES, TWIN, WARN
+from app.style import LINE, MARKS, QUIET, RAISED, REAL, TELEVISION, TEXT, TONES, TWIN, WARN, Brush
 from app.view import PART, Remembered, Timeline, View
 from model.breakout import ACTIONS, CELLS, COLUMNS, PALETTE, ROWS, Action, Frame
 from model.state import VARIABLES
@@ -19,125 +17,79 @@ from model.state import VARIABLES
 _ROW, NOT_KNOWN = 22, VARIABLES[0].classes[0]
 
 
-class Charts:
-    """Draws onto the surface that `begin` was given; lengths in the usual window grow with the unit."""
+def _cut(box: Rect, top: int) -> Rect:
+    """What is left of a box below a row."""
+    return Rect(box.left, top, box.width, max(0, box.bottom - top))
 
-    surface: pygame.Surface
+
+class Charts(Brush):
+    """Each chart is drawn at the top of the box that it is given, and gives the row below it."""
+
     _made: tuple[Ahead, tuple[int, int], list[pygame.Surface]] | None = None
 
-    def begin(self, surface: pygame.Surface, unit: float) -> None:
-        """Draw onto `surface` from now on, words and margins `unit` times as large as in the usual window."""
-        self.surface, self._unit = surface, unit
-
-    def u(self, length: float) -> int:
-        """A length in the usual window, in this one."""
-        return round(length * self._unit)
-
-    def picture(self, words: str, size: int, colour: style.Colour) -> pygame.Surface:
-        """Words as a picture, of a size in the usual window."""
-        return style.text(words, self.u(size), colour)
-
-    def fitting(
-        self, words: Iterable[str], sizes: Iterable[int], room: int, colour: style.Colour
-    ) -> pygame.Surface | None:
-        """The first of several wordings, at the first of the sizes, that is no wider than `room`; None if none is."""
-        sizes = tuple(sizes)
-        tried = (self.picture(wording, size, colour) for wording in words if wording for size in sizes)
-        return next((picture for picture in tried if picture.get_width() <= room), None)
-
-    def put(
-        self, words: Iterable[str], sizes: Iterable[int], room: int, colour: style.Colour, **at: tuple[int, int]
-    ) -> Rect | None:
-        """Write what `fitting` gives, with a corner (`topleft=`, `midbottom=` ...) at a point; None if nothing fits."""
-        picture = self.fitting(words, sizes, room, colour)
-        return None if picture is None else self.surface.blit(picture, picture.get_rect(**at))
-
-    def write(
-        self, words: str, x: int, y: int, size: int = 15, colour: style.Colour = TEXT, right: bool = False
-    ) -> int:
-        """Write at the left (or, `right`, the right) end x; returns the width taken."""
-        picture = self.picture(words, size, colour)
-        self.surface.blit(picture, (x - picture.get_width() if right else x, y))
-        return picture.get_width()
-
-    def charts(self, boxes: list[Rect], view: View) -> None:
+    def charts(self, boxes: tuple[Rect, ...], view: View) -> None:
         """Fill the boxes from the top: the table and its facts, then what was switched on, then the timeline."""
-        u = self.u
         if not boxes:
             return
-        first = boxes[0].copy()
+        first, u = boxes[0], self.u
         if view.table:
-            first = self._cut(first, self._table(first, view.table))
+            first = _cut(first, self._table(first, view.table))
             for fact in view.facts:
                 if first.height >= u(20):
-                    shorter = fact, fact.split(PART)[0]
-                    self.put(shorter, (13, 11, 9), first.width, QUIET, topleft=first.topleft)
-                    first = self._cut(first, first.top + u(20))
-        rest = boxes[1].copy() if len(boxes) > 1 else self._cut(first, first.top + u(8))
+                    self.put((fact, fact.split(PART)[0]), (13, 11, 9), QUIET, first.width, topleft=first.topleft)
+                    first = _cut(first, first.top + u(20))
+        rest = boxes[1] if len(boxes) > 1 else _cut(first, first.top + u(8))
         if view.futures is not None and rest.height >= u(90):
-            rest = self._futures(rest, view.futures, view.action)
+            rest = _cut(rest, self._futures(rest, view.futures, view.action))
         if view.memory is not None and rest.height >= u(17):
-            rest = self._cut(rest, self._memory(rest, view.memory))
+            rest = _cut(rest, self._memory(rest, view.memory))
         if view.timeline is not None and rest.height >= u(60):
-            rest.height = min(rest.height, u(260))
             self._timeline(rest, view.timeline)
 
-    @staticmethod
-    def _cut(box: Rect, top: int) -> Rect:
-        """What is left of a box below a row."""
-        return Rect(box.left, top, box.width, max(0, box.bottom - top))
-
     def _table(self, area: Rect, rows: list[tuple[str, str, str, str, str]]) -> int:
-        """The table at the top of `area`; returns the row below it."""
         u = self.u
         size = next((s for s in (14, 12, 11) if u(s) * 26 < area.width), 10)
-        # Where the longest baseline has no room, its words go and its number stays.
         shares = (0.375, 0.515, 0.655, 0.70)
         longest = max(self.picture(row[4], size - 1, QUIET).get_width() for row in rows)
         spell = area.width * (1 - shares[3]) >= longest
-        if not spell:
+        if not spell:  # the longest baseline has no room: its words go and its number stays
             shares = (0.46, 0.62, 0.78, 0.82)
-        stops = [area.left, *(area.left + int(area.width * share) for share in shares)]
+        stops = [area.left + int(area.width * share) for share in shares]
         y = area.top
         for number, (name, now, recent, total, free) in enumerate(rows):
+            head = number == 0
             if y + u(_ROW) > area.bottom:
                 return y
-            head = number == 0
-            self.write(name, stops[0], y, size, QUIET)
-            recent = recent.removeprefix("last ") if not spell else recent
-            for stop, words in zip(stops[1:4], (now, recent, total), strict=True):
-                self.write(words, stop, y, size, QUIET if head else TEXT, True)
-            words = free if spell else "free" if head else free.split(" ")[0]
-            self.write(words, stops[4], y, size if head else size - 1, QUIET)
+            if not spell:
+                recent, free = recent.removeprefix("last "), "free" if head else free.split(" ")[0]
+            self.put(name, size, QUIET, topleft=(area.left, y))
+            for stop, words in zip(stops, (now, recent, total), strict=False):
+                self.put(words, size, QUIET if head else TEXT, topright=(stop, y))
+            self.put(free, size if head else size - 1, QUIET, topleft=(stops[3], y))
             y += u(_ROW + head)
         rule = area.top + u(20)
         pygame.draw.line(self.surface, LINE, (area.left, rule), (area.right, rule))
         return y + u(4)
 
-    def _futures(self, area: Rect, ahead: Ahead, action: int) -> Rect:
-        """Four small televisions, with the ball's way; what is left of the area below them."""
+    def _futures(self, area: Rect, ahead: Ahead, action: int) -> int:
+        """Four small televisions, with the ball's way."""
         u = self.u
         room = (area.width - 3 * u(10) - 4) / ACTIONS  # the frames stand out by two pixels on either side
-        self.put(["half a second from now, if you hold"], (13, 11, 9), area.width, QUIET, topleft=area.topleft)
-        area = self._cut(area, area.top + u(18))
-        height = min(int(room / TELEVISION), u(170), max(u(60), area.height - u(18 + 60)))
-        width = min(int(room), round(height * TELEVISION))
-        for number, name in enumerate(("no key", *list(Action.__members__)[1:])):
-            box = Rect(area.left + 2 + number * (width + u(10)), area.top + u(18), width, height)
-            chosen = number == action
-            self.put(
-                [name.lower()], (13, 11, 9), width + u(8), TWIN if chosen else QUIET, bottomleft=box.move(0, -2).topleft
-            )
-            self.surface.blit(self._small(ahead, box.size)[number], box)
-            self._way(box, ahead.balls[:, number])
-            pygame.draw.rect(self.surface, TWIN if chosen else LINE, box.inflate(4, 4), 2 if chosen else 1)
-        return self._cut(area, area.top + u(18) + height + u(10))
-
-    def _small(self, ahead: Ahead, size: tuple[int, int]) -> list[pygame.Surface]:
-        """The four frames made small, once for as long as they are shown."""
-        if self._made is None or self._made[0] is not ahead or self._made[1] != size:
+        self.put("half a second from now, if you hold", (13, 11, 9), QUIET, area.width, topleft=area.topleft)
+        top = area.top + u(18)
+        height = min(int(room / TELEVISION), u(170), max(u(60), area.bottom - top - u(18 + 60)))
+        size = min(int(room), round(height * TELEVISION)), height
+        if self._made is None or self._made[0] is not ahead or self._made[1] != size:  # once for as long as it is shown
             self._made = ahead, size, [small_screen(frame, size) for frame in ahead.frames]
-        return self._made[2]
+        for number, name in enumerate(("no key", *list(Action.__members__)[1:])):
+            box = Rect((area.left + 2 + number * (size[0] + u(10)), top + u(18)), size)
+            colour, width = (TWIN, 2) if number == action else (LINE, 1)
+            words = TWIN if number == action else QUIET
+            self.put(name.lower(), (13, 11, 9), words, size[0] + u(8), bottomleft=box.move(0, -2).topleft)
+            self.surface.blit(self._made[2][number], box)
+            self._way(box, ahead.balls[:, number])
+            pygame.draw.rect(self.surface, colour, box.inflate(4, 4), width)
+        return top + u(18) + height + u(10)
 
     def _way(self, box: Rect, balls: np.ndarray) -> None:
         """The ball's way through half a second as a line, and a dot where it is then."""
@@ -151,27 +103,25 @@ class Charts:
 
     def _memory(self, area: Rect, lines: list[Remembered]) -> int:
         """What the twin remembers and how sure it is, three in a row; in colour, with what RAM says, where that is
-        something else. Returns the row below."""
-        u = self.u
+        something else."""
+        u, wide = self.u, area.width // 3
         for number, (name, value, certainty, real, right) in enumerate(lines):
             row, column = divmod(number, 3)
-            y = area.top + row * u(17)
-            value = "?" if value == NOT_KNOWN else value
-            words = [f"{name} {value} {certainty:.0%}", f"{name} {value}"]
-            if not right:
-                words = [f"{name} {value} {certainty:.0%}, is {real}", f"{name} {value}, is {real}"]
-            if y + u(16) <= area.bottom:
-                left, colour = area.left + column * (area.width // 3), QUIET if right else WARN
-                self.put(words, (12, 11, 10, 9, 8, 7), area.width // 3 - 4, colour, topleft=(left, y))
+            at = area.left + column * wide, area.top + row * u(17)
+            says, end = f"{name} {'?' if value == NOT_KNOWN else value}", "" if right else f", is {real}"
+            if at[1] + u(16) <= area.bottom:
+                words = f"{says} {certainty:.0%}{end}", f"{says}{end}"
+                self.put(words, (12, 11, 10, 9, 8, 7), QUIET if right else WARN, wide - 4, topleft=at)
         return area.top + math.ceil(len(lines) / 3) * u(17) + u(4)
 
     def _timeline(self, area: Rect, timeline: Timeline) -> None:
         u = self.u
-        plot = Rect(area.left, area.top + u(18), area.width, area.height - u(18))
+        plot = Rect(area.left, area.top + u(18), area.width, min(area.height, u(260)) - u(18))
         pygame.draw.rect(self.surface, RAISED, plot)
-        x = area.left + self.write("codes right", area.left, area.top - u(1), 13, REAL) + u(16)
-        self.write("wrong pixels", x, area.top - u(1), 13, TWIN)
-        self.write("last 30 s", area.right, area.top - u(1), 13, QUIET, True)
+        y = area.top - u(1)
+        head = self.put("codes right", 13, REAL, topleft=(area.left, y))
+        self.put("wrong pixels", 13, TWIN, topleft=((head or area).right + u(16), y))
+        self.put("last 30 s", 13, QUIET, topright=(area.right, y))
         # Where several steps share a column of pixels, the worst of them shows.
         step = plot.width / timeline.span
         xs, first = np.unique(plot.right - np.arange(len(timeline.codes), 0, -1) * step // 1, return_index=True)
@@ -184,8 +134,7 @@ class Charts:
             pygame.draw.polygon(self.surface, (112, 76, 36), outline)
             pygame.draw.aalines(self.surface, TWIN, False, outline[1:-1])
             ys = plot.top + 3 + (1 - codes / CELLS) * plot.height
-            points = np.stack((xs, np.minimum(ys, low)), 1)
-            pygame.draw.aalines(self.surface, REAL, False, points.tolist())
+            pygame.draw.aalines(self.surface, REAL, False, np.stack((xs, np.minimum(ys, low)), 1).tolist())
         self._marks(plot, [(plot.right - round(ago * step), what) for ago, what in reversed(timeline.marks)])
 
     def _marks(self, plot: Rect, marks: list[tuple[int, str]]) -> None:

@@ -17,15 +17,19 @@ _SLOW_BELOW, _WELL_ABOVE = 50 / 60, 56 / 60
 
 
 class Clock:
-    """Due times at `rate` steps a second times `speed` (0.25..4). Seconds everywhere; `now` is the time source."""
+    """Due times at `rate` steps a second times `speed` (0.25..4). Seconds everywhere; `now` is the time source.
 
-    def __init__(self, rate: float, speed: float = 1.0, now: Callable[[], float] = time.perf_counter) -> None:
-        self._rate, self._now = rate, now
+    Not `paced`, as headless runs are: every step is due at once, however fast the machine is.
+    """
+
+    def __init__(
+        self, rate: float, speed: float = 1.0, now: Callable[[], float] = time.perf_counter, paced: bool = True
+    ) -> None:
+        self._rate, self._now, self._paced = rate, now, paced
         self._ends: deque[float] = deque()
         self._costs: deque[float] = deque(maxlen=60)
         self.slow = False
         """Whether the machine has missed the pace clearly, below 50 steps of 60, and for three seconds."""
-        self._turned: float | None = None
         self.speed = speed
         self.start()
 
@@ -38,50 +42,43 @@ class Clock:
     def speed(self, speed: float) -> None:
         if not SLOWEST <= speed <= FASTEST:
             raise ValueError(f"speed must be {SLOWEST}..{FASTEST:g}, got {speed:g}")
-        self._speed = speed
-        self.period = 1 / (self._rate * speed)
+        self._speed, self.target = speed, self._rate * speed
         self._ends.clear()
 
     def start(self) -> None:
         """Begin, or go on after a pause: the next step is due now, and the pause is not measured."""
         self._due = self._began = self._now()
         self._ends.clear()
-        self._turned = None
+        self._turned: float | None = None
 
     def wait_time(self) -> float:
         """Seconds until the next step is due; 0 if it is due."""
-        return max(0.0, self._due - self._now())
+        return max(0.0, self._due - self._now()) if self._paced else 0.0
 
     def begin(self) -> None:
         """A step begins now."""
         self._began = self._now()
-        if self._began - self._due > self.period:  # more than a whole step late: go on from here
+        if self._began - self._due > 1 / self.target:  # more than a whole step late: go on from here
             self._due = self._began
-        self._due += self.period
+        self._due += 1 / self.target
 
     def end(self) -> None:
         """The step that began is done and shown."""
         now = self._now()
         self._costs.append(now - self._began)
         self._ends.append(now)
-        while self._ends[-1] - self._ends[0] > _MEASURED_SECONDS:
+        while now - self._ends[0] > _MEASURED_SECONDS:
             self._ends.popleft()
-        if now - self._ends[0] > _MEASURED_SECONDS / 2:
-            self._judge(now, self.measured * self.period)
-
-    def _judge(self, now: float, share: float) -> None:
-        """Change the mind about `slow` only when the pace has been otherwise for some seconds: no notice flickers."""
-        if (share > _WELL_ABOVE) if self.slow else (share < _SLOW_BELOW):
-            self._turned = now if self._turned is None else self._turned
-            if now - self._turned >= _PATIENCE_SECONDS:
-                self.slow, self._turned = not self.slow, None
-        else:
+        # `slow` changes only when the pace has been otherwise for some seconds: no notice flickers.
+        share = self.measured / self.target
+        if not self._paced or now - self._ends[0] <= _MEASURED_SECONDS / 2:
+            return
+        if (share <= _WELL_ABOVE) if self.slow else (share >= _SLOW_BELOW):
             self._turned = None
-
-    @property
-    def target(self) -> float:
-        """Steps a second asked for."""
-        return 1 / self.period
+        elif self._turned is None:
+            self._turned = now
+        elif now - self._turned >= _PATIENCE_SECONDS:
+            self.slow, self._turned = not self.slow, None
 
     @property
     def measured(self) -> float:
@@ -94,14 +91,3 @@ class Clock:
     def cost(self) -> float:
         """Median seconds that a step takes, drawing included; 0 before the first."""
         return median(self._costs) if self._costs else 0.0
-
-
-class Unpaced(Clock):
-    """For headless runs: every step is due at once, however fast the machine is."""
-
-    def wait_time(self) -> float:
-        """Always 0."""
-        return 0.0
-
-    def _judge(self, now: float, share: float) -> None:
-        """A pace that nobody asked for cannot be missed."""

@@ -1,10 +1,12 @@
-"""The commands `play` and `doctor`. Heavy imports are inside them, so that --help is instant."""
+"""The commands `play`, `doctor` and `web`. Heavy imports are inside them, so that --help is instant."""
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -22,45 +24,63 @@ class ControllerName(StrEnum):
     action = "action"
 
 
-@app.command("play")
-def play(
-    weights: WeightsOption = None,
-    controller: Annotated[ControllerName, typer.Option(help="Who predicts the codes.")] = ControllerName.context,
-    dream: Annotated[bool, typer.Option("--dream", help="Begin with the twin on its own frames.")] = False,
-    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same keys: the same session.")] = 0,
-    speed: Annotated[float, typer.Option(help="Times true pace, 0.25 to 4.", callback=finite(SLOWEST, FASTEST))] = 1.0,
-    fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Begin in full screen.")] = False,
-    sound: Annotated[bool, typer.Option("--sound", help="Begin with sound on.")] = False,
-    keys: Annotated[Path | None, typer.Option(help="Your own key map; see assets/keys.toml.")] = None,
+@dataclass(frozen=True)
+class PlayOptions:
+    """The options of `play`."""
+
+    weights: WeightsOption = None
+    controller: Annotated[ControllerName, typer.Option(help="Who predicts the codes.")] = ControllerName.context
+    dream: Annotated[bool, typer.Option("--dream", help="Begin with the twin on its own frames.")] = False
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same keys: the same session.")] = 0
+    speed: Annotated[float, typer.Option(help="Times true pace, 0.25 to 4.", callback=finite(SLOWEST, FASTEST))] = 1.0
+    fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Begin in full screen.")] = False
+    sound: Annotated[bool, typer.Option("--sound", help="Begin with sound on.")] = False
+    keys: Annotated[Path | None, typer.Option(help="Your own key map; see assets/keys.toml.")] = None
     back_after: Annotated[
         float | None,
         typer.Option(
             help="Seconds after which a dream that has parted puts itself back on reality; default: never.",
             callback=finite(0.0, 3600.0),
         ),
-    ] = None,
-    headless: Annotated[bool, typer.Option("--headless", help="The same loop without a window.")] = False,
-    frames: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
-    actions: Annotated[str | None, typer.Option(help="A text file of digits 0..3, or random.")] = None,
-    record: Annotated[Path | None, typer.Option(help="Write both panels as .gif or .mp4.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the session's accuracy as JSON.")] = None,
-    save_session: Annotated[Path | None, typer.Option(help="Write the session, to be replayed.")] = None,
-    replay: Annotated[Path | None, typer.Option(help="Play a saved session again, pixel by pixel.")] = None,
-    dream_only: Annotated[bool, typer.Option("--dream-only", help="The twin alone, no emulator behind it.")] = False,
-) -> None:
+    ] = None
+    headless: Annotated[bool, typer.Option("--headless", help="The same loop without a window.")] = False
+    frames: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None
+    actions: Annotated[str | None, typer.Option(help="A text file of digits 0..3, or random.")] = None
+    record: Annotated[Path | None, typer.Option(help="Write both panels as .gif or .mp4.")] = None
+    report: Annotated[Path | None, typer.Option(help="Write the session's accuracy as JSON.")] = None
+    save_session: Annotated[Path | None, typer.Option(help="Write the session, to be replayed.")] = None
+    replay: Annotated[Path | None, typer.Option(help="Play a saved session again, pixel by pixel.")] = None
+    dream_only: Annotated[bool, typer.Option("--dream-only", help="The twin alone, no emulator behind it.")] = False
+
+    def wrong_usage(self) -> str:
+        """What is wrong with the options together, before anything is read; "" if nothing is."""
+        if self.replay and self.actions:
+            return "--replay brings its own actions; leave out --actions"
+        if self.headless and self.frames is None and not (self.replay or self.actions not in (None, "random")):
+            return "--headless needs an end: --frames N, --actions FILE or --replay FILE"
+        if self.record and self.record.suffix.lower() not in (".gif", ".mp4"):
+            return f"--record writes .gif or .mp4, got {self.record.name!r}"
+        return ""
+
+
+def play(**given: Any) -> None:
     """Play Breakout beside its neural twin, under the same key. H shows the keys.
 
     Example: python main.py play --headless --frames 300 --actions random --record out.gif --report out.json
     """
-    given = locals()  # every option, under the name that it has in PlayOptions too
     with clean_errors():
-        from app.play import PlayOptions, wrong_usage
         from app.play import play as run
 
-        options = PlayOptions(**{**given, "controller": controller.value})
-        if wrong := wrong_usage(options):
+        options = PlayOptions(**given)
+        if wrong := options.wrong_usage():
             raise typer.BadParameter(wrong)
         run(options)
+
+
+# The fields of `PlayOptions` are the command's options.
+play.__signature__ = inspect.signature(PlayOptions, eval_str=True)  # type: ignore[attr-defined]
+play.__annotations__ = get_type_hints(PlayOptions, include_extras=True)
+app.command("play")(play)
 
 
 @app.command("doctor")
@@ -77,9 +97,9 @@ def doctor(
     with clean_errors():
         from app.doctor import examine
 
-        broken = 0
+        broken = False
         for finding in examine(weights, seconds):
-            broken += finding.broken
+            broken |= bool(finding.remedy)
             print(finding.line(), flush=True)
         if broken:
             raise typer.Exit(1)

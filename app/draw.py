@@ -13,28 +13,22 @@ from pygame import Rect
 
 from app import style
 from app.charts import Charts
-from app.style import EXTRA, LINE, MISSING, QUIET, REAL, RECOLOURED, TEXT, TONES, TWIN, WARN, Places
+from app.style import EXTRA, LINE, MARGIN, MISSING, QUIET, REAL, RECOLOURED, TEXT, TONES, TWIN, WARN, Colour, Places
 from app.view import PART, View
 from model.breakout import CELLS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 
 LEGEND = (("missing", MISSING), ("not in the real game", EXTRA), ("other colour", RECOLOURED))
-_DIM = len(PALETTE)
-_MARK = 2 * _DIM
-_COLOURS = [tuple(map(int, c)) for c in PALETTE] + [tuple(int(v) * 2 // 5 + 14 for v in c) for c in PALETTE]
-_COLOURS += [MISSING, EXTRA, RECOLOURED]
-_COLOURS += [(0, 0, 0)] * (256 - len(_COLOURS))
-
-
-def screen_of(classes: Frame) -> pygame.Surface:
-    """An 8-bit surface (160 wide, 210 high) of indices into the window's colours; classes are the first nine."""
-    surface = pygame.image.frombuffer(classes.tobytes(), (COLUMNS, ROWS), "P")
-    surface.set_palette(_COLOURS)
-    return surface
+DARK = (10, 11, 14)
+_DIM, _MARK = len(PALETTE), 2 * len(PALETTE)
+_COLOURS = [*map(tuple, PALETTE.tolist()), *map(tuple, (PALETTE.astype(int) * 2 // 5 + 14).tolist())]
+_COLOURS += [colour for _, colour in LEGEND] + [(0, 0, 0)] * (256 - _MARK - len(LEGEND))
 
 
 def scaled(classes: Frame, size: tuple[int, int]) -> pygame.Surface:
-    """A screen at a size: whole multiples by copying pixels, any other smoothly."""
-    surface = screen_of(classes)
+    """Indices into the window's colours (210, 160) uint8, of which classes are the first nine, as a picture of a size:
+    whole multiples by copying pixels, any other smoothly."""
+    surface = pygame.image.frombuffer(classes.tobytes(), (COLUMNS, ROWS), "P")
+    surface.set_palette(_COLOURS)
     if size[0] % COLUMNS == 0 and size[1] % ROWS == 0:
         return pygame.transform.scale(surface, size)
     # Copied to the next whole multiple first, edges stay sharp to a pixel when it is made smaller smoothly.
@@ -63,69 +57,68 @@ class Painter(Charts):
     def paint(self, surface: pygame.Surface, view: View) -> None:
         """Draw all of `view`."""
         surface.fill(style.GROUND)
-        alone = view.real is None
         wanted = bool(view.table or view.futures or view.memory)
-        places = style.arrange(*surface.get_size(), 1 if alone else 2, view.large, wanted)
-        self.begin(surface, places.unit)
-        self.places = places
-        twin = view.twin
+        places = style.arrange(*surface.get_size(), 1 if view.real is None else 2, view.large, wanted)
+        self.surface, self.unit, self.places = surface, places.unit, places
+        twin, tone, top = view.twin, TONES[view.tone], None
         if view.real is not None and places.real is not None:
-            self._panel(places.real, view.real)
+            surface.blit(scaled(view.real, places.real.size), places.real)
             twin = difference(view.real, twin) if view.difference else twin
-        self._panel(places.twin, twin)
+        surface.blit(scaled(twin, places.twin.size), places.twin)
         if view.grid and view.codes is not None:
-            self._grid(places.twin, view)
-        top = None
+            self._grid(places.twin, view.grid, *view.codes)
         if view.real is not None and view.difference and (view.real != view.twin).any():
             top = self._legend(places.twin)
-        self._strips(places.twin, list(view.strips), TONES[view.tone], top)
+        self._strips(places.twin, view.strips, tone, top)
         if places.real is not None and view.real_strip:
-            self._strips(places.real, [view.real_strip], REAL)
+            self._strips(places.real, (view.real_strip,), REAL)
         if places.roomy:
-            self._titles(places, view)
-            self.charts(list(places.info), view)
+            self._titles(places, view, tone)
+            self.charts(places.info, view)
             self._footer(view)
         else:
-            self._small_header(view)
+            self._small_header(view, tone)
         self._over(places, view)
 
     def _over(self, places: Places, view: View) -> None:
         """What lies over everything else."""
         if view.recording:
             self._recording(places.real or places.twin)
-        if view.message is not None:
-            for rect in (places.twin, places.real):
-                if rect is not None:
-                    self._message(rect, *view.message)
-        if view.caption is not None:
-            self._caption(*view.caption)
+        for rect in (places.twin, places.real):
+            if view.message is not None and rect is not None:
+                self._message(rect, *view.message)
+        width, height = self.surface.get_size()
+        if view.caption is not None:  # words of the first run, large, over the middle of the window's lower half
+            head, lines = view.caption
+            pictures = [self.fitting(head, (26, 18, 12, 9, 7), TWIN, width - 20)]
+            pictures += [self.fitting(line, (17, 13, 10, 8, 6), TEXT, width - 20) for line in lines.split("\n")]
+            self._boxed([picture for picture in pictures if picture], (width // 2, height * 8 // 10), self.u(22))
         if view.help is not None:
             self._help(view.help)
-        if view.toast:
-            self._toast(view.toast)
+        toast = self.fitting(view.toast, (15, 13, 11, 9, 8, 7, 6), TEXT, width - self.u(28))
+        if toast is not None:
+            bottom = height - self.u(style.FOOTER + 10) - toast.get_height()
+            self._boxed([toast], (width // 2, bottom), self.u(12))
 
     # --- panels ---
-
-    def _panel(self, rect: Rect, screen: Frame) -> None:
-        self.surface.blit(scaled(screen, rect.size), rect)
 
     def _legend(self, rect: Rect) -> int:
         """What the colours of the difference say, above the wall, if it fits. Returns the row below it."""
         x, top, below = rect.left + rect.width // 10, rect.top + rect.height * 34 // ROWS, 0
         for words, colour in LEGEND:
-            drawn = self.put([words], (12, 10, 8), rect.right - rect.width // 10 - x, colour, topleft=(x, top))
+            drawn = self.put(words, (12, 10, 8), colour, rect.right - rect.width // 10 - x, topleft=(x, top))
             x, below = (drawn.right + self.u(14), drawn.height) if drawn else (rect.right, below)
         return top + below
 
-    def _strips(self, rect: Rect, lines: list[str], colour: style.Colour, top: int | None = None) -> None:
+    def _strips(self, rect: Rect, lines: tuple[str, ...], colour: Colour, top: int | None = None) -> None:
         """Lines on a panel: the first at its foot, the others from `top` on above the wall, where they hide neither
         paddle nor ball. What does not fit in small is cut short."""
         top = rect.top + rect.height * 34 // ROWS if top is None else top
         room = rect.height * 16 // ROWS
         sizes = [size for size in (14, 12, 10, 8) if self.picture("A", size, colour).get_height() <= room]
         for number, line in enumerate(lines):
-            shorter = [line, line.split(":")[0], line.split(" ")[0]]
-            picture = self.fitting(shorter, sizes, rect.width * 17 // 20, colour)
+            shorter = line, line.split(":")[0], line.split(" ")[0]
+            picture = self.fitting(shorter, sizes, colour, rect.width * 17 // 20)
             if picture is None:
                 return
             box = Rect(0, 0, picture.get_width() + self.u(16), picture.get_height())
@@ -134,53 +127,43 @@ class Painter(Charts):
                 top = box.bottom
             else:
                 box.bottom = rect.bottom
-            self.surface.fill((10, 11, 14), box.clip(rect))
+            self.surface.fill(DARK, box.clip(rect))
             self.surface.blit(picture, picture.get_rect(center=box.center))
 
-    def _titles(self, places: Places, view: View) -> None:
+    def _titles(self, places: Places, view: View, tone: Colour) -> None:
         """Above each panel its name and what is known of it. The twin's mode and accuracy stay when all else goes."""
         if places.real is not None:
             self._title(places.real, "REAL GAME", REAL, [view.real_note], QUIET)
         whole = bool(places.info and view.table) and places.info[0].height >= self.u(115)
-        accuracy = [] if whole else [view.accuracy]
-        parts = [part for part in (view.mode, *accuracy, view.twin_note) if part]
-        self._title(places.twin, "NEURAL TWIN", TONES[view.tone], parts, TONES[view.tone])
+        parts = [part for part in (view.mode, "" if whole else view.accuracy, view.twin_note) if part]
+        self._title(places.twin, "NEURAL TWIN", tone, parts, tone)
 
-    def _title(self, rect: Rect, name: str, colour: style.Colour, parts: list[str], tone: style.Colour) -> None:
-        u = self.u
-        y = rect.top - u(26)
+    def _title(self, rect: Rect, name: str, colour: Colour, parts: list[str], tone: Colour) -> None:
         head = self.picture(name, 18, colour)
         words = [PART.join(parts[:count]) for count in range(len(parts), 0, -1)]
         words[-1:-1] = [f"{words[-1]}{PART}{parts[1].split(PART)[0]}"] if len(parts) > 1 else []
-        room = rect.width - head.get_width() - u(16)
-        at = rect.right, rect.top - u(4)
-        if self.put(words, (15, 12), room, tone, bottomright=at):
-            self.surface.blit(head, (rect.left, y))
+        at = rect.right, rect.top - self.u(4)
+        if self.put(words, (15, 12), tone, rect.width - head.get_width() - self.u(16), bottomright=at):
+            self.surface.blit(head, (rect.left, rect.top - self.u(26)))
         else:  # the name goes, before mode and accuracy do
-            self.put(words, (13, 11, 9, 8, 7), rect.width, tone, bottomright=at)
+            self.put(words, (13, 11, 9, 8, 7), tone, rect.width, bottomright=at)
 
-    def _small_header(self, view: View) -> None:
+    def _small_header(self, view: View, tone: Colour) -> None:
         """Mode and accuracy over the whole width of a small window, in one line or in two."""
-        width = self.surface.get_width()
-        colour = TONES[view.tone]
-        shorter = view.mode.split(",")[0]
+        room = self.surface.get_width() - 8
         whole = PART.join(part for part in (view.mode, view.accuracy) if part)
-        if not self.put([whole], (12, 10), width - 8, colour, topleft=(4, 6)):
-            for number, words in enumerate(([view.mode, shorter], [view.accuracy, view.accuracy.split(PART)[0]])):
-                self.put(words, (10, 8, 7, 6), width - 8, colour, topleft=(4, 1 + 11 * number))
+        if not self.put(whole, (12, 10), tone, room, topleft=(4, 6)):
+            self.put((view.mode, view.mode.split(",")[0]), (10, 8, 7, 6), tone, room, topleft=(4, 1))
+            self.put((view.accuracy, view.accuracy.split(PART)[0]), (10, 8, 7, 6), tone, room, topleft=(4, 12))
 
-    def _grid(self, rect: Rect, view: View) -> None:
-        assert view.codes is not None
-        predicted, actual = view.codes
-        surface, brighten, darken = self.surface, pygame.BLEND_RGB_ADD, pygame.BLEND_RGB_MULT
+    def _grid(self, rect: Rect, grid: int, predicted: np.ndarray, actual: np.ndarray) -> None:
+        surface, u, brighten, darken = self.surface, self.u, pygame.BLEND_RGB_ADD, pygame.BLEND_RGB_MULT
         across, down = rect.width / GRID_COLUMNS, rect.height / GRID_ROWS
-        for column in range(1, GRID_COLUMNS):
-            surface.fill((46, 46, 46), (rect.left + int(column * across), rect.top, 1, rect.height), brighten)
-        for row in range(1, GRID_ROWS):
-            surface.fill((46, 46, 46), (rect.left, rect.top + int(row * down), rect.width, 1), brighten)
-        u = self.u
-        size = 13 if across >= u(90) else 10
-        numbers = view.grid > 1 and across >= u(52) and down >= u(24)  # elsewhere they would hide the game
+        lines = [(rect.left + int(column * across), rect.top, 1, rect.height) for column in range(1, GRID_COLUMNS)]
+        lines += [(rect.left, rect.top + int(row * down), rect.width, 1) for row in range(1, GRID_ROWS)]
+        for line in lines:
+            surface.fill((46, 46, 46), line, brighten)
+        numbers = grid > 1 and across >= u(52) and down >= u(24)  # elsewhere they would hide the game
         for cell in range(CELLS):
             column, row = divmod(cell, GRID_ROWS)
             box = Rect(round(column * across), round(row * down), round(across), round(down)).move(rect.topleft)
@@ -190,7 +173,7 @@ class Painter(Charts):
                 pygame.draw.rect(surface, EXTRA, box, 2)
             if numbers and not (right and actual[cell] == 0):
                 words = str(actual[cell]) if right else f"{predicted[cell]}\N{RIGHTWARDS ARROW}{actual[cell]}"
-                picture = self.picture(words, size, TEXT if right else WARN)
+                picture = self.picture(words, 13 if across >= u(90) else 10, TEXT if right else WARN)
                 back = Rect(box.left + u(3), box.top + u(3), picture.get_width() + 4, picture.get_height())
                 surface.fill((65, 65, 65), back, darken)
                 surface.blit(picture, (back.left + 2, back.top))
@@ -199,28 +182,26 @@ class Painter(Charts):
 
     def _footer(self, view: View) -> None:
         """The keys that everybody needs at the right, pace at the left; a notice takes the place of the pace."""
-        u = self.u
         width, height = self.surface.get_size()
-        y = height - u(style.FOOTER - 6)
-        room = width - 2 * u(style.MARGIN)
-        shorter = view.hints, view.hints.split("   ")[0]
-        hints = self.put(shorter, (13, 11), room, QUIET, topright=(width - u(style.MARGIN), y))
-        words = [view.footer, *view.footer.split("   ")[:1]]
+        edge, y = self.u(MARGIN), height - self.u(style.FOOTER - 6)
+        room, shorter = width - 2 * edge, (view.hints, view.hints.split("   ")[0])
+        hints = self.put(shorter, (13, 11), QUIET, room, topright=(width - edge, y))
+        room = hints.left - 2 * edge if hints else room
+        words, colour = (view.footer, view.footer.split("   ")[0]), QUIET
         if view.warning:
-            words = [view.warning, view.warning.split(": ")[-1]]
-        room = hints.left - 2 * u(style.MARGIN) if hints else room
-        self.put(words, (13, 11), room, WARN if view.warning else QUIET, topleft=(u(style.MARGIN), y))
+            words, colour = (view.warning, view.warning.split(": ")[-1]), WARN
+        self.put(words, (13, 11), colour, room, topleft=(edge, y))
 
     def _box(self, rect: Rect) -> None:
         shade = pygame.Surface(rect.size, pygame.SRCALPHA)
-        pygame.draw.rect(shade, (10, 11, 14, 244), shade.get_rect(), border_radius=8)
+        pygame.draw.rect(shade, (*DARK, 244), shade.get_rect(), border_radius=8)
         pygame.draw.rect(shade, LINE, shade.get_rect(), 1, border_radius=8)
         self.surface.blit(shade, rect)
 
-    def _boxed(self, pictures: list[pygame.Surface], centre: tuple[int, int], edge: int) -> Rect:
+    def _boxed(self, pictures: list[pygame.Surface], centre: tuple[int, int], edge: int) -> None:
         """Pictures below each other in a box round a point, which is moved to lie inside the window."""
         high = sum(p.get_height() + 4 for p in pictures)
-        box = Rect(0, 0, max(p.get_width() for p in pictures) + 2 * edge, high + edge)
+        box = Rect(0, 0, max((p.get_width() for p in pictures), default=0) + 2 * edge, high + edge)
         box.center = centre
         box.clamp_ip(self.surface.get_rect())
         self._box(box)
@@ -228,58 +209,38 @@ class Painter(Charts):
         for picture in pictures:
             self.surface.blit(picture, (box.centerx - picture.get_width() // 2, y))
             y += picture.get_height() + 4
-        return box
 
     def _message(self, rect: Rect, head: str, line: str) -> None:
         large = [self.picture(head, 24, TEXT)] + ([self.picture(line, 14, QUIET)] if line else [])
-        small = [self.picture(head, 12, TEXT)]
-        for pictures, edge in ((large, self.u(18)), (small, self.u(6))):
+        for pictures, edge in ((large, self.u(18)), ([self.picture(head, 12, TEXT)], self.u(6))):
             if max(p.get_width() for p in pictures) + 2 * edge <= rect.width:
-                self._boxed(pictures, (rect.centerx, rect.top + rect.height * 3 // 5), edge)
-                return
-
-    def _caption(self, head: str, line: str) -> None:
-        """Words of the first run, large, over the middle of the window's lower half."""
-        width, height = self.surface.get_size()
-        pictures = [self.fitting([head], (26, 18, 12, 9, 7), width - 20, TWIN)]
-        pictures += [self.fitting([part], (17, 13, 10, 8, 6), width - 20, TEXT) for part in line.split("\n")]
-        shown = [picture for picture in pictures if picture is not None]
-        if shown:
-            self._boxed(shown, (width // 2, height * 8 // 10), self.u(22))
+                return self._boxed(pictures, (rect.centerx, rect.top + rect.height * 3 // 5), edge)
 
     def _recording(self, rect: Rect) -> None:
         """A mark that stays while a recording runs, beside the digits."""
         height = rect.height * 16 // ROWS
         x, y = rect.left + self.u(12), rect.top + height // 2
         pygame.draw.circle(self.surface, style.PARTED, (x, y), max(2, min(self.u(6), height // 3)))
-        self.put(["REC"], (13, 11, 9), rect.width // 5 - self.u(20), TEXT, midleft=(x + self.u(12), y))
+        self.put("REC", (13, 11, 9), TEXT, rect.width // 5 - self.u(20), midleft=(x + self.u(12), y))
 
     def _help(self, lines: list[tuple[str, str]]) -> None:
         """All keys in one column, or in two where the window is not high enough for one of a legible size."""
         width, height = self.surface.get_size()
         for size, columns in ((16, 1), (14, 1), (13, 2), (11, 2), (9, 2), (8, 2), (6, 2)):
-            pitch, edge = self.u(size * 1.5 + 1), self.u(size * 1.7)
-            keys = max(self.picture(key, size, TEXT).get_width() for key, _ in lines)
-            wide = keys + self.u(size * 1.5) + max(self.picture(what, size, QUIET).get_width() for _, what in lines)
-            rows = math.ceil(len(lines) / columns)
+            pitch, edge, gap = self.u(size * 1.5 + 1), self.u(size * 1.7), self.u(size * 1.5)
+            keys, words = (max(self.picture(line[i], size, TEXT).get_width() for line in lines) for i in (0, 1))
+            wide, rows = keys + gap + words, math.ceil(len(lines) / columns)
             box = Rect(0, 0, columns * (wide + edge) + edge, rows * pitch + 2 * edge + pitch)
             if box.width <= width and box.height <= height:
                 break
         box.center = (width // 2, height // 2)
         box.left, box.top = max(0, box.left), max(0, box.top)
         self._box(box)
-        self.write("any key goes on", box.left + edge, box.top + edge // 2, size + 1, TWIN)
-        mouse = "a click serves; then the mouse steers"
-        self.write(mouse, box.right - edge, box.top + edge // 2, size, QUIET, True)
+        y = box.top + edge // 2
+        self.put("any key goes on", size + 1, TWIN, topleft=(box.left + edge, y))
+        self.put("a click serves; then the mouse steers", size, QUIET, topright=(box.right - edge, y))
         for number, (key, what) in enumerate(lines):
             column, row = divmod(number, rows)
-            x, y = box.left + edge + column * (wide + edge), box.top + edge + pitch * (row + 1)
-            self.write(key, x + keys, y, size, TEXT, True)
-            self.write(what, x + keys + self.u(size * 1.5), y, size, QUIET)
-
-    def _toast(self, words: str) -> None:
-        width, height = self.surface.get_size()
-        picture = self.fitting([words], (15, 13, 11, 9, 8, 7, 6), width - self.u(28), TEXT)
-        if picture is not None:
-            bottom = height - self.u(style.FOOTER + 10) - picture.get_height()
-            self._boxed([picture], (width // 2, bottom), self.u(12))
+            x, y = box.left + edge + column * (wide + edge) + keys, box.top + edge + pitch * (row + 1)
+            self.put(key, size, TEXT, topright=(x, y))
+            self.put(what, size, QUIET, topleft=(x + gap, y))

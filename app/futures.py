@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from app.session import Session
 from model.breakout import ACTIONS, Frame
 from model.state import BALL_COLUMN, BALL_ROW, stack
-
-if TYPE_CHECKING:
-    from app.session import Session
 
 SECONDS = 0.5
 BUDGET = 0.003
@@ -37,30 +35,27 @@ class Futures:
 
     def __init__(self) -> None:
         self.ahead: Ahead | None = None
-        self._left = 0
+        self._left, self._finished = 0, -1
+
+    def finish(self, session: Session) -> None:
+        """Time stands still: unless that is done, let the four dreams start from this very moment, and end, now."""
+        if self._finished != session.taken:
+            self._left, self._finished = 0, session.taken
+            self.work(session, math.inf)
 
     def work(self, session: Session, seconds: float = BUDGET) -> None:
         """Go on for so long, at most to the end of the four dreams. Changes nothing in the session."""
         end = time.perf_counter() + seconds
         if self._left == 0:
             self._states, self._controller = stack([session.twin] * ACTIONS), session.controller
-            self._balls = [self._where()]
-            self._left = session.steps(SECONDS)
+            self._left, self._balls = session.steps(SECONDS), [self._states.objects]
         actions = np.arange(ACTIONS)
         while True:
             guess = session.engine.predict(self._states, actions, self._controller)
             self._states = session.engine.advance(self._states, actions, guess.frame, guess)
-            self._balls.append(self._where())
+            self._balls.append(self._states.objects)
             self._left -= 1
             if self._left == 0 or time.perf_counter() > end:
                 break
         if self._left == 0:
-            self.ahead = Ahead(self._states.frame, np.stack(self._balls))
-
-    def finish(self, session: Session) -> None:
-        """Let the four dreams start from this very moment and come to their end now: time stands still."""
-        self._left = 0
-        self.work(session, math.inf)
-
-    def _where(self) -> npt.NDArray[np.int64]:
-        return self._states.objects[:, -1, [BALL_ROW, BALL_COLUMN]]
+            self.ahead = Ahead(self._states.frame, np.stack(self._balls)[:, :, -1, [BALL_ROW, BALL_COLUMN]])

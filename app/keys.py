@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.breakout import Action
+from model.breakout import FIELD_LEFT, LAST_PADDLE, LONG_PADDLE, Action
 from model.files import SCHEMA, FileError, check_schema, read_bytes
 
 DEFAULT_KEYS = Path(__file__).resolve().parent.parent / "assets" / "keys.toml"
@@ -29,10 +29,12 @@ NAMED = frozenset(
 _PLACED = (*range(4, 40), *range(45, 50), *range(51, 57))
 PLACES = dict(zip(_PLACED, "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./", strict=True))
 """What stands at each place of a US keyboard: USB's number of the place -> the key's name."""
-_LIMIT = 1 << 16
-_MOST_DOTS = 100
-_SLACK, _GLIDE = 3.0, 1.5
-"""The pointer is followed to so many pixels; a paddle glides on by so many steps' way after its key is let go."""
+_LIMIT, _MOST_DOTS = 1 << 16, 100
+_SLACK, _PUSH = 4.0, 5.0
+"""The pointer is followed to so many pixels. A step of a key moves the paddle by `_PUSH` or a little more, so it comes
+nearer with each key, and never turns back; see `Held._steer`."""
+_REACH = FIELD_LEFT + LONG_PADDLE / 2, LAST_PADDLE + LONG_PADDLE / 2
+"""The columns that the paddle's middle can have."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ def load_keys(path: Path | None = None) -> KeyMap:
     table = _read(DEFAULT_KEYS)
     where = f"key map {path or DEFAULT_KEYS}"
     for section, lines in _read(path).items() if path is not None else ():
-        known = table.get(section)
-        if known is None or not isinstance(lines, dict):
+        if section not in table or not isinstance(lines, dict):
             raise FileError(f"{where}: sections are [play], [command] and [help], got [{section}]")
+        known = table[section]
         for name, keys in lines.items():
             if name not in known:
                 raise FileError(f"{where}: no command {name!r}; there are: {', '.join(known)}")
@@ -80,22 +82,18 @@ def load_keys(path: Path | None = None) -> KeyMap:
                 raise FileError(f'{where}: {name} must be a list of key names, as in {name} = ["f5"]')
             known[name] = keys
     meaning: dict[str, str] = {}
-    for section in ("play", "command"):
-        for name, keys in table[section].items():
-            for key in map(str.lower, keys):
-                _check_key(key, name, where)
-                if meaning.setdefault(key, name) != name:
-                    raise FileError(f"{where}: the key {key!r} is given to {meaning[key]} and to {name}")
+    for name, keys in (table["play"] | table["command"]).items():
+        for key in map(str.lower, keys):
+            bare = key.removeprefix(SHIFT)
+            if name in PLAY and bare != key:
+                raise FileError(f"{where}: {name} has {key!r}; a playing key goes without shift")
+            if bare not in NAMED and not (len(bare) == 1 and bare.isprintable() and bare != " "):
+                known = 'names are as in "a", "space", "f9"'
+                raise FileError(f"{where}: {name} has a key {key!r} that does not exist; {known}")
+            if meaning.setdefault(key, name) != name:
+                raise FileError(f"{where}: the key {key!r} is given to {meaning[key]} and to {name}")
     play = {key: PLAY[name] for key, name in meaning.items() if name in PLAY}
     return KeyMap(play, {key: name for key, name in meaning.items() if name not in PLAY}, table["help"])
-
-
-def _check_key(key: str, command: str, where: str) -> None:
-    bare = key.removeprefix(SHIFT)
-    if command in PLAY and bare != key:
-        raise FileError(f"{where}: {command} has {key!r}; a playing key goes without shift")
-    if bare not in NAMED and not (len(bare) == 1 and bare.isprintable() and bare != " "):
-        raise FileError(f'{where}: {command} has a key {key!r} that does not exist; names are as in "a", "space", "f9"')
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -111,21 +109,25 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Held:
-    """What the player's fingers say. `press`, `release` and `point` as events come; `take` once a step.
+    """What the player's fingers say. `press`, `hold` and `release` as events come; `take` once a step.
 
     The key pressed last wins, so LEFT over a held RIGHT goes left. A tap that is over before the step still counts
     once. FIRE acts once on its press and then, held together with a direction, gives way to it. The pointer steers
-    while no key does; a key for a direction ends that until `point` is called again.
+    while no key does; a key for a direction ends that until it points again.
     """
+
+    _tapped: Action | None
+    _fire_tapped: bool
 
     def __init__(self, keys: KeyMap) -> None:
         self._keys = keys
-        self._down: dict[str, Action] = {}
-        self._tapped: Action | None = None
-        self._fire_tapped = False
+        self.down: dict[str, Action] = {}
+        """What each key that is held, of a keyboard, a gamepad or a mouse, means; the newest last."""
         self.aim: float | None = None
         """The column, 0..160, to which the pointer asks the paddle's middle; None while keys steer."""
         self._paddle: float | None = None
+        self._last: Action = Action.NOOP
+        self.forget_taps()
 
     def press(self, key: str, shift: bool = False) -> str | None:
         """A key went down. Returns the command it stands for, or None if it plays or means nothing."""
@@ -133,33 +135,24 @@ class Held:
             return self._keys.commands[SHIFT + key]
         if key in self._keys.play:
             self.hold(key, self._keys.play[key])
-            return None
         return self._keys.commands.get(key)
 
     def hold(self, key: str, action: Action) -> None:
-        """`key` (of a keyboard, a gamepad or a mouse) goes down and means `action`."""
-        self._down.pop(key, None)
-        self._down[key] = action
+        """`key` goes down and means `action`."""
+        self.release(key)
+        self.down[key] = action
         if action == Action.FIRE:
             self._fire_tapped = True
         else:
             self._tapped, self.aim = action, None
 
-    def point(self, column: float) -> None:
-        """The pointer asks for the paddle at a column of the screen, 0..160."""
-        self.aim = column
-
-    def holds(self, key: str) -> Action | None:
-        """What `key` is held for, or None."""
-        return self._down.get(key)
-
     def release(self, key: str) -> None:
         """A key went up."""
-        self._down.pop(key, None)
+        self.down.pop(key, None)
 
     def release_all(self) -> None:
         """The window lost the focus: nothing is held, tapped or pointed at."""
-        self._down.clear()
+        self.down.clear()
         self.aim = None
         self.forget_taps()
 
@@ -170,23 +163,31 @@ class Held:
     @property
     def playing(self) -> bool:
         """Whether a playing key is down or was tapped since the last step, or the pointer steers."""
-        return bool(self._down) or self._fire_tapped or self._tapped is not None or self.aim is not None
+        return bool(self.down) or self._fire_tapped or self._tapped is not None or self.aim is not None
 
     def take(self, paddle: float | None = None) -> Action:
         """The action for the next step; `paddle` is the column of the paddle's middle, for the pointer to follow."""
-        glide = 0.0 if paddle is None or self._paddle is None else _GLIDE * (paddle - self._paddle)
-        self._paddle = paddle
+        before, self._paddle = self._paddle, paddle
+        self._last = self._choose(paddle, before)
+        return self._last
+
+    def _choose(self, paddle: float | None, before: float | None) -> Action:
         if self._fire_tapped:
             self._fire_tapped = False
             return Action.FIRE
         tapped, self._tapped = self._tapped, None
         if tapped is not None:
             return tapped
-        moves = [action for action in self._down.values() if action != Action.FIRE]
+        moves = [action for action in self.down.values() if action != Action.FIRE]
         if moves:
             return moves[-1]
-        if self.aim is not None and paddle is not None:
-            off = self.aim - (paddle + glide)
-            if abs(off) > _SLACK:
-                return Action.RIGHT if off > 0 else Action.LEFT
-        return Action.FIRE if self._down else Action.NOOP
+        move = Action.NOOP if self.aim is None or paddle is None else self._steer(self.aim, paddle, before)
+        return Action.FIRE if self.down and move == Action.NOOP else move
+
+    def _steer(self, aim: float, paddle: float, before: float | None) -> Action:
+        """Towards where the pointer is, unless the paddle comes to rest there by itself: what is left of its way halves
+        with each step, so it glides on by the way it made last, and the key of the last step does not show yet."""
+        pushed = {Action.RIGHT: _PUSH, Action.LEFT: -_PUSH}.get(self._last, 0.0)
+        rest = paddle + (0.0 if before is None else paddle - before) + pushed
+        off = min(max(aim, _REACH[0]), _REACH[1]) - rest
+        return Action.NOOP if abs(off) <= _SLACK else Action.RIGHT if off > 0 else Action.LEFT

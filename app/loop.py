@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.clock import Clock
 from app.futures import Futures
 from app.keys import KeyMap
-from app.players import AUTOPILOTS, Autopilot, Player, Replay, Scripted, next_autopilot
+from app.players import AUTOPILOTS, Autopilot, Player, Scripted, next_autopilot
 from app.recording import Recorder
 from app.saved import Records
 from app.session import COMMANDS, REWIND_SECONDS, Session
@@ -64,7 +65,20 @@ class Loop:
         self.toast, self._toast_until = "", 0.0
         self._standing_since: float | None = None  # since when time stands still for a rewind
         self._by_hand = True  # whether a person has played all of this game
-        self._notes, self._notes_kind, self._foreseen = ("", ""), "", -1
+        self._notes, self._notes_kind = ("", ""), ""
+        self._commands: dict[str, Callable[[], object]] = {
+            "pause": self._pause,
+            "single": self._single,
+            "grid": lambda: setattr(self.choices, "grid", (self.choices.grid + 1) % 3),
+            "slower": lambda: self._change_speed(-1),
+            "faster": lambda: self._change_speed(1),
+            "sound": lambda: self.say(self.sound.toggle()),
+            "autopilot": self._autopilot,
+            "fullscreen": screen.toggle_fullscreen,
+            "screenshot": self._screenshot,
+            "record_gif": lambda: self._start_or_stop(".gif"),
+            "record_mp4": lambda: self._start_or_stop(".mp4"),
+        }
 
     def run(self) -> None:
         """Until the player quits, the frames are played, or the player has no more actions."""
@@ -96,6 +110,10 @@ class Loop:
         ended = self.session.over and self.player is None
         return self.choices.paused or self.choices.help or self._standing_since is not None or ended
 
+    @property
+    def _replays(self) -> bool:
+        return isinstance(self.player, Scripted) and self.player.replays
+
     # --- a step and its picture ---
 
     def step(self) -> bool:
@@ -109,18 +127,9 @@ class Loop:
         self.clock.begin()
         session.step(action)
         self._by_hand = (self._by_hand or session.taken == session.restarted + 1) and self.player is None
-        self._after_step()
-        self._show()
-        self.clock.end()
-        if self._left is not None:
-            self._left -= 1
-        return True
-
-    def _after_step(self) -> None:
-        session = self.session
-        parted, replayed = session.parted_at, isinstance(self.player, Replay)
-        dreamt = session.seconds(session.since_real)
-        if self.back_after is not None and parted is not None and not replayed and dreamt >= parted + self.back_after:
+        parted, dreamt = session.parted_at, session.seconds(session.since_real)
+        goes_back = self.back_after is not None and parted is not None and dreamt >= parted + self.back_after
+        if goes_back and not self._replays:
             self.say(session.do("resync"))
         if self.recorder is not None:
             self._record(self.recorder)
@@ -129,10 +138,15 @@ class Loop:
         self.sound.hear(session)
         if session.over:
             self._note_records()
+        self._show()
+        self.clock.end()
+        if self._left is not None:
+            self._left -= 1
+        return True
 
     def _played_out(self) -> bool:
         """The script or replay has no more actions: the end, or the person's turn."""
-        if isinstance(self.player, Replay):
+        if self._replays:
             self.replayed = self.session.digests()
         if self._stay:
             self.player, self.choices.paused = None, True
@@ -153,20 +167,27 @@ class Loop:
         self.stop_recording()
 
     def _show(self) -> None:
-        self.screen.show(self._view)
+        self.screen.show(self.view)
 
-    def _view(self) -> View:
-        if self.toast and time.monotonic() > self._toast_until:
+    def view(self) -> View:
+        """What the window shows now."""
+        if time.monotonic() > self._toast_until:
             self.toast = ""
-        if self.choices.futures and self._waiting() and self._foreseen != self.session.taken:
-            self.futures.finish(self.session)  # time stands still: there is no next step to work in
-            self._foreseen = self.session.taken
+        if self.choices.futures and self._waiting():  # there is no next step to work in
+            self.futures.finish(self.session)
         view = make_view(self.session, self.clock, self.choices, self.keys, self.futures.ahead)
         if view.facts and (self.records.best_score or self.records.longest_dream):
             dream = f"longest true dream {self.records.longest_dream:.1f} s"
             view.facts.append(f"your records: best score {self.records.best_score}{PART}{dream}")
         view.toast, view.caption, view.recording = self.toast, self.caption, self.recorder is not None
-        view.footer = self._who() + view.footer
+        who = ""
+        if isinstance(self.player, Autopilot):
+            who = AUTOPILOTS[self.player.name]
+        elif self._replays:
+            who = "replay"
+        elif self.player is None and self.screen.held.aim is not None:
+            who = "the pointer steers"
+        view.footer = (f"{who}   " if who else "") + view.footer
         if self.choices.help:
             view.message, view.help = None, help_lines(self.keys, self.session.emulator is None)
         elif self._standing_since is not None:
@@ -174,13 +195,6 @@ class Loop:
         elif self.player is None and self.screen.lost:
             view.message = "click to play", ""
         return view
-
-    def _who(self) -> str:
-        """Who plays, if not the keys: the beginning of the footer."""
-        pilot = AUTOPILOTS[self.player.name] if isinstance(self.player, Autopilot) else ""
-        pointer = "the pointer steers" if self.player is None and self.screen.held.aim is not None else ""
-        who = "replay" if isinstance(self.player, Replay) else pilot or pointer
-        return f"{who}   " if who else ""
 
     def say(self, text: str) -> None:
         """Show a line for a moment."""
@@ -191,21 +205,21 @@ class Loop:
     def obey(self, command: str) -> None:
         """Carry out a command; "" is none."""
         if command in COMMANDS:
-            if isinstance(self.player, (Replay, Scripted)):
+            if isinstance(self.player, Scripted):
                 self._take_over()
             if command == "restart":
                 self._note_records()
-            self.say(self.session.do(command))
-            self.futures, self._foreseen = Futures(), -1
-            if command == "restart":
                 self._by_hand = True
             elif command == "rewind":
                 self._standing_since, self._by_hand = time.monotonic(), False
+            self.say(self.session.do(command))
         elif command in FLIPS:
             setattr(self.choices, FLIPS[command], not getattr(self.choices, FLIPS[command]))
-            self.futures, self._foreseen = Futures(), -1
         elif command:
-            getattr(self, f"_{command}")()
+            self._commands[command]()
+            return
+        if command:
+            self.futures = Futures()
 
     def _pause(self) -> None:
         self.choices.paused = not self.choices.paused
@@ -228,19 +242,10 @@ class Loop:
             self.say(self.session.do("rewind"))
             self._standing_since = time.monotonic()
 
-    def _grid(self) -> None:
-        self.choices.grid = (self.choices.grid + 1) % 3
-
-    def _slower(self, by: int = -1) -> None:
+    def _change_speed(self, by: int) -> None:
         nearest = min(range(len(SPEEDS)), key=lambda i: abs(SPEEDS[i] - self.clock.speed))
         self.clock.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))]
         self.say(f"speed {self.clock.speed:g}")
-
-    def _faster(self) -> None:
-        self._slower(1)
-
-    def _sound(self) -> None:
-        self.say(self.sound.toggle())
 
     def _autopilot(self) -> None:
         self.player = pilot = next_autopilot(self.player, self.seed + self.session.taken)
@@ -253,8 +258,11 @@ class Loop:
 
     # --- pictures and recordings ---
 
-    def _fullscreen(self) -> None:
-        self.screen.toggle_fullscreen()
+    def _capture(self, suffix: str) -> Path:
+        """A new file's name; two within a second do not share one."""
+        stem = self._captures / time.strftime("breakout-%Y%m%d-%H%M%S")
+        names = (f"{stem}{end}{suffix}" for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2))))
+        return next(path for name in names if not (path := Path(name)).exists())
 
     def _screenshot(self) -> None:
         path = self._capture(".png")
@@ -264,25 +272,15 @@ class Loop:
         except (OSError, ValueError) as error:
             self.say(f"no screenshot: {getattr(error, 'strerror', None) or error}")
 
-    def _capture(self, suffix: str) -> Path:
-        """A new file's name; two within a second do not share one."""
-        stem = time.strftime("breakout-%Y%m%d-%H%M%S")
-        names = itertools.chain((stem,), (f"{stem}-{number}" for number in itertools.count(2)))
-        return next(path for name in names if not (path := self._captures / f"{name}{suffix}").exists())
-
-    def _record_gif(self, suffix: str = ".gif") -> None:
+    def _start_or_stop(self, suffix: str) -> None:
         if self.recorder is not None:
-            self.stop_recording()
-            return
+            return self.stop_recording()
         try:
             path = self._capture(suffix)
             self.start_recording(path)
             self.say(f"recording {path}; the key again ends it")
         except ValueError as error:
             self.say(str(error))
-
-    def _record_mp4(self) -> None:
-        self._record_gif(".mp4")
 
     def start_recording(self, path: Path) -> None:
         """Record every step from now on. ValueError if such a file cannot be recorded here."""
@@ -294,9 +292,9 @@ class Loop:
         kind = f"{session.dreaming} {session.parted_at} {session.controller}"
         if kind != self._notes_kind or session.taken % session.steps(1) == 0:
             self._notes_kind = kind
-            real = board(session.objects.score, session.objects.lives) if session.objects else ""
             mode, accuracy, _ = heading(session)
             accuracy = accuracy.split(PART)[0] if session.dreaming else accuracy
+            real = board(session.objects.score, session.objects.lives) if session.objects else ""
             self._notes = real, PART.join(part for part in (mode, accuracy) if part)
         frames = [moment.twin] if moment.real is None else [moment.real, moment.twin]
         recorder.add(*frames, notes=self._notes)

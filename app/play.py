@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.clock import Clock, Unpaced
+from app.clock import Clock
+from app.commands import ControllerName, PlayOptions
 from app.keys import KeyMap, load_keys
+from app.recording import check_suffix
 from app.saved import Records, SavedSession, load_session, records_path, report, save_session
 from model.files import SCHEMA, FileError, make_directory, write_json
 
@@ -22,73 +24,37 @@ if TYPE_CHECKING:
     from app.players import Player
     from app.session import Session
     from app.window import NoWindow
-    from model.engine import Engine
 
 TURN = 0.0005
 """Seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it."""
-
-
-@dataclass(frozen=True)
-class PlayOptions:
-    """The flags of `play`; see its `--help`."""
-
-    weights: Path | None = None
-    controller: str = "context"
-    dream: bool = False
-    seed: int = 0
-    headless: bool = False
-    frames: int | None = None
-    actions: str | None = None
-    record: Path | None = None
-    report: Path | None = None
-    save_session: Path | None = None
-    replay: Path | None = None
-    dream_only: bool = False
-    speed: float = 1.0
-    keys: Path | None = None
-    fullscreen: bool = False
-    back_after: float | None = None
-    sound: bool = False
-
-
-def wrong_usage(options: PlayOptions) -> str:
-    """What is wrong with the flags together, before anything is read; "" if nothing is."""
-    if options.replay and options.actions:
-        return "--replay brings its own actions; leave out --actions"
-    scripted = options.replay or options.actions not in (None, "random")
-    if options.headless and options.frames is None and not scripted:
-        return "--headless needs an end: --frames N, --actions FILE or --replay FILE"
-    if options.record and options.record.suffix.lower() not in (".gif", ".mp4"):
-        return f"--record writes .gif or .mp4, got {options.record.name!r}"
-    return ""
 
 
 def play(options: PlayOptions) -> None:
     """Run `play`. Raises ValueError, FileError or OSError with one clear line for whatever a user can cause."""
     saved = load_session(options.replay) if options.replay else None
     if saved is not None:
-        options = replace(
-            options, seed=saved.seed, controller=saved.controller, dream=saved.dream, dream_only=saved.dream_only
-        )
+        options = replace(options, seed=saved.seed, dream=saved.dream, dream_only=saved.dream_only)
+        options = replace(options, controller=ControllerName(saved.controller))
     _check_outputs(options)
     keys = load_keys(options.keys)
     with _open_screen(options, keys) as screen:
         from app.loop import Loop
 
         player = _player(options, saved)
-        loaded = _load(options, saved, screen)
-        if loaded is None:  # closed while it loaded
+        session = _load(options, saved, screen)
+        if session is None:  # closed while it loaded
             return
-        records = Records() if options.headless else Records.load(records_path())
-        session, clock = loaded, (Unpaced if options.headless else Clock)(loaded.steps_per_second, options.speed)
+        clock = Clock(session.steps_per_second, options.speed, paced=not options.headless)
         stay = not options.headless and options.frames is None
         loop = Loop(session, screen, clock, keys, player, options.frames, stay)
-        loop.seed, loop.records, loop.back_after = options.seed, records, options.back_after
+        loop.seed, loop.back_after = options.seed, options.back_after
         if options.record:
             loop.start_recording(options.record)
-        if options.sound and not options.headless:
-            loop.say(loop.sound.toggle())
-        _run(loop, options, first=stay and player is None and not records.introduced)
+        if not options.headless:
+            loop.records = Records.load(records_path())
+            if options.sound:
+                loop.say(loop.sound.toggle())
+        _run(loop, options, first=stay and player is None and not loop.records.introduced)
     print(_summary(session))
     if loop.recording_error is not None:
         raise loop.recording_error
@@ -129,8 +95,7 @@ def _introduce(loop: Loop, seed: int) -> bool:
         from collect.emulator import Emulator
 
         engine = loop.session.engine
-        session = Session(engine, Emulator(engine.frameskip, seed), start=loop.session.reality)
-        tour = Tour(session, loop.screen, loop.keys)
+        tour = Tour(Session(engine, Emulator(engine.frameskip, seed)), loop.screen, loop.keys)
         tour.run()
         if tour.quit:
             return False
@@ -179,18 +144,19 @@ def _load(options: PlayOptions, saved: SavedSession | None, screen: NoWindow) ->
 
 def _make_session(options: PlayOptions, saved: SavedSession | None) -> Session:
     from app.session import Session
+    from collect.emulator import Emulator
     from model.engine import Engine
-    from model.vector_env import reset_state
 
     engine = Engine.load(options.weights)
-    if saved is not None:
-        _check_replay(saved, engine, options)
-    emulator = None
-    if not options.dream_only:
-        from collect.emulator import Emulator
-
-        emulator = Emulator(engine.frameskip, options.seed)
-    session = Session(engine, emulator, options.dream, reset_state(engine), options.controller)
+    if saved is not None and saved.frameskip != engine.frameskip:
+        raise FileError(f"session {options.replay} has frame skip {saved.frameskip}, these weights {engine.frameskip}")
+    if saved is not None and saved.weights != engine.checksum:
+        theirs = f"({saved.weights[:12]}, these are {engine.checksum[:12]})"
+        raise FileError(
+            f"session {options.replay} was played with other weights {theirs}; give the same ones with --weights"
+        )
+    emulator = None if options.dream_only else Emulator(engine.frameskip, options.seed)
+    session = Session(engine, emulator, options.dream, options.controller)
     session.warm_up()
     return session
 
@@ -198,8 +164,6 @@ def _make_session(options: PlayOptions, saved: SavedSession | None) -> Session:
 def _check_outputs(options: PlayOptions) -> None:
     """Whatever can be known to be impossible before anything is loaded."""
     if options.record:
-        from app.recording import check_suffix
-
         check_suffix(options.record)
     for path in (options.record, options.report, options.save_session):
         if path is not None:
@@ -209,23 +173,13 @@ def _check_outputs(options: PlayOptions) -> None:
 
 
 def _player(options: PlayOptions, saved: SavedSession | None) -> Player | None:
-    from app.players import Autopilot, Replay, Scripted, read_actions
+    from app.players import Autopilot, Scripted, read_actions
 
     if saved is not None:
-        return Replay(bytes(map(int, saved.actions)), saved.commands)
+        return Scripted(bytes(map(int, saved.actions)), saved.commands)
     if options.actions == "random" or (options.headless and options.actions is None):
         return Autopilot("random", options.seed)
     return Scripted(read_actions(Path(options.actions))) if options.actions else None
-
-
-def _check_replay(saved: SavedSession, engine: Engine, options: PlayOptions) -> None:
-    if saved.frameskip != engine.frameskip:
-        raise FileError(f"session {options.replay} has frame skip {saved.frameskip}, these weights {engine.frameskip}")
-    if saved.weights != engine.checksum:
-        raise FileError(
-            f"session {options.replay} was played with other weights ({saved.weights[:12]}, these are "
-            f"{engine.checksum[:12]}); give the same ones with --weights"
-        )
 
 
 def _summary(session: Session) -> str:

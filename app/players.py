@@ -4,6 +4,7 @@ session played before."""
 from __future__ import annotations
 
 import re
+from collections import deque
 from pathlib import Path
 from typing import Protocol
 
@@ -41,13 +42,10 @@ def parse_actions(text: str, where: str) -> bytes:
     for match in re.finditer(r"[^\s,]+", text):
         word = match.group()
         # A number like 12 is more likely a wrong action than the actions 1 and 2, unless the file is one dense string.
-        digits = list(word) if len(word) > 2 else [word]
-        for digit in digits:
+        for digit in word if len(word) > 2 else [word]:
             if digit not in ("0", "1", "2", "3"):
-                line = text.count("\n", 0, match.start()) + 1
-                raise ValueError(
-                    f"{where}: action {len(actions) + 1} (line {line}) is {digit!r}; actions are 0..{ACTIONS - 1}"
-                )
+                at = len(actions) + 1, text.count("\n", 0, match.start()) + 1
+                raise ValueError(f"{where}: action {at[0]} (line {at[1]}) is {digit!r}; actions are 0..{ACTIONS - 1}")
             actions.append(int(digit))
     if not actions:
         raise ValueError(f"{where} holds no actions; write digits 0..{ACTIONS - 1} (noop, fire, right, left)")
@@ -61,19 +59,24 @@ def read_actions(path: Path) -> bytes:
 
 
 class Scripted:
-    """Plays given actions once, and goes on in a new game when one is over."""
+    """Plays given actions once, and goes on in a new game when one is over.
 
-    def __init__(self, actions: bytes) -> None:
-        self._actions, self._next = actions, 0
+    With `commands`, each with the step at which it was given, it plays a session again: only they begin a new game.
+    """
+
+    def __init__(self, actions: bytes, commands: list[tuple[int, str]] | None = None) -> None:
+        self.replays = commands is not None
+        self._actions, self._commands = deque(actions), deque(commands or ())
 
     def act(self, session: Session) -> int | None:
         """See `Player.act`."""
-        if self._next == len(self._actions):
+        while self._commands and self._commands[0][0] <= session.taken:
+            session.do(self._commands.popleft()[1])
+        if not self._actions:
             return None
-        if session.over:
+        if session.over and not self.replays:
             session.do("restart")
-        self._next += 1
-        return self._actions[self._next - 1]
+        return self._actions.popleft()
 
 
 class Autopilot:
@@ -116,20 +119,3 @@ def next_autopilot(now: Player | None, seed: int) -> Autopilot | None:
         except FileError:  # no weights of a player: the others need none
             continue
     return None
-
-
-class Replay:
-    """Plays a session again: its commands where they were given, and its actions."""
-
-    def __init__(self, actions: bytes, commands: list[tuple[int, str]]) -> None:
-        self._actions, self._commands, self._next, self._done = actions, commands, 0, 0
-
-    def act(self, session: Session) -> int | None:
-        """See `Player.act`."""
-        while self._done < len(self._commands) and self._commands[self._done][0] <= session.taken:
-            session.do(self._commands[self._done][1])
-            self._done += 1
-        if self._next == len(self._actions):
-            return None
-        self._next += 1
-        return self._actions[self._next - 1]

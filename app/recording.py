@@ -72,44 +72,23 @@ class Recorder:
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-P", "-m", "app.recording", str(self.path.absolute()), repr(self._rate)]
         try:
-            _feed(command, (_as_bytes(*step) for step in steps), -1, {**os.environ, "PYTHONPATH": path})
+            parts = (json.dumps(notes).encode() + b"\n" + np.stack(frames).tobytes() for notes, frames in steps)
+            _feed(command, parts, -1, {**os.environ, "PYTHONPATH": path})
         except OSError as error:
             self.error = error
             for _ in steps:  # so that nobody waits for room in the queue
                 pass
 
 
-def _as_bytes(notes: tuple[str, ...], frames: tuple[Frame, ...]) -> bytes:
-    """A step on its way to the encoder: its notes as a line of JSON, then its frames."""
-    return json.dumps(notes).encode() + b"\n" + b"".join(frame.tobytes() for frame in frames)
-
-
-def _steps(source: BinaryIO) -> Iterator[Step]:
-    """The other end of that. A step that is cut short, since the game was killed, is left out."""
-    while line := source.readline():
-        notes = tuple(json.loads(line)) if line.endswith(b"\n") else ()
-        data = source.read(len(notes) * ROWS * COLUMNS)
-        if not notes or len(data) < len(notes) * ROWS * COLUMNS:
-            return
-        yield notes, tuple(np.frombuffer(data, np.uint8).reshape(len(notes), ROWS, COLUMNS))
-
-
 def _feed(command: list[str], parts: Iterable[bytes], cause: int, environment: dict[str, str] | None = None) -> None:
     """Run `command` with `parts` as its input, and wait for it. OSError if it fails, with the line of what it said that
     has the number `cause`. It is in a session of its own: Ctrl-C ends the game, which then ends the file."""
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            env=environment,
-            start_new_session=True,
-        )
+        options: Any = {"stdout": subprocess.DEVNULL, "stderr": said, "env": environment, "start_new_session": True}
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, **options)
         with suppress(BrokenPipeError), process:  # it says why itself
-            assert process.stdin is not None
             for part in parts:
-                process.stdin.write(part)
+                process.stdin.write(part)  # type: ignore[union-attr]
         if process.returncode != 0:
             said.seek(0)
             lines = [line.strip() for line in said.read().decode(errors="replace").split("\n") if line.strip()]
@@ -127,6 +106,16 @@ def check_suffix(path: Path) -> None:
 # --- in the process of its own ---
 
 
+def _steps(source: BinaryIO) -> Iterator[Step]:
+    """What the game sends. A step that is cut short, since the game was killed, is left out."""
+    while (line := source.readline()).endswith(b"\n"):
+        notes = tuple(json.loads(line))
+        data = source.read(len(notes) * ROWS * COLUMNS)
+        if len(data) < len(notes) * ROWS * COLUMNS:
+            return
+        yield notes, tuple(np.frombuffer(data, np.uint8).reshape(-1, ROWS, COLUMNS))
+
+
 def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
     """Write `steps`, at `rate` a second. OSError if it cannot be written."""
     pictures = (compose(*step) for step in steps)
@@ -142,16 +131,11 @@ def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _colours() -> npt.NDArray[np.uint8]:
-    """(256, 3): the game's nine, the ground, and from `_RAMP` on sixteen greys for the writing."""
-    colours = np.zeros((256, 3), np.uint8)
-    colours[: len(PALETTE)] = PALETTE
-    colours[_GROUND] = 15, 16, 20
-    colours[_RAMP : _RAMP + 16] = np.linspace((15, 16, 20), (190, 194, 204), 16)
-    return colours
-
-
-COLOURS = _colours()
+COLOURS: npt.NDArray[np.uint8] = np.zeros((256, 3), np.uint8)
+"""The game's nine, the ground, and from `_RAMP` on sixteen greys for the writing."""
+COLOURS[: len(PALETTE)] = PALETTE
+COLOURS[_GROUND] = 15, 16, 20
+COLOURS[_RAMP : _RAMP + 16] = np.linspace((15, 16, 20), (190, 194, 204), 16)
 
 
 @lru_cache(maxsize=8)
@@ -175,8 +159,8 @@ def compose(notes: tuple[str, ...], frames: Sequence[Frame]) -> Frame:
     picture = np.full((_STRIP + ROWS + _EDGE, count * (2 * COLUMNS + _GAP) - _GAP + 2 * _EDGE), _GROUND, np.uint8)
     for number, (name, note, frame) in enumerate(zip(NAMES[-count:], notes, frames, strict=True)):
         left = _EDGE + number * (2 * COLUMNS + _GAP)
-        picture[:_STRIP, left : left + 2 * COLUMNS] = _heading(name, note)
-        picture[_STRIP : _STRIP + ROWS, left : left + 2 * COLUMNS] = np.repeat(frame, 2, 1)
+        panel = np.concatenate((_heading(name, note), np.repeat(frame, 2, 1)))
+        picture[: len(panel), left : left + 2 * COLUMNS] = panel
     return picture
 
 

@@ -47,9 +47,6 @@ def report(session: Session) -> dict[str, Any]:
     }
 
 
-# --- a session to be played again ---
-
-
 @dataclass(frozen=True)
 class SavedSession:
     """What a session file says; `controller` and `dream` are what it began with. The names are those in the file."""
@@ -67,18 +64,9 @@ class SavedSession:
 
 def save_session(path: Path, session: Session, seed: int, controller: str, dream: bool) -> None:
     """Write a session, atomically."""
-    saved = SavedSession(
-        seed=seed,
-        frameskip=session.engine.frameskip,
-        controller=controller,
-        dream=dream,
-        dream_only=session.emulator is None,
-        weights=session.engine.checksum,
-        actions="".join(map(str, session.actions)),
-        commands=session.log,
-        digests=list(session.digests()),
-    )
-    write_json(path, {"kind": KIND, "schema": SCHEMA, **asdict(saved)})
+    about = session.engine.frameskip, controller, dream, session.emulator is None, session.engine.checksum
+    played = "".join(map(str, session.actions)), session.log, list(session.digests())
+    write_json(path, {"kind": KIND, "schema": SCHEMA, **asdict(SavedSession(seed, *about, *played))})
 
 
 def load_session(path: Path) -> SavedSession:
@@ -108,12 +96,9 @@ def load_session(path: Path) -> SavedSession:
     return saved
 
 
-# --- a person's records ---
-
-
 @dataclass
 class Records:
-    """The best score of a game played by hand, and the longest dream that was true with a ball in play, in seconds.
+    """A person's best score of a game played by hand, and longest dream in seconds that was true with a ball in play.
 
     `path` None: nothing is read or written. A folder that cannot be written takes nothing from the game.
     """
@@ -125,11 +110,11 @@ class Records:
     """Whether this person has seen the first run's introduction."""
 
     @classmethod
-    def load(cls, path: Path | None) -> Records:
+    def load(cls, path: Path) -> Records:
         """What is kept at `path`; a file that is missing or damaged counts as none."""
         records = cls(path)
         with suppress(FileError, TypeError, KeyError, ValueError):
-            found = read_json(path, "records", _SMALL) if path is not None else {}
+            found = read_json(path, "records", _SMALL)
             records.best_score = max(0, int(found["best_score"]))
             records.longest_dream = max(0.0, float(found["longest_dream_seconds"]))
             records.introduced = bool(found["introduced"])
@@ -145,11 +130,10 @@ class Records:
         """Write them, atomically; false if that is not possible."""
         if self.path is None:
             return False
-        kept = asdict(self)
-        kept["longest_dream_seconds"] = round(kept.pop("longest_dream"), 2)
-        del kept["path"]
+        kept = {"best_score": self.best_score, "introduced": self.introduced}
         try:
-            write_json(self.path, {"schema": SCHEMA, **kept})
+            dream = round(self.longest_dream, 2)
+            write_json(self.path, {"schema": SCHEMA, **kept, "longest_dream_seconds": dream})
         except (OSError, FileError):
             return False
         return True

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ import numpy.typing as npt
 
 from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Frame
 from model.metrics import Parting, StepScore, Tally, score_step
-from model.state import BALL_COLUMN, BALL_ROW, PADDLE, WIDTH, State, stack
+from model.state import BALL_COLUMN, BALL_ROW, INDEX, PADDLE, VARIABLES, WIDTH, State, stack
 
 if TYPE_CHECKING:
     from collect.emulator import Emulator, Objects, Snapshot
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
 REMEMBERED_SECONDS, RECENT_SECONDS, REWIND_SECONDS, REWIND_ROOM_SECONDS = 30, 5, 2, 12
 KEPT_PER_SECOND = 6  # moments to rewind to take 9 MB like this; every step of twelve seconds would take 90
-FALLEN, GONE_SECONDS, SURE_STEPS = 160, 0.6, 3  # see `_look_for_the_end`
 COMMANDS = ("dream", "resync", "controller", "restart", "rewind")
 """What `Session.do` understands, and what a session file holds beside the actions."""
+_LIFE_DUE = VARIABLES[INDEX["life_due"]].classes.index("yes")
 Codes = npt.NDArray[np.int64]
 
 
@@ -62,36 +61,25 @@ class Kept(NamedTuple):
 class Session:
     """The emulator and the twin under the same action, with the running score of one against the other.
 
-    `start` is the twin's state in a new game, of which all is known (`model.vector_env.reset_state`); left out, it
-    begins with the first frame alone. Without an emulator the twin dreams alone from there. ValueError if the
-    emulator's frame skip is not the twin's, or there is neither emulator nor start.
+    Without an emulator, whose frame skip must be the twin's, the twin dreams alone from a new game on.
     """
 
     moment: Moment  # the newest step, or the opening frame before the first one
-    objects: Objects | None  # the real game's ball, paddle, lives and score; None without an emulator
     reality: State  # the twin that has seen every real frame
     twin: State  # the twin on show: while it follows, the same
     since_real: int  # steps since the twin was last put on reality
     waiting: int  # steps for which it has had no ball
     parting: Parting  # whether and when the dream that now runs has parted
-    _game_steps: int  # steps of this game, which rewinding takes back
     restarted: int  # the value of `taken` at which this game began
+    _game_steps: int  # steps of this game, which rewinding takes back
 
     def __init__(
-        self,
-        engine: Engine,
-        emulator: Emulator | None,
-        dream: bool = False,
-        start: State | None = None,
-        controller: str = "context",
+        self, engine: Engine, emulator: Emulator | None, dream: bool = False, controller: str = "context"
     ) -> None:
-        if emulator is None and start is None:
-            raise ValueError("a session without an emulator needs a state to start from")
-        if emulator is not None and emulator.frameskip != engine.frameskip:
-            raise ValueError(f"the emulator's frame skip is {emulator.frameskip}, the twin's is {engine.frameskip}")
-        if controller not in engine.controllers:
-            raise ValueError(f"these weights have no {controller!r} controller, only {', '.join(engine.controllers)}")
-        self.engine, self.emulator, self._start, self.controller = engine, emulator, start, controller
+        from model.vector_env import reset_state  # loads what takes long: only now, with the window there
+
+        self.engine, self.emulator, self.controller = engine, emulator, controller
+        self._start = reset_state(engine)
         self.steps_per_second = EMULATOR_HZ / engine.frameskip
         self.dreaming = dream or emulator is None
         self.taken = 0  # steps since the session began; rewinding does not take any back
@@ -103,8 +91,6 @@ class Session:
         self.marks: deque[tuple[int, str]] = deque(maxlen=64)  # what is worth a line on the timeline, and when
         self._hashes = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
         self._kept: deque[Kept] = deque(maxlen=REWIND_ROOM_SECONDS * KEPT_PER_SECOND)
-        self._every = max(1, round(self.steps_per_second / KEPT_PER_SECOND))
-        self._commands: dict[str, Callable[[], str]] = {name: getattr(self, f"_{name}") for name in COMMANDS}
         self._begin()
 
     def steps(self, seconds: float) -> int:
@@ -127,10 +113,8 @@ class Session:
     # --- steps ---
 
     def step(self, action: int) -> Moment:
-        """Take one step with `action` 0..3 on both sides; ValueError for another action."""
-        if not 0 <= action < ACTIONS:
-            raise ValueError(f"action must be 0..{ACTIONS - 1}, got {action}")
-        if self._game_steps % self._every == 0:
+        """Take one step with `action` 0..3 on both sides."""
+        if self._game_steps % self.steps(1 / KEPT_PER_SECOND) == 0:
             snapshot = self.emulator.snapshot() if self.emulator else None
             dream = self.dreaming, self.since_real, copy.copy(self.parting)
             self._kept.append(Kept(self._game_steps, self.reality, self.twin, *dream, snapshot))
@@ -141,7 +125,6 @@ class Session:
             guess = self.engine.predict(self.twin, actions, self.controller)
             self.twin = self.reality = self.engine.advance(self.twin, actions, guess.frame, guess)
             self.moment = Moment(action, guess.frame[0], guess.codes[0])
-            self._look_for_the_end()
         else:
             self._both(action, self.emulator)
         self.waiting = 0 if self.twin_ball is not None else self.waiting + 1
@@ -150,22 +133,19 @@ class Session:
 
     def _both(self, action: int, emulator: Emulator) -> None:
         """One step beside the emulator. While it dreams, both states go through the engine as one batch."""
-        before, there = emulator.frame, self.objects
+        before, there = emulator.frame, emulator.objects()
         states = stack([self.twin, self.reality]) if self.dreaming else self.reality
         actions = np.full(len(states.frame), action, np.int64)
         guess = self.engine.predict(states, actions, self.controller)
-        step = emulator.step(action)
-        self.objects = emulator.objects()
-        real, drawn = step.frame, guess.frame[0]
+        real, drawn, now = emulator.step(action).frame, guess.frame[0], emulator.objects()
         frames = np.stack([drawn, real]) if self.dreaming else real[None]
         states = self.engine.advance(states, actions, frames, guess)
         self.twin, self.reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
         actual = self.engine.encode(before[None], real[None])[0]
         score = score_step(before, real, drawn, guess.codes[0], actual, self.engine.majority)
         self.moment = Moment(action, drawn, guess.codes[0], real, actual, score)
-        assert there is not None
-        self._count(score, real, drawn, self.objects.ball is not None or there.ball is not None)
-        if step.lives < there.lives:
+        self._count(score, real, drawn, now.ball is not None or there.ball is not None)
+        if now.lives < there.lives:
             self._mark("life")
         self._hashes[0].update(real.tobytes())
 
@@ -186,24 +166,20 @@ class Session:
             self._true += self.parting.horizon == self.parting.steps
             self.longest_true = max(self.longest_true, self._true)
 
-    def _look_for_the_end(self) -> None:
-        """Without an emulator: has the twin lost its last ball? The real game stops before it would draw 0 lives, so a
-        twin may never draw that: a ball that went low under the last life and stays away is the end as well."""
-        ball, (_, lives) = self.twin_ball, self.twin_board
-        self._none_left: int = self._none_left + 1 if lives == 0 else 0
-        if lives > 1:
-            self._last_row, self._seen = 0, 0
-        elif ball is not None:
-            self._last_row, self._seen = ball[0], self._seen + 1
-        fell = self._seen >= SURE_STEPS and self._last_row >= FALLEN and self.waiting >= self.steps(GONE_SECONDS)
-        self._ended: bool = self._ended or fell or self._none_left >= SURE_STEPS
-
     # --- what is known now ---
 
     @property
+    def objects(self) -> Objects | None:
+        """The real game's ball, paddle, lives and score; None without an emulator."""
+        return self.emulator.objects() if self.emulator else None
+
+    @property
     def over(self) -> bool:
-        """Whether the game is over: the real one, whose further steps show the same screen, or a dream without one."""
-        return self._ended if self.emulator is None else self.emulator.over
+        """Whether the game is over: the real one, whose further steps show the same screen, or a dream without one,
+        as soon as the twin knows that its last life is due."""
+        if self.emulator is not None:
+            return self.emulator.over
+        return self.twin_board[1] <= int(self.twin.memory[0, INDEX["life_due"]] == _LIFE_DUE)
 
     @property
     def parted_at(self) -> float | None:
@@ -244,24 +220,19 @@ class Session:
         """Carry out one of `COMMANDS` between two steps, and log it. Returns what has happened, for people to read.
 
         dream: follow <-> dream. resync: a dream is put on reality, and dreams on from there. controller: context <->
-        action. restart: a new game. rewind: everything goes back two seconds. ValueError for another command.
+        action. restart: a new game. rewind: everything goes back two seconds.
         """
-        if command not in self._commands:
-            raise ValueError(f"command must be one of {', '.join(COMMANDS)}, got {command!r}")
         self.log.append((self.taken, command))
-        return self._commands[command]()
+        said: str = getattr(self, f"_{command}")()
+        return said
 
     def _mark(self, what: str) -> None:
         self.marks.append((self.taken, what))
 
     def _begin(self) -> None:
-        frame = self.emulator.reset() if self.emulator else None
-        self.objects = self.emulator.objects() if self.emulator else None
-        if self._start is not None and (frame is None or np.array_equal(frame, self._start.frame[0])):
-            self.reality = self._start
-        else:
-            assert frame is not None
-            self.reality = self.engine.begin(frame[None, None])
+        frame = self.emulator.reset() if self.emulator else self._start.frame[0]
+        known = np.array_equal(frame, self._start.frame[0])
+        self.reality = self._start if known else self.engine.begin(frame[None, None])
         self.restarted, self._game_steps = self.taken, 0
         self._kept.clear()
         self._on_reality()
@@ -269,8 +240,7 @@ class Session:
 
     def _show_twin(self) -> None:
         """The moment between two steps, before the next one is taken."""
-        self._ended, self._none_left, self._last_row, self._seen, self.waiting = False, 0, 0, 0, 0
-        nothing, real = np.zeros(CELLS, np.int64), self.emulator.frame if self.emulator else None
+        nothing, real, self.waiting = np.zeros(CELLS, np.int64), self.emulator.frame if self.emulator else None, 0
         self.moment = Moment(0, self.twin.frame[0], nothing, real, None if real is None else nothing)
 
     def _on_reality(self) -> None:
@@ -299,12 +269,9 @@ class Session:
         return story
 
     def _controller(self) -> str:
-        names = list(self.engine.controllers)
-        self.controller = names[(names.index(self.controller) + 1) % len(names)]
+        self.controller = {"context": "action", "action": "context"}[self.controller]
         self._mark("controller")
-        if len(names) == 1:
-            return "these weights hold only one controller"
-        return {"context": "codes from what the twin knows", "action": "codes from the key alone"}[self.controller]
+        return "codes from " + {"context": "what the twin knows", "action": "the key alone"}[self.controller]
 
     def _restart(self) -> str:
         self._begin()
@@ -323,7 +290,6 @@ class Session:
         self.parting, self._true = copy.copy(parting), 0
         if self.emulator is not None and snapshot is not None:
             self.emulator.restore(snapshot)
-            self.objects = self.emulator.objects()
         self._show_twin()
         self._mark("rewind")
         mode = "" if self.emulator is None else ": in the dream" if self.dreaming else ": following reality"

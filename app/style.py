@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +50,42 @@ def forget_fonts() -> None:
     text.cache_clear()
 
 
+class Brush:
+    """Writes onto `surface`. Lengths and sizes of words are those of the usual window, times `unit`."""
+
+    surface: pygame.Surface
+    unit: float
+
+    def u(self, length: float) -> int:
+        """A length in the usual window, in this one."""
+        return round(length * self.unit)
+
+    def picture(self, words: str, size: int, colour: Colour) -> pygame.Surface:
+        """Words as a picture."""
+        return text(words, self.u(size), colour)
+
+    def fitting(
+        self, words: str | Iterable[str], sizes: int | Iterable[int], colour: Colour, room: float = math.inf
+    ) -> pygame.Surface | None:
+        """The first of several wordings, at the first of the sizes, that is no wider than `room`; None if none is."""
+        wordings = [words] if isinstance(words, str) else words
+        tries = product(filter(None, wordings), [sizes] if isinstance(sizes, int) else sizes)
+        pictures = (self.picture(wording, size, colour) for wording, size in tries)
+        return next((picture for picture in pictures if picture.get_width() <= room), None)
+
+    def put(
+        self,
+        words: str | Iterable[str],
+        sizes: int | Iterable[int],
+        colour: Colour,
+        room: float = math.inf,
+        **at: tuple[int, int],
+    ) -> Rect | None:
+        """Write what `fitting` gives, with a corner (`topleft=`, `midbottom=` ...) at a point; None if nothing fits."""
+        picture = self.fitting(words, sizes, colour, room)
+        return None if picture is None else self.surface.blit(picture, picture.get_rect(**at))
+
+
 def panel_size(width: int, height: int) -> tuple[int, int]:
     """The size of a panel inside a box: a whole multiple of 160 x 210 near 4:3, or, where that would leave much of the
     box empty, the largest 4:3 picture. At least 1 x 1."""
@@ -56,8 +94,8 @@ def panel_size(width: int, height: int) -> tuple[int, int]:
     across, down = fitted[0] // COLUMNS, fitted[1] // ROWS
     choices = [(a * COLUMNS, d * ROWS) for a in (across, across + 1) for d in (down, down + 1) if a and d]
     fit = [(w, h) for w, h in choices if w <= width and h <= height and abs(math.log(w / h / TELEVISION)) <= _STRETCH]
-    best = max(fit, key=lambda size: size[0] * size[1], default=(0, 0))
-    return best if best[0] * best[1] >= _WHOLE_WORTH * fitted[0] * fitted[1] else fitted
+    best = max(fit, key=math.prod, default=(0, 0))
+    return best if math.prod(best) >= _WHOLE_WORTH * math.prod(fitted) else fitted
 
 
 class Places(NamedTuple):
@@ -75,43 +113,35 @@ def arrange(width: int, height: int, panels: int, large: bool = False, info: boo
     right, whichever shows the panels largest. `large`: the twin takes all it can, the real game is small beside it."""
     unit = max(1.0, min(width / USUAL[0], height / USUAL[1]))
     roomy = width >= ROOMY[0] and height >= ROOMY[1]
-    margin, title, foot, top = (
-        (round(MARGIN * unit), round(TITLE * unit), round(FOOTER * unit), 0) if roomy else (1, 0, 0, 24)
-    )
-    area = Rect(margin, top, width - 2 * margin, height - top - foot)
-    side, lower = round(COLUMN * unit), round(LOWER * unit)
+    margin, title, foot, side, lower = (round(part * unit) for part in (MARGIN, TITLE, FOOTER, COLUMN, LOWER))
+    margin, title, foot, top = (margin, title, foot, 0) if roomy else (1, 0, 0, 24)
+    area, info = Rect(margin, top, width - 2 * margin, height - top - foot), info and roomy
     if large and panels == 2 and roomy:
         return _twin_large(area, unit, title, margin, info)
-    wishes = ["below", "right"] if info and roomy else []
+    wishes = ["below", "right"] if info else []
     if not wishes or width < 2 * side or height < round(520 * unit):
         wishes.append("")
     found: list[tuple[float, Places]] = []
-    for wish in wishes:
-        for across, down in dict.fromkeys(((panels, 1), (1, panels))):
-            wide = area.width - (side + margin if wish == "right" else 0)
-            high = area.height - (lower if wish == "below" else 0)
-            cell = (wide - (across - 1) * margin) // across, high // down - title - margin
-            size = panel_size(*cell) if min(cell) > 0 else (1, 1)
-            spare = (cell[0] - size[0]) // 2, min(margin, (cell[1] - size[1]) // 2)
-            rects = [
-                Rect(area.left + a * (cell[0] + margin), area.top + d * (cell[1] + title + margin) + title, *size).move(
-                    spare
-                )
-                for d in range(down)
-                for a in range(across)
-            ]
-            left, bottom = max(rect.right for rect in rects) + margin, max(rect.bottom for rect in rects) + margin
-            boxes: tuple[Rect, ...] = ()
-            if wish == "right":
-                boxes = (Rect(left, rects[0].top, area.right - left, area.bottom - rects[0].top),)
-            elif info and roomy and area.bottom - bottom >= _LEAST_INFO:
-                half = (area.width - margin) // 2
-                boxes = tuple(Rect(area.left + i * (half + margin), bottom, half, area.bottom - bottom) for i in (0, 1))
-                if across == 2 and size[0] >= half * 0.85:  # in line with the panels
-                    boxes = tuple(Rect(rect.left, bottom, size[0], area.bottom - bottom) for rect in rects)
-            worth = (1.02 if across >= down else 1) * (_INFO_WORTH if boxes else 1)
-            places = Places(rects[-1], rects[0] if panels == 2 else None, boxes, unit, roomy)
-            found.append((size[0] * size[1] * worth, places))
+    for wish, (across, down) in product(wishes, dict.fromkeys(((panels, 1), (1, panels)))):
+        wide = area.width - (side + margin) * (wish == "right")
+        high = area.height - lower * (wish == "below")
+        cell = (wide - (across - 1) * margin) // across, high // down - title - margin
+        size = panel_size(*cell) if min(cell) > 0 else (1, 1)
+        x, y = area.left + (cell[0] - size[0]) // 2, area.top + title + min(margin, (cell[1] - size[1]) // 2)
+        steps = cell[0] + margin, cell[1] + title + margin
+        rects = [Rect(x + a * steps[0], y + d * steps[1], *size) for d in range(down) for a in range(across)]
+        left, bottom = rects[-1].right + margin, rects[-1].bottom + margin
+        boxes: tuple[Rect, ...] = ()
+        if wish == "right":
+            boxes = (Rect(left, y, area.right - left, area.bottom - y),)
+        elif info and area.bottom - bottom >= _LEAST_INFO:
+            half, deep = (area.width - margin) // 2, area.bottom - bottom
+            boxes = tuple(Rect(area.left + i * (half + margin), bottom, half, deep) for i in (0, 1))
+            if across == 2 and size[0] >= half * 0.85:  # in line with the panels
+                boxes = tuple(Rect(rect.left, bottom, size[0], deep) for rect in rects)
+        worth = (1.02 if across >= down else 1) * (_INFO_WORTH if boxes else 1)
+        places = Places(rects[-1], rects[0] if panels == 2 else None, boxes, unit, roomy)
+        found.append((math.prod(size) * worth, places))
     return max(found, key=lambda pair: pair[0])[1]
 
 
@@ -119,7 +149,7 @@ def _twin_large(area: Rect, unit: float, title: int, margin: int, info: bool) ->
     side = min(round(COLUMN * unit), area.width // 3)
     twin = Rect(area.left, area.top + title, *panel_size(area.width - side - margin, area.height - title - margin))
     left = twin.right + margin
-    small = panel_size(area.right - left, min(area.height // 2, round((area.right - left) / TELEVISION)) - title)
-    real = Rect(left, twin.top, *small)
-    rest = Rect(left, real.bottom + margin, area.right - left, area.bottom - real.bottom - margin)
+    room = area.right - left
+    real = Rect(left, twin.top, *panel_size(room, min(area.height // 2, round(room / TELEVISION)) - title))
+    rest = Rect(left, real.bottom + margin, room, area.bottom - real.bottom - margin)
     return Places(twin, real, (rest,) if info and rest.height >= _LEAST_INFO else (), unit, True)

@@ -1,4 +1,4 @@
-"""The real window: pygame's events in, commands out; views drawn. `NoWindow` is the same without a screen."""
+"""The real window: events of pygame's in, commands out; views drawn. `NoWindow` is the same without a screen."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-# Before pygame is imported: no greeting on stdout, which belongs to the program's own output.
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-if sys.platform.startswith("linux"):
-    # Without a GPU, SDL's "accelerated" way to the screen draws by software: 6 ms a picture, and 0.5 ms without it.
-    os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
-
 import pygame
+from pygame.event import Event
 
 from app import style
 from app.draw import Painter
-from app.gamepad import Gamepads
 from app.keys import Held, KeyMap
 from app.view import View
 from model.breakout import COLUMNS, Action
@@ -27,9 +22,10 @@ from model.files import write_atomic
 
 TITLE = "Breakout, beside its neural twin"
 SMALLEST = 240, 160
-_LOST_SECONDS = 2.0
-_MOUSE = "mouse"
+BUTTONS = {0: "fire", 1: "rewind", 2: "dream", 3: "resync", 6: "help", 7: "restart"}
+"""A gamepad's button (of the common layout: A, B, X, Y, Back, Start) -> fire, or a command."""
 NO_SCREEN = "no display: play opens a window; without a screen use: python main.py play --headless --frames 300"
+_LOST_SECONDS, _TILT = 2.0, 0.5
 
 
 class NoWindow:
@@ -90,9 +86,9 @@ class Window(NoWindow):
 
     def __init__(self, keys: KeyMap, fullscreen: bool = False) -> None:
         super().__init__(keys)
-        if not _has_display():
-            raise ValueError(NO_SCREEN)
         try:
+            if not _has_display():
+                raise pygame.error
             pygame.display.init()
             pygame.font.init()
             bounds = pygame.display.get_desktop_sizes()[0]
@@ -107,9 +103,9 @@ class Window(NoWindow):
         self._window.focus()
         pygame.key.stop_text_input()  # an input method would swallow letters
         pygame.event.set_blocked([pygame.TEXTINPUT, pygame.FINGERMOTION])
-        self._keys, self._pads = keys, Gamepads(self.held)
+        self._keys, self._painter = keys, Painter()
+        self._pads: dict[int, pygame.joystick.JoystickType] = {}  # one that is not open sends no events
         self._commands_down: dict[str, str] = {}
-        self._painter = Painter()
         self._last_key = time.monotonic()
         self._fullscreen = False
         if fullscreen:
@@ -119,10 +115,9 @@ class Window(NoWindow):
         """An empty window with a line in its middle, before there is a game to show."""
         surface = self._window.get_surface()
         surface.fill(style.GROUND)
-        lines = [style.text(TITLE, 24, style.TWIN), style.text(words, 16, style.QUIET)]
-        for number, picture in enumerate(lines):
-            middle = surface.get_width() // 2, surface.get_height() // 2 + 40 * number - 20
-            surface.blit(picture, picture.get_rect(center=middle))
+        x, y = surface.get_width() // 2, surface.get_height() // 2
+        for picture, at in ((style.text(TITLE, 24, style.TWIN), -20), (style.text(words, 16, style.QUIET), 20)):
+            surface.blit(picture, picture.get_rect(center=(x, y + at)))
         self._window.flip()
 
     def open_pads(self) -> None:
@@ -131,15 +126,12 @@ class Window(NoWindow):
 
     def poll(self, seconds: float) -> list[str]:
         """Sleeps in between, so a pause costs nothing."""
-        commands = []
         first = pygame.event.wait(round(seconds * 1000)) if seconds >= 0.001 else pygame.event.poll()
-        for event in [first, *pygame.event.get()]:
-            command = self._take(event)
-            if command is not None:
-                commands.append(command)
-        return commands
+        given = [self.take(event) for event in [first, *pygame.event.get()]]
+        return [command for command in given if command is not None]
 
-    def _take(self, event: pygame.event.Event) -> str | None:
+    def take(self, event: Event) -> str | None:
+        """Take in an event; the command that it gives, "" for a new picture, None for nothing."""
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             return "quit"
         if event.type == pygame.KEYDOWN:
@@ -154,12 +146,10 @@ class Window(NoWindow):
             return ""
         if event.type in (pygame.WINDOWEXPOSED, pygame.WINDOWSIZECHANGED, pygame.WINDOWFOCUSGAINED):
             return ""
-        if event.type in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP, pygame.MOUSEMOTION):
-            return self._mouse(event)
-        self.pressed += event.type == pygame.JOYBUTTONDOWN
-        return self._pads.handle(event)
+        self._mouse(event)
+        return self._pad(event)
 
-    def _key_down(self, event: pygame.event.Event) -> str | None:
+    def _key_down(self, event: Event) -> str | None:
         self._last_key = time.monotonic()
         self.pressed += 1
         if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
@@ -170,23 +160,20 @@ class Window(NoWindow):
             self._commands_down[key] = command
         return command or ""
 
-    def _name(self, event: pygame.event.Event) -> str:
+    def _name(self, event: Event) -> str:
         return self._keys.meant(pygame.key.name(event.key).lower(), event.scancode)
 
-    def _mouse(self, event: pygame.event.Event) -> str | None:
+    def _mouse(self, event: Event) -> None:
         """The left button serves, and from then on the pointer steers until a key does."""
         if event.type == pygame.MOUSEMOTION:
             if self.held.aim is not None:
-                self.held.point(self._column(event.pos[0]))
-        elif event.button == pygame.BUTTON_LEFT:
-            if event.type == pygame.MOUSEBUTTONUP:
-                self.held.release(_MOUSE)
-                return None
+                self.held.aim = self._column(event.pos[0])
+        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == pygame.BUTTON_LEFT:
             self.pressed += 1
-            self.held.hold(_MOUSE, Action.FIRE)
-            self.held.point(self._column(event.pos[0]))
-            return ""
-        return None
+            self.held.hold("mouse", Action.FIRE)
+            self.held.aim = self._column(event.pos[0])
+        elif event.type == pygame.MOUSEBUTTONUP and event.button == pygame.BUTTON_LEFT:
+            self.held.release("mouse")
 
     def _column(self, x: int) -> float:
         """The column of the game, 0..160, under the pointer: in the panel that it is over or nearest to."""
@@ -196,6 +183,36 @@ class Window(NoWindow):
         panels = [panel for panel in (places.real, places.twin) if panel is not None]
         panel = min(panels, key=lambda rect: max(rect.left - x, x - rect.right, 0))
         return min(1.0, max(0.0, (x - panel.left) / panel.width)) * COLUMNS
+
+    def _pad(self, event: Event) -> str | None:
+        """Gamepads, plugged in before or during play, pulled out at any time: they hold keys like a keyboard does."""
+        if event.type == pygame.JOYDEVICEADDED:
+            with suppress(pygame.error):  # pulled out again before it could be opened
+                pad = pygame.joystick.Joystick(event.device_index)
+                self._pads[pad.get_instance_id()] = pad
+        elif event.type == pygame.JOYDEVICEREMOVED:
+            self._pads.pop(event.instance_id, None)
+            for part in ("stick", "hat", "fire"):
+                self.held.release(f"pad {event.instance_id} {part}")
+        elif event.type == pygame.JOYAXISMOTION and event.axis == 0:
+            self._lean(f"pad {event.instance_id} stick", event.value)
+        elif event.type == pygame.JOYHATMOTION:
+            self._lean(f"pad {event.instance_id} hat", event.value[0])
+        elif event.type == pygame.JOYBUTTONUP and BUTTONS.get(event.button) == "fire":
+            self.held.release(f"pad {event.instance_id} fire")
+        elif event.type == pygame.JOYBUTTONDOWN:
+            self.pressed += 1
+            if BUTTONS.get(event.button) != "fire":
+                return BUTTONS.get(event.button)
+            self.held.hold(f"pad {event.instance_id} fire", Action.FIRE)
+        return None
+
+    def _lean(self, key: str, value: float) -> None:
+        wanted = Action.RIGHT if value > _TILT else Action.LEFT if value < -_TILT else None
+        if wanted is None:
+            self.held.release(key)
+        elif self.held.down.get(key) != wanted:
+            self.held.hold(key, wanted)
 
     def is_held(self, command: str) -> bool:
         return command in self._commands_down.values()

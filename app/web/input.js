@@ -3,7 +3,8 @@
 
 const NOOP = 0, FIRE = 1, RIGHT = 2, LEFT = 3;
 const ACTIONS = { left: LEFT, right: RIGHT, fire: FIRE };
-const SLACK = 3, GLIDE = 1.5; // pixels that a finger may be off; steps that a paddle glides on
+// Pixels that a finger may be off, and that a step of a key moves the paddle by; the columns that its middle can have.
+const SLACK = 4, PUSH = 5, REACH = [16, 152];
 const NAMES = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", " ": "space", Enter: "return" };
 
 /** The name of a key as assets/keys.toml has it. A letter of another script stands for its place on a US keyboard. */
@@ -44,6 +45,7 @@ class Held {
     this.down.clear();
     this.forgetTaps();
     this.aim = this.paddle = null;
+    this.last = NOOP;
   }
 
   forgetTaps() {
@@ -53,8 +55,13 @@ class Held {
 
   /** The action for the next step; `paddle` is the column of the paddle's middle. */
   take(paddle) {
-    const glide = this.paddle === null ? 0 : GLIDE * (paddle - this.paddle);
+    const glide = this.paddle === null ? 0 : paddle - this.paddle;
     this.paddle = paddle;
+    return (this.last = this.choose(paddle + glide));
+  }
+
+  /** `glides`: where the paddle would come to rest if the key of the last step, which does not show yet, did nothing. */
+  choose(glides) {
     if (this.fired) {
       this.fired = false;
       return FIRE;
@@ -64,7 +71,11 @@ class Held {
     if (tapped !== null) return tapped;
     const moves = [...this.down.values()].filter((action) => action !== FIRE);
     if (moves.length) return moves[moves.length - 1];
-    if (this.aim !== null && Math.abs(this.aim - paddle - glide) > SLACK) return this.aim > paddle + glide ? RIGHT : LEFT;
+    if (this.aim !== null) {
+      const pushed = this.last === RIGHT ? PUSH : this.last === LEFT ? -PUSH : 0;
+      const off = Math.min(Math.max(this.aim, REACH[0]), REACH[1]) - glides - pushed;
+      if (Math.abs(off) > SLACK) return off > 0 ? RIGHT : LEFT;
+    }
     return this.down.size ? FIRE : NOOP;
   }
 }

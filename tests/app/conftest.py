@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.clock import Clock, Unpaced
+from app.clock import Clock
 from app.keys import Held, load_keys
 from app.loop import Loop
 from app.session import Session
@@ -24,7 +24,6 @@ from collect.emulator import Emulator, Snapshot
 from collect.ram import read
 from model.breakout import CELLS, changed_cells, to_cells
 from model.state import VARIABLES, Prediction, State, Things
-from model.vector_env import reset_state
 
 Script = Generator[None, None, None]
 
@@ -79,7 +78,8 @@ class FakeEngine:
             boards.append(
                 [shown.score // 100, shown.score // 10 % 10, shown.score % 10, max(self.least_lives, shown.lives)]
             )
-            memories.append([0] * (len(VARIABLES) - 1) + [int(now.knob) + 1])
+            memory = {"knob": int(now.knob) + 1, "life_due": 1 + (boards[-1][-1] > shown.lives)}
+            memories.append([memory.get(variable.name, 0) for variable in VARIABLES])
         newest = np.array(objects, np.int64)[:, None]
         past = np.repeat(newest, 3, 1) if before is None else before[:, 1:]
         sure = np.full((len(numbers), len(VARIABLES)), 0.5, np.float32)
@@ -154,12 +154,12 @@ class Prompted:
 
 def loop_of(make_engine: Any, screen: Prompted, player: Any = None, mistakes: bool = False, **options: Any) -> Loop:
     session = Session(make_engine(mistakes=mistakes), Emulator(2))
-    return Loop(session, screen, Unpaced(30), load_keys(), player, **options)
+    return Loop(session, screen, Clock(30, paced=False), load_keys(), player, **options)
 
 
 def alone(engine: Any) -> Session:
     """A session without an emulator, from a new game."""
-    return Session(engine, None, start=reset_state(engine))
+    return Session(engine, None)
 
 
 @pytest.fixture
@@ -180,8 +180,9 @@ def display() -> Iterator[str]:
     if missing:
         pytest.skip(f"needs {', '.join(missing)} (Debian: apt-get install xvfb xdotool openbox)")
     reading, writing = os.pipe()
+    # -r: no key repeats itself, or one held when the focus goes is pressed anew in the window that has it then.
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1440x900x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1440x900x24", "-nolisten", "tcp", "-r"],
         pass_fds=[writing],
         stderr=subprocess.DEVNULL,
     )
@@ -255,7 +256,7 @@ def stage(display: str, make_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_p
 
     def make(fullscreen: bool = False, **options: Any) -> Stage:
         keys = load_keys()
-        session = Session(make_engine(**options), emulator_of(2))
+        session = Session(make_engine(**options), emulator_of(options.get("frameskip", 2)))
         window = Window(keys, fullscreen)
         windows.append(window)
         stage = Stage(Loop(session, window, Clock(session.steps_per_second), keys, captures=tmp_path), display)

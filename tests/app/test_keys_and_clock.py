@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock import Clock, Unpaced
+from app.clock import Clock
 from app.keys import DEFAULT_KEYS, Held, load_keys
 from app.players import parse_actions, read_actions
 from app.view import NEEDS_REALITY, help_lines
 from collect.emulator import Emulator
 from model.breakout import Action
+from model.engine import Engine
 from model.files import FileError
+from model.state import PADDLE, WIDTH, stack
+from model.vector_env import reset_state
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def test_focus_loss_forgets_everything_and_a_pause_forgets_taps_only(held: Held)
     held.forget_taps()
     assert held.take() == Action.LEFT
     held.press("right")
-    held.point(20)
+    held.aim = 20
     held.release_all()
     assert held.take(80) == Action.NOOP
     assert not held.playing
@@ -95,22 +99,43 @@ def test_no_order_of_keys_loses_a_press_or_holds_on_to_one(events: list[str]) ->
     assert held.take() == Action.NOOP
 
 
-@pytest.mark.parametrize("target", [30.0, 75.0, 120.0])
-def test_the_paddle_goes_under_the_pointer_and_stays_there(held: Held, target: float) -> None:
-    emulator = Emulator(1)
-    for _ in range(40):
-        emulator.step(Action.NOOP)
-    held.point(target)
-    where = []
-    for _ in range(120):
-        paddle = emulator.objects().paddle + 8
-        emulator.step(held.take(paddle))
-        where.append(paddle)
-    assert max(abs(paddle - target) for paddle in where[60:]) <= 6
+def test_the_paddle_goes_to_the_pointer_and_rests_there_in_both_games() -> None:
+    """Targets over the whole width, from rest and after jumps of the pointer: the real game and dreams in one batch."""
+    engine, emulator, rng = Engine.load(), Emulator(1), np.random.default_rng(0)
+    jumps = np.concatenate((np.linspace(0, 160, 17)[None], rng.uniform(0, 160, (1, 17))))
+    state = stack([reset_state(engine)] * jumps.shape[1])
+    dreams = [Held(load_keys()) for _ in range(jumps.shape[1])]
+    for targets in jumps:
+        keys = []
+        for _ in range(120):
+            middles = state.objects[:, -1, PADDLE] + state.objects[:, -1, WIDTH] / 2
+            keys.append(np.array([_pointed(*each) for each in zip(dreams, targets, middles, strict=True)]))
+            guess = engine.predict(state, keys[-1])
+            state = engine.advance(state, keys[-1], guess.frame, guess)
+        assert not np.any(keys[60:])
+        assert np.abs(middles - targets.clip(16, 152)).max() <= 6
+    for target in np.concatenate((np.arange(0, 160, 4), rng.uniform(0, 160, 20))):
+        keys = []
+        for _ in range(120):
+            middle = emulator.objects().paddle + 8
+            keys.append(_pointed(dreams[0], target, middle))
+            emulator.step(keys[-1])
+        assert not any(keys[60:])
+        assert abs(middle - min(max(target, 16), 152)) <= 6
+
+
+def _pointed(held: Held, target: float, paddle: float) -> int:
+    held.aim = target
+    return int(held.take(paddle))
+
+
+def test_a_key_ends_the_pointers_steering(held: Held) -> None:
+    held.aim = 30
+    assert held.take(100.0) == Action.LEFT
     held.press("left")
     held.release("left")
     held.take()
-    assert held.take(100.0) == Action.NOOP, "a key ends the pointer's steering"
+    assert held.take(100.0) == Action.NOOP
 
 
 def test_every_command_has_a_key_and_a_line_of_help() -> None:
@@ -267,7 +292,7 @@ def test_the_notice_of_a_slow_machine_does_not_come_and_go() -> None:
 
 def test_headless_does_not_wait() -> None:
     time = FakeTime()
-    assert run(Unpaced(30, now=time), time, 0.001, 50) == pytest.approx(0.05)
+    assert run(Clock(30, now=time, paced=False), time, 0.001, 50) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("speed", [0, 0.2, 5, float("nan")])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.players import Autopilot, Replay, Scripted
+from app.players import Autopilot, Scripted
 from model.breakout import Action
 from tests.app.conftest import Prompted, loop_of
 
@@ -81,12 +81,12 @@ def test_touching_a_key_takes_over_from_the_autopilot(make_engine: Any) -> None:
 
 
 def test_a_replay_in_a_window_ends_in_a_pause_and_a_command_ends_it_early(make_engine: Any) -> None:
-    loop = loop_of(make_engine, Prompted(*[None] * 8), Replay(bytes([1, 2, 3]), [(1, "dream")]), stay=True)
+    loop = loop_of(make_engine, Prompted(*[None] * 8), Scripted(bytes([1, 2, 3]), [(1, "dream")]), stay=True)
     loop.run()
     assert (loop.session.taken, loop.choices.paused, loop.session.dreaming) == (3, True, True)
     assert loop.replayed == loop.session.digests()
 
-    loop = loop_of(make_engine, Prompted(None, "restart", None), Replay(bytes([2] * 9), []), stay=True)
+    loop = loop_of(make_engine, Prompted(None, "restart", None), Scripted(bytes([2] * 9), []), stay=True)
     loop.run()
     assert loop.player is None
     assert loop.replayed is None
@@ -199,12 +199,12 @@ def test_sound_is_heard_for_walls_bricks_and_paddle(make_engine: Any, monkeypatc
     loop = loop_of(make_engine, Prompted("sound", *[None] * 400), Autopilot("follow", 0))
     played: list[Any] = []
     loop.run()
-    assert loop.sound.on
-    for what in list(loop.sound._tones):
-        loop.sound._tones[what] = SimpleNamespace(play=lambda what=what: played.append(what))
+    assert loop.sound.tones
+    for what in list(loop.sound.tones):
+        loop.sound.tones[what] = SimpleNamespace(play=lambda what=what: played.append(what))
     loop.screen.prompts = [None] * 600
     loop.run()
     assert {"wall", "paddle"} <= set(played)
     assert set(played) & {1, 4, 7}
-    loop.sound._tones.clear()
+    loop.sound.tones.clear()
     loop.close()

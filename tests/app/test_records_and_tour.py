@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,13 +10,12 @@ from typing import Any
 import pygame
 import pytest
 
-from app.clock import Unpaced
-from app.gamepad import BUTTONS, Gamepads
-from app.keys import Held, load_keys
+from app.keys import load_keys
 from app.players import Autopilot
 from app.saved import Records, records_path
 from app.session import Session
 from app.tour import CARDS, Tour
+from app.window import BUTTONS, Window
 from collect.emulator import Emulator
 from model.breakout import Action
 from tests.app.conftest import Prompted, loop_of
@@ -79,10 +79,10 @@ def test_records_that_cannot_be_kept_take_nothing_from_the_game(
 
 def test_the_first_run_shows_one_step_a_dream_and_parting(make_engine: Any) -> None:
     screen = Prompted(*[None] * 2000)
-    tour = Tour(Session(make_engine(), Emulator(2)), screen, load_keys(), Unpaced(30))
+    tour = Tour(Session(make_engine(), Emulator(2)), screen, load_keys(), paced=False)
     tour.run()
     heads = list(dict.fromkeys(view.caption[0] for view in screen.shown if view.caption))
-    assert heads == [head for _, head, _ in CARDS]
+    assert heads == [head for head, _ in CARDS.values()]
     assert tour.session.taken == 300, "ten seconds"
     assert {view.tone for view in screen.shown} == {"step", "dream"}
     assert not tour.quit
@@ -91,7 +91,7 @@ def test_the_first_run_shows_one_step_a_dream_and_parting(make_engine: Any) -> N
 @pytest.mark.parametrize("key", ["", "autopilot", "help"])
 def test_any_key_skips_the_first_run_and_does_nothing_else(make_engine: Any, key: str) -> None:
     screen = Prompted(*[None] * 20, key, *[None] * 100)
-    tour = Tour(Session(make_engine(), Emulator(2)), screen, load_keys(), Unpaced(30))
+    tour = Tour(Session(make_engine(), Emulator(2)), screen, load_keys(), paced=False)
     tour.run()
     assert tour.session.taken == 20
     assert not tour.choices.help
@@ -101,28 +101,37 @@ def test_any_key_skips_the_first_run_and_does_nothing_else(make_engine: Any, key
 # --- gamepads ---
 
 
-def test_a_gamepad_steers_and_lets_go_when_it_is_pulled_out() -> None:
-    held = Held(load_keys())
-    pads = Gamepads(held)
+@pytest.fixture
+def window(monkeypatch: pytest.MonkeyPatch) -> Iterator[Window]:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    window = Window(load_keys())
+    yield window
+    window.close()
 
-    def event(kind: int, **what: Any) -> Any:
-        return SimpleNamespace(type=kind, instance_id=3, **what)
 
-    pads.handle(event(pygame.JOYAXISMOTION, axis=0, value=-0.9))
+def event(kind: int, **what: Any) -> Any:
+    return pygame.event.Event(kind, instance_id=3, **what)
+
+
+def test_a_gamepad_steers_and_lets_go_when_it_is_pulled_out(window: Window) -> None:
+    held = window.held
+    window.take(event(pygame.JOYAXISMOTION, axis=0, value=-0.9))
     assert [held.take() for _ in range(2)] == [Action.LEFT] * 2
-    pads.handle(event(pygame.JOYAXISMOTION, axis=1, value=0.9))  # up and down mean nothing
-    pads.handle(event(pygame.JOYBUTTONDOWN, button=0))
+    window.take(event(pygame.JOYAXISMOTION, axis=1, value=0.9))  # up and down mean nothing
+    window.take(event(pygame.JOYBUTTONDOWN, button=0))
     assert [held.take() for _ in range(2)] == [Action.FIRE, Action.LEFT]
-    assert pads.handle(event(pygame.JOYBUTTONDOWN, button=7)) == "restart"
-    pads.handle(event(pygame.JOYDEVICEREMOVED))
+    assert window.take(event(pygame.JOYBUTTONDOWN, button=7)) == "restart"
+    window.take(event(pygame.JOYDEVICEREMOVED))
     assert held.take() == Action.NOOP
-    pads.handle(event(pygame.JOYHATMOTION, value=(1, 0)))
+    window.take(event(pygame.JOYHATMOTION, value=(1, 0)))
     assert held.take() == Action.RIGHT
-    pads.handle(event(pygame.JOYHATMOTION, value=(0, 0)))
+    window.take(event(pygame.JOYHATMOTION, value=(0, 0)))
     assert held.take() == Action.NOOP
 
 
-def test_a_gamepad_plugged_in_is_opened_and_its_buttons_give_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gamepad_plugged_in_is_opened_and_its_buttons_give_commands(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = []
 
     def open_pad(index: int) -> Any:
@@ -130,11 +139,8 @@ def test_a_gamepad_plugged_in_is_opened_and_its_buttons_give_commands(monkeypatc
         return SimpleNamespace(get_instance_id=lambda: 3)
 
     monkeypatch.setattr(pygame.joystick, "Joystick", open_pad)
-    keys = load_keys()
-    pads = Gamepads(Held(keys))
-    pads.handle(SimpleNamespace(type=pygame.JOYDEVICEADDED, device_index=2))
+    window.take(event(pygame.JOYDEVICEADDED, device_index=2))
     assert opened == [2], "one that is not opened sends no events"
     for button, name in BUTTONS.items():
-        given = pads.handle(SimpleNamespace(type=pygame.JOYBUTTONDOWN, instance_id=3, button=button))
-        assert given == (None if name == "fire" else name)
-        assert keys.keys_of(name)
+        assert window.take(event(pygame.JOYBUTTONDOWN, button=button)) == (None if name == "fire" else name)
+        assert load_keys().keys_of(name)

@@ -183,7 +183,7 @@ def test_letters_work_on_a_russian_keyboard_and_alt_is_the_window_managers(stage
 
 
 def test_the_mouse_serves_and_steers_until_a_key_does(stage: Any) -> None:
-    s = stage()
+    s = stage(frameskip=1)
 
     def script() -> Script:
         yield from s.steps(5)

@@ -23,7 +23,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shown(s: Any) -> str:
     """The head of the message over the panels."""
-    message = s.loop._view().message
+    message = s.loop.view().message
     return message[0] if message else ""
 
 
