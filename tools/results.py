@@ -55,7 +55,7 @@ def shown(found: Any, form: Callable[[float], str], interval: bool = True) -> st
         return form(found)
     middle = found.get("value", found.get("median"))
     if middle is None:  # a median that was not reached
-        return f"> {form(found['low'])}" if found.get("low") is not None else NONE
+        return f"> {form(found['low'])}" if found.get("low") is not None else "not reached"
     low, high = found.get("low"), found.get("high")
     if not interval or (low is None and high is None):
         return form(middle)
@@ -165,12 +165,12 @@ def readme(report: Any, bench: Any) -> str:
     people = "held_out.people"
     context = f"{people}.controllers.context"
     rows = (
-        ("exact frames, one step ahead (all 33,600 pixels)", f"{context}.one_step.exact_frames.all", percent,
+        ("exact frames, one step ahead (all 33,600 pixels)", f"{people}.exact_frames_of_all_steps", percent,
          f"{people}.truth.copy_last_exact_frames.all", "last frame again"),
         ("codes of the cells that change", f"{context}.one_step.dynamic_accuracy.all", percent,
          f"{people}.truth.majority_dynamic_accuracy.all", "majority code"),
-        ("dream horizon, median", f"{people}.dreams.context.horizon_seconds", seconds,
-         f"{people}.dreams.copy last.horizon_seconds", "last frame again"),
+        ("dreams that are true to their end, most after 20 to 30 s", f"{people}.dreams.context.reach_the_end", percent,
+         f"{people}.dreams.copy last.reach_the_end", "last frame again"),
         ("partings per minute of dreaming", f"{people}.dreams.context.partings_per_minute", plain,
          f"{people}.dreams.copy last.partings_per_minute", "last frame again"),
         ("bounces off the paddle that are wholly right", f"{people}.events.paddle bounce", percent,

@@ -61,7 +61,8 @@ def twin(look: Appearance) -> Twin:
     with torch.no_grad():
         context = found.context
         for loud in (
-            found.memory.out, found.memory.keys[-1], context.ball, context.digits[-1], context.others[-1], found.vqvae.decoder.heads
+            found.memory.out, found.memory.keys[-1], found.vqvae.decoder.heads, context.ball, context.digits[-1],
+            context.others[-1],
         ):  # fmt: skip
             assert isinstance(loud, torch.nn.Linear)
             loud.weight *= 20
