@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-EVALUATION, BENCH = ROOT / "assets" / "weights" / "evaluation.json", ROOT / "assets" / "weights" / "bench.json"
+WEIGHTS = ROOT / "assets" / "weights"
+EVALUATION, BENCH, MATCH, PRIORS = (WEIGHTS / f"{name}.json" for name in ("evaluation", "bench", "match", "priors"))
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
 POLICIES = ("mixed", "people")
 NONE = "-"
@@ -160,6 +161,26 @@ def _times(found: Any) -> str:
     return f"{plain(found['median'])}, {plain(found['p99'])}" if found else NONE
 
 
+def match(report: Any, bench: Any) -> str:
+    """The emulator and the twin from a reset, under the same keys."""
+    rows = [
+        [name, shown(found["never"], percent), shown(found["seconds"], seconds)]
+        for name, found in (at(_load(MATCH), "policies") or {}).items()
+    ]
+    return table(["keys of", "equal to the end (3,600 steps at most)", "median of the first difference"], rows)
+
+
+def priors(report: Any, bench: Any) -> str:
+    """What is lost without each prior, and without each variable of the memory."""
+    rows = []
+    for name, found in (at(_load(PRIORS), "without") or {}).items():
+        events = [shown(one, percent, interval=False) for one in found["events"].values()]
+        partings = shown(found["partings_per_minute"], plain)
+        rows.append([name, shown(found["exact_frames"], percent, interval=False), *events, partings])
+    heads = ["without", "exact frames", "paddle bounces", "bricks", "side walls", "serves", "partings per minute"]
+    return table(heads, rows)
+
+
 def readme(report: Any, bench: Any) -> str:
     """Six numbers, each with what costs nothing."""
     people = "held_out.people"
@@ -173,14 +194,12 @@ def readme(report: Any, bench: Any) -> str:
          f"{people}.dreams.copy last.reach_the_end", "last frame again"),
         ("partings per minute of dreaming", f"{people}.dreams.context.partings_per_minute", plain,
          f"{people}.dreams.copy last.partings_per_minute", "last frame again"),
-        ("bounces off the paddle that are wholly right", f"{people}.events.paddle bounce", percent,
-         "", "last frame again"),
     )  # fmt: skip
     lines = []
     for label, place, form, baseline, name in rows:
-        # A copied frame is never right for 14 steps with a ball that moves.
-        free = shown(at(report, baseline), form, interval=False) if baseline else percent(0.0)
-        lines.append([label, shown(at(report, place), form), f"{name}: {free}"])
+        lines.append([label, shown(at(report, place), form), f"{name}: {shown(at(report, baseline), form, False)}"])
+    equal = shown(at(_load(MATCH), "policies.people.never"), percent)
+    lines.append(["games equal in every pixel from a reset to their end", equal, f"last frame again: {percent(0.0)}"])
     step, bare = at(bench, "play_milliseconds.median"), at(bench, "bare_emulator_frames_per_second")
     emulator = shown(1000 / bare if bare else None, plain)
     lines.append(["a step of play, of 16.7 ms", f"{shown(step, plain)} ms", f"the emulator alone: {emulator} ms"])
@@ -192,6 +211,8 @@ TABLES: dict[str, Callable[[Any, Any], str]] = {
     "dream": dream,
     "events": by_policy("events", "wholly right for 14 steps after"),
     "ambiguity": by_policy("ambiguity", "cells whose code says more than one thing"),
+    "match": match,
+    "priors": priors,
     "speed": speed,
     "readme": readme,
 }
