@@ -47,7 +47,6 @@ DECAY = 0.95
 """How much of a code's place remains when the mean of a batch's vectors moves it."""
 FEWER = 0.3
 """Crops are drawn by their count to this power: rare ones more often than they occur."""
-MOTION_BATCH = 512
 SAMPLE, LOOKED_AT = 300_000, 20_000
 """So many steps are searched for different crops, and so many frames for what things look like."""
 
@@ -135,7 +134,7 @@ class VQVAETask(Task):
         """See `train.run.Task`."""
         which = torch.multinomial(self.weights, batch, True, generator=generator)
         vectors = self.model.encoder(self.patterns.unpacked(which), self.patterns.place[which].long())
-        motion, moved = self._motion_loss(generator)
+        motion, moved = self._motion_loss(batch, generator)
         if not self.started:
             said = _said_loss(self.model, vectors, self.patterns, which)
             return said + motion, {"said": said, "motion": moved}
@@ -152,9 +151,9 @@ class VQVAETask(Task):
             "motion": moved,
         }
 
-    def _motion_loss(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _motion_loss(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The loss of `Motion`: where the ball goes (in half of the batch it is unseen), and where the paddle goes."""
-        half = MOTION_BATCH // 2
+        half = batch // 2
         unseen = torch.randint(len(self.hidden), (half,), generator=generator, device=generator.device)
         t = torch.cat((self.hidden[unseen], self.data.steps[self.sampler(half, generator)]))
         state = self.data.state(t, hide(self.data.memory[t].long(), generator))
