@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from app.session import Session
 from model.breakout import ACTIONS, Frame
-from model.state import BALL_COLUMN, BALL_ROW, stack
+from model.state import BALL_COLUMN, BALL_ROW, Prediction, stack
 
 SECONDS = 0.5
-BUDGET = 0.003
-"""Seconds of work in one step of play, or one step of the four dreams if that takes longer: the picture is new at least
-twice a second."""
+BUDGET = 0.001
+"""Seconds of work in one step of play, or half a step of the four dreams (its prediction, or what follows from it) if
+that takes longer: the picture is new at least once a second."""
 
 
 class Ahead(NamedTuple):
@@ -36,6 +36,7 @@ class Futures:
     def __init__(self) -> None:
         self.ahead: Ahead | None = None
         self._left, self._finished = 0, -1
+        self._guess: Prediction | None = None
 
     def finish(self, session: Session) -> None:
         """Time stands still: unless that is done, let the four dreams start from this very moment, and end, now."""
@@ -48,14 +49,16 @@ class Futures:
         end = time.perf_counter() + seconds
         if self._left == 0:
             self._states, self._controller = stack([session.twin] * ACTIONS), session.controller
-            self._left, self._balls = session.steps(SECONDS), [self._states.objects]
+            self._left, self._balls, self._guess = session.steps(SECONDS), [self._states.objects], None
         actions = np.arange(ACTIONS)
-        while True:
-            guess = session.engine.predict(self._states, actions, self._controller)
-            self._states = session.engine.advance(self._states, actions, guess.frame, guess)
-            self._balls.append(self._states.objects)
-            self._left -= 1
-            if self._left == 0 or time.perf_counter() > end:
+        while self._left:
+            if self._guess is None:
+                self._guess = session.engine.predict(self._states, actions, self._controller)
+            else:
+                self._states = session.engine.advance(self._states, actions, self._guess.frame, self._guess)
+                self._balls.append(self._states.objects)
+                self._left, self._guess = self._left - 1, None
+            if time.perf_counter() > end:
                 break
         if self._left == 0:
             self.ahead = Ahead(self._states.frame, np.stack(self._balls)[:, :, -1, [BALL_ROW, BALL_COLUMN]])
