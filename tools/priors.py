@@ -19,7 +19,7 @@ from model.files import write_json
 from model.metrics import mean
 
 PRIORS = SHIPPED / "priors.json"
-POLICY, SEED, GAMES, GAME_SECONDS, RUNS, LEAST_SECONDS, RUN_SECONDS = "people", 0, 10, 45.0, 20, 5.0, 30.0
+POLICY, SEED, GAMES, GAME_SECONDS, RUNS, LEAST_SECONDS, RUN_SECONDS = "people", 0, 8, 40.0, 16, 5.0, 20.0
 EVENTS = ("paddle bounce", "brick hit", "side wall bounce", "serve")
 
 
