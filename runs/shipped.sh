@@ -65,7 +65,7 @@ train vqvae "$world/vqvae_last.safetensors" "${frames[@]}" --out "$world" $VQVAE
 
 # 4. The controller: the codes of the next step. 15 minutes, and one of preparation.
 # shellcheck disable=SC2086
-train context "$world/context_last.safetensors" "${frames[@]}" --frames "$random" --weights "$world" --out "$world" $CONTEXT
+train context "$world/context_last.safetensors" "${frames[@]}" --weights "$world" --out "$world" $CONTEXT
 wait "$memory"
 trap - EXIT
 

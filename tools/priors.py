@@ -6,6 +6,7 @@ python -m tools.priors             # writes assets/weights/priors.json, for `pyt
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ POLICY, SEED, GAMES, GAME_SECONDS, RUNS, LEAST_SECONDS, RUN_SECONDS = "people", 
 EVENTS = ("paddle bounce", "brick hit", "side wall bounce", "serve")
 
 
-def measure(engine: Engine, without: Without) -> dict[str, Any]:
-    """Exact frames and events from real history, and dreams, of a twin that goes without something."""
+def measure(without: Without) -> dict[str, Any]:
+    """Exact frames and events from real history, and dreams, of the shipped twin, which goes without something."""
+    engine = Engine.load()
     dataset = heldout.play_held_out(POLICY, engine.frameskip, SEED, GAMES, GAME_SECONDS)
     rng = np.random.default_rng([SEED, 1])
     starts = heldout.dream_starts(dataset, RUNS, LEAST_SECONDS, RUN_SECONDS, rng)
@@ -41,14 +43,13 @@ def measure(engine: Engine, without: Without) -> dict[str, Any]:
 
 def main() -> int:
     """The command."""
-    engine, rows = Engine.load(), {}
-    with progress("priors") as show:
-        for number, without in enumerate(Without):
-            show(number / len(Without), f"without {without}")
-            rows[without.value] = measure(engine, without)
-        show(1.0, "")
+    rows: dict[str, Any] = {}
+    with progress("priors") as show, ProcessPoolExecutor() as pool:
+        for without, found in zip(Without, pool.map(measure, Without), strict=True):
+            rows[without.value] = found
+            show(len(rows) / len(Without), f"without {without}")
     about = {"policy": POLICY, "seed": SEED, "games": GAMES, "runs": RUNS}
-    write_json(PRIORS, {"weights": engine.checksum, **about, "without": rows})
+    write_json(PRIORS, summaries.plain({"weights": Engine.load().checksum, **about, "without": rows}))
     return 0
 
 
