@@ -141,7 +141,7 @@ def speed(report: Any, bench: Any) -> str:
     batches = list(next(iter(parts.values()), {}))
     rows = [[name, *(_times(found.get(batch)) for batch in batches)] for name, found in parts.items()]
     rows.append(
-        ["a whole step of play, with drawing", _times(at(bench, "play_milliseconds")), *[""] * (len(batches) - 1)]
+        ["a step of play, emulator and twin", _times(at(bench, "play_milliseconds")), *[""] * (len(batches) - 1)]
     )
     text = table(["milliseconds: median, 99th percentile", *(f"batch of {batch}" for batch in batches)], rows)
     machine = at(bench, "machine") or {}
@@ -202,7 +202,13 @@ def readme(report: Any, bench: Any) -> str:
     lines.append(["games equal in every pixel from a reset to their end", equal, f"last frame again: {percent(0.0)}"])
     step, bare = at(bench, "play_milliseconds.median"), at(bench, "bare_emulator_frames_per_second")
     emulator = shown(1000 / bare if bare else None, plain)
-    lines.append(["a step of play, of 16.7 ms", f"{shown(step, plain)} ms", f"the emulator alone: {emulator} ms"])
+    lines.append(
+        [
+            "a step of play without its picture, of 16.7 ms",
+            f"{shown(step, plain)} ms",
+            f"the emulator alone: {emulator} ms",
+        ]
+    )
     return table(["", "the twin", "baseline"], lines)
 
 
