@@ -60,13 +60,15 @@ class Rollout:
         rng: np.random.Generator | None = None,
     ) -> None:
         self.engine, self.mode, self._without = engine, mode, without
+        self._forgotten = [number for name, number in INDEX.items() if without in (Without.memory, name)]
         self._choice = controller, temperature, rng
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
 
     def _forget(self, state: State) -> State:
-        forgotten = [number for name, number in INDEX.items() if self._without in (Without.memory, name)]
+        if not self._forgotten:
+            return state
         memory, certainty = state.memory.copy(), state.certainty.copy()
-        memory[:, forgotten], certainty[:, forgotten] = NOT_KNOWN, 0
+        memory[:, self._forgotten], certainty[:, self._forgotten] = NOT_KNOWN, 0
         return state._replace(memory=memory, certainty=certainty)
 
     def step(self, actions: Ints, real: Array = None) -> Prediction:

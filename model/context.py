@@ -24,7 +24,7 @@ from model.breakout import (
     LONG_PADDLE,
     WALL_TOP,
 )
-from model.state import BALL_COLUMN, BALL_ROW, FRACTIONS, HISTORY, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH
+from model.state import BALL_COLUMN, BALL_ROW, FRACTIONS, HISTORY, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
 
 BALL_STEP, PADDLE_STEP = 9, 8
 """The longest steps of ball and paddle that are told apart, in pixels."""
@@ -64,7 +64,7 @@ def step_number(before: Tensor, after: Tensor) -> Tensor:
 
 
 def paddle_step(before: Tensor, after: Tensor) -> Tensor:
-    """The paddle's step between two columns (B,) by number, below 17."""
+    """The paddle's step between two columns (B,), or several (B, n), by number, below 17."""
     return (after - before).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
 
 
@@ -150,6 +150,13 @@ def alignment(objects: Tensor) -> Tensor:
     inside = torch.stack(((row - WALL_TOP) % BRICK_HEIGHT, (column - FIELD_LEFT) % BRICK_WIDTH), 1)
     none = torch.tensor((BRICK_HEIGHT, BRICK_WIDTH), device=objects.device)
     return torch.where((row > 0)[:, None], inside, none)
+
+
+def around_ball(state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What a `Trunk` of sizes `sizes(whole=False) + ALIGNED` is given of a moment and an action (B,)."""
+    told = describe(state.objects, state.board, state.memory, action, whole=False).values
+    told = torch.cat((told, alignment(state.objects)), 1)
+    return told, crop(state.wall, state.objects[:, -1, :2]), state.memory
 
 
 class Embedding(nn.Module):

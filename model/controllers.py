@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS
-from model.context import ALIGNED, DIGITS, PADDLE_STEP, Embedding, Trunk, alignment, crop, describe, sizes
+from model.context import ALIGNED, DIGITS, PADDLE_STEP, Embedding, Trunk, around_ball, describe, paddle_step, sizes
 from model.state import HISTORY, INDEX, LIVES, PADDLE, SIZES, State
 
 BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
@@ -63,13 +63,11 @@ class ContextController(nn.Module):
 
     def forward(self, state: State, action: Tensor) -> Tensor:
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
-        told = describe(state.objects, state.board, state.memory, action, whole=False).values
-        told = torch.cat((told, alignment(state.objects)), 1)
-        features = self.trunk(told, crop(state.wall, state.objects[:, -1, :2]), state.memory)
+        features = self.trunk(*around_ball(state, action))
         digits = self.digits(torch.cat((state.board, state.memory[:, DUE]), 1)).reshape(-1, 3, CODES)
         others = self.others(describe(state.objects, state.board, state.memory, action).values).reshape(-1, 2, CODES)
         at = state.objects[:, :, PADDLE]
-        moved = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
+        moved = paddle_step(at[:, :-1], at[:, 1:])
         knob = state.memory[:, INDEX["knob"], None]
         paddle = self.keys(torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), knob, action[:, None], moved), 1))
         return torch.cat((self.ball(features)[:, None], others[:, :1] + paddle[:, None], digits, others[:, 1:]), 1)

@@ -145,7 +145,7 @@ class Memory(nn.Module):
         # A serve's place tells the clock, and nothing else does.
         logits[CLOCK] = self.clock(torch.stack((memory[:, CLOCK], happened.values[:, SERVED]), 1))
         columns = torch.cat((objects[:, :, PADDLE], after[:, None, PADDLE]), 1)
-        moved = (columns[:, 1:] - columns[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
+        moved = paddle_step(columns[:, :-1], columns[:, 1:])
         knob = (memory[:, KNOB, None], action[:, None], after[:, PADDLE, None].clamp(0, COLUMNS - 1), moved)
         logits[KNOB] = self.keys(torch.cat(knob, 1))
         return logits

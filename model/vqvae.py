@@ -44,10 +44,9 @@ from model.context import (
     PADDLE_STEP,
     Embedding,
     Trunk,
-    alignment,
+    around_ball,
     brick_at,
-    crop,
-    describe,
+    paddle_step,
     sizes,
 )
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS, Encoder, crops, select
@@ -90,14 +89,10 @@ class Motion(nn.Module):
     def forward(self, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """A state -> logits: the ball goes for good (B,), its row and column step (B, 19) each, the paddle's step
         (B, 17)."""
-        objects, memory = state.objects, state.memory
-        no_key = torch.full_like(memory[:, 0], ACTIONS)
-        told = describe(objects, state.board, memory, no_key, whole=False).values
-        told = torch.cat((told, alignment(objects)), 1)
-        moves = self.ball(self.trunk(told, crop(state.wall, objects[:, -1, :2]), memory))
-        at = objects[:, :, PADDLE]
-        steps = (at[:, 1:] - at[:, :-1]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
-        knob = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), memory[:, INDEX["knob"], None], steps), 1)
+        no_key = torch.full_like(state.memory[:, 0], ACTIONS)
+        moves = self.ball(self.trunk(*around_ball(state, no_key)))
+        at, place = state.objects[:, :, PADDLE], state.memory[:, INDEX["knob"], None]
+        knob = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), place, paddle_step(at[:, :-1], at[:, 1:])), 1)
         row, column = moves[:, 1:].split(HEADS["ball_row_step"], 1)
         return moves[:, 0], row, column, self.paddle(knob)
 

@@ -47,9 +47,10 @@ class MemoryTask(Task):
         logits = self.model(state.objects, walls, boards, state.memory, data.action[t].long(), objects, seen)
         return logits, answers(data.memory[t + 1].long())
 
-    def _fractions_loss(self, t: Tensor) -> Tensor:
-        """The loss of both tables of `Fractions` at t (B,), from the true eighth and speed."""
-        tables, (now, later) = self.model.fractions, (answers(self.data.memory[t + n].long()) for n in (0, 1))
+    def _fractions_loss(self, t: Tensor, later: Tensor) -> Tensor:
+        """The loss of both tables of `Fractions` at t (B,), from the true eighth and speed; `later` (B, V) is the truth
+        a step later."""
+        tables, now = self.model.fractions, answers(self.data.memory[t].long())
         step = row_step(self.data.objects[t].long(), self.data.objects[t + 1].long())
         speed, was = later[:, SPEED], now[:, FRACTION]
         known = (speed >= 0) & (was >= 0)
@@ -65,7 +66,7 @@ class MemoryTask(Task):
         with self.coarse():
             logits, truth = self._predict(self.data, t, told)
         losses = [taught_loss(each.float(), truth[:, n]) for n, each in enumerate(logits) if n != FRACTION]
-        return torch.stack(losses).sum() + self._fractions_loss(t), {}
+        return torch.stack(losses).sum() + self._fractions_loss(t, truth), {}
 
     @torch.no_grad()
     def validate(self) -> tuple[float, dict[str, Any]]:

@@ -27,7 +27,7 @@ from collect.dataset import TransitionDataset
 from console import Show
 from model.appearance import Appearance, shows
 from model.breakout import CODES, UNCHANGED
-from model.context import BALL_STEP, NEAR_BRICKS, PADDLE_STEP
+from model.context import BALL_STEP, NEAR_BRICKS, paddle_step
 from model.encoder import CROPS, changed_crops
 from model.files import FileError
 from model.state import FRACTIONS, INDEX, NOT_KNOWN
@@ -165,7 +165,7 @@ class VQVAETask(Task):
         ball = (goes * there).sum() / there.sum().clamp(min=1)
         for number, logits in enumerate((row, column)):
             ball = ball + taught_loss(logits, torch.where(there & stays, step[:, number], -1))
-        slide = F.cross_entropy(paddle, (later[:, 2] - now[:, 2]).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP)
+        slide = F.cross_entropy(paddle, paddle_step(now[:, 2], later[:, 2]))
         return ball + slide, ball.detach()
 
     @torch.no_grad()

@@ -49,10 +49,8 @@ def build(kind: type[nn.Module], meta: dict[str, Any], name: str, path: Path, fo
     checkpoint's tensors, are not of these sizes."""
     sizes = meta["model"].get(name)
     try:
-        with (
-            torch.device("meta"),
-            warnings.catch_warnings(action="ignore"),
-        ):  # takes no memory: a small file may speak of a huge network
+        # On "meta" a network takes no memory: a small file may speak of a huge one, or of an empty one, which warns.
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
             shapes = {f"{name}.{own}": tuple(tensor.shape) for own, tensor in kind(**sizes).state_dict().items()}
     except (TypeError, ValueError, RuntimeError):
         raise FileError(f"weights {path}: {name} cannot have the sizes {sizes}") from None
