@@ -48,8 +48,8 @@ class Appearance(nn.Module):
     paddle  (4, 16)       a long one; a short one is its left part
     balls   (224, 210)    for each row of a ball, its two columns on all scanlines: the Atari draws it taller, or a line
                           higher, at some rows, and in the colour of the scanline
-    last    (160,)        whether a ball in this column shows on the last scanline of the field: the Atari turns the
-                          ball off there while the beam is on its way across
+    last    (224,)        for each row of a ball, from which column on it is not on the last scanline of the field: the
+                          Atari turns the ball off there while the beam is on its way across
     """
 
     plate: Tensor
@@ -66,7 +66,7 @@ class Appearance(nn.Module):
         for name, shape in empty.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.uint8))
         self.register_buffer("balls", torch.full((BALL_ROWS, ROWS), CLEAR, dtype=torch.uint8))
-        self.register_buffer("last", torch.ones(COLUMNS, dtype=torch.uint8))
+        self.register_buffer("last", torch.full((BALL_ROWS,), COLUMNS, dtype=torch.uint8))
         self._edges: Tensor | None = None
 
     def fix(self) -> None:
@@ -99,13 +99,12 @@ class Appearance(nn.Module):
         stamp = self.paddle.T[at.clamp(0, LONG_PADDLE - 1)].movedim(2, 1)  # (B, 4, 160)
         paddle = torch.where(along[:, None] & open_field[band], stamp, below[:, band])
         below = torch.cat((below[:, :PADDLE_TOP], paddle, below[:, PADDLE_BOTTOM:]), 1)
-        ball = self.balls[things.ball[:, 0].clamp(0, BALL_ROWS - 1)]  # (B, 210)
+        row = things.ball[:, 0].clamp(0, BALL_ROWS - 1)
+        ball = self.balls[row]  # (B, 210)
         at = columns - things.ball[:, 1:]
         beside = (at >= 0) & (at < BALL_WIDTH)
-        shows = (self.last[things.ball[:, 1].clamp(0, COLUMNS - 1)] > 0)[:, None] | (rows != FIELD_BOTTOM - 1)
-        return torch.where(
-            ((ball != CLEAR) & shows)[:, :, None] & beside[:, None] & open_field, ball[:, :, None], below
-        )
+        on = (rows != FIELD_BOTTOM - 1)[:, None] | (columns < self.last[row][:, None])[:, None]  # (B, 210, 160)
+        return torch.where((ball != CLEAR)[:, :, None] & on & beside[:, None] & open_field, ball[:, :, None], below)
 
     def _score(self, board: Tensor) -> Tensor:
         stamps = self.digits[board]  # (B, 4, 10, 12)
@@ -138,9 +137,9 @@ def shows(things: Things, look: Appearance) -> Tensor:
     columns = ball[:, 1:] + torch.arange(BALL_WIDTH, device=ball.device)  # (B, 2)
     on_screen = (rows >= 0) & (rows < ROWS)
     rows, columns = rows.clamp(0, ROWS - 1), columns.clamp(0, COLUMNS - 1)
-    drawn = look.balls[ball[:, :1].clamp(0, BALL_ROWS - 1), rows]
-    last = (look.last[ball[:, 1].clamp(0, COLUMNS - 1)] > 0)[:, None] | (rows != FIELD_BOTTOM - 1)
-    drawn = torch.where(on_screen & last, drawn, CLEAR)[:, :, None]  # (B, 9, 1)
+    which = ball[:, :1].clamp(0, BALL_ROWS - 1)
+    drawn = torch.where(on_screen, look.balls[which, rows], CLEAR)[:, :, None]  # (B, 9, 1)
+    on = (rows != FIELD_BOTTOM - 1)[:, :, None] | (columns < look.last[which])[:, None]  # (B, 9, 2)
     plate = look.plate[rows[:, :, None], columns[:, None]]  # (B, 9, 2)
     row, column = (rows - WALL_TOP)[:, :, None], (columns - FIELD_LEFT)[:, None]
     inside = (row >= 0) & (row < WALL_HEIGHT) & (column >= 0) & (column < WALL_WIDTH)
@@ -151,5 +150,5 @@ def shows(things: Things, look: Appearance) -> Tensor:
     at = columns[:, None] - things.paddle[:, :1, None]
     band = ((rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM))[:, :, None]
     in_paddle = band & (at >= 0) & (at < things.paddle[:, 1:, None])
-    seen = (drawn != CLEAR) & (plate == 0) & ~in_brick & ~in_paddle
+    seen = (drawn != CLEAR) & on & (plate == 0) & ~in_brick & ~in_paddle
     return seen.flatten(1).any(1) & (ball[:, 0] > 0)

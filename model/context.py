@@ -24,7 +24,7 @@ from model.breakout import (
     LONG_PADDLE,
     WALL_TOP,
 )
-from model.state import BALL_COLUMN, BALL_ROW, FRACTIONS, HISTORY, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
+from model.state import BALL_COLUMN, BALL_ROW, FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
 
 BALL_STEP, PADDLE_STEP = 9, 8
 """The longest steps of ball and paddle that are told apart, in pixels."""
@@ -140,23 +140,47 @@ def sizes(whole: bool = True) -> tuple[int, ...]:
     ).sizes
 
 
-ALIGNED = (BRICK_HEIGHT + 1, BRICK_WIDTH + 1)
-"""The sizes of the columns that `alignment` gives."""
+def around_ball(state: State, action: Tensor) -> tuple[Numbers, Tensor, Tensor]:
+    """What decides where the ball goes, and what it touches, of a moment and an action (B,): for a `Trunk`.
+
+    Each number is given only where it may count, else one that says so: by what a network does not need it would learn
+    scenes by heart. With these, the emulator's next step was the same whenever the numbers were (docs/log.md).
+    """
+    now, memory = state.objects[:, -1], state.memory
+    row, column, paddle = now[:, BALL_ROW], now[:, BALL_COLUMN], now[:, PADDLE]
+    there, low, empty = row > 0, row >= OPEN_BOTTOM, state.wall.flatten(1).amax(1) == 0
+
+    def only(where: Tensor, values: Tensor, size: int) -> tuple[Tensor, int]:
+        return torch.where(where, values, size), size + 1
+
+    known = {name: (memory[:, number], SIZES[number]) for name, number in INDEX.items()}
+    score = (state.board[:, :LIVES] * torch.tensor((100, 10, 1), device=row.device)).sum(1)
+    told = join(
+        (torch.where((row > OPEN_TOP) & (row < OPEN_BOTTOM), OPEN_TOP, row.clamp(0, BALL_ROWS - 1)), BALL_ROWS),
+        only(there, (column - FIELD_LEFT + 3).clamp(0, NEAR_WALL), NEAR_WALL + 1),
+        only(there, (FIELD_RIGHT + 1 - column).clamp(0, NEAR_WALL), NEAR_WALL + 1),
+        # Where in its brick's box the ball's top left corner is: which brick it is in next depends on it.
+        only(there, (row - WALL_TOP) % BRICK_HEIGHT, BRICK_HEIGHT),
+        only(there, (column - FIELD_LEFT) % BRICK_WIDTH, BRICK_WIDTH),
+        only(low, (paddle - column).clamp(-BESIDE, BESIDE) + BESIDE, 2 * BESIDE + 1),
+        ((now[:, WIDTH] == LONG_PADDLE).long(), 2),
+        known["contact"],
+        *(only(low, *known[name]) for name in ("hits", "fast", "steep")),
+        *(only(~there, *each) for each in ((action, ACTIONS + 1), known["clock"])),
+        only(known["speed"][0] == NOT_KNOWN, step_number(state.objects[:, -2, :2], now[:, :2]), STEPS),
+        only(empty, score, 1000),
+    )
+    return told, crop(state.wall, now[:, :2]), memory
 
 
-def alignment(objects: Tensor) -> Tensor:
-    """Where in its brick's box the ball's top left corner is, (B, 2) int64: which brick it is in next depends on it."""
-    row, column = objects[:, -1, BALL_ROW], objects[:, -1, BALL_COLUMN]
-    inside = torch.stack(((row - WALL_TOP) % BRICK_HEIGHT, (column - FIELD_LEFT) % BRICK_WIDTH), 1)
-    none = torch.tensor((BRICK_HEIGHT, BRICK_WIDTH), device=objects.device)
-    return torch.where((row > 0)[:, None], inside, none)
-
-
-def around_ball(state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What a `Trunk` of sizes `sizes(whole=False) + ALIGNED` is given of a moment and an action (B,)."""
-    told = describe(state.objects, state.board, state.memory, action, whole=False).values
-    told = torch.cat((told, alignment(state.objects)), 1)
-    return told, crop(state.wall, state.objects[:, -1, :2]), state.memory
+def around_ball_sizes() -> tuple[int, ...]:
+    """The sizes of the columns that `around_ball` gives."""
+    zero = torch.zeros(1, 4, dtype=torch.long)
+    memory = torch.zeros(1, len(SIZES), dtype=torch.long)
+    state = State(
+        zero, zero[:, None].expand(1, HISTORY, 4), torch.zeros(1, BRICK_ROWS, BRICK_COLUMNS), zero, memory, memory
+    )
+    return around_ball(state, zero[:, 0])[0].sizes
 
 
 class Embedding(nn.Module):

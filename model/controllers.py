@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS
-from model.context import ALIGNED, DIGITS, PADDLE_STEP, Embedding, Trunk, around_ball, describe, paddle_step, sizes
-from model.state import HISTORY, INDEX, LIVES, PADDLE, SIZES, State
+from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS, LONG_PADDLE
+from model.context import DIGITS, PADDLE_STEP, Embedding, Trunk, around_ball, around_ball_sizes, paddle_step
+from model.state import HISTORY, INDEX, LIVES, PADDLE, SIZES, WIDTH, State
 
 BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
 """The events of a step, each of which has a code: what ball and bricks do, what the paddle does alone, what changes in
@@ -55,22 +55,22 @@ class ContextController(nn.Module):
     def __init__(self, width: int = 384, books_width: int = 160, paddle_width: int = 192) -> None:
         super().__init__()
         self.settings = {"width": width, "books_width": books_width, "paddle_width": paddle_width}
-        self.trunk, self.ball = Trunk(sizes(whole=False) + ALIGNED, width), nn.Linear(width, CODES)
+        # What the ball does, and what follows when it touches something: the paddle's width, and a new wall.
+        self.trunk, self.ball = Trunk(around_ball_sizes(), width), nn.Linear(width, 3 * CODES)
         self.digits = _small((*[DIGITS] * BOARD, *(SIZES[number] for number in DUE)), books_width, 3 * CODES)
-        self.others = _small(sizes(), books_width, 2 * CODES)  # the paddle's width, and a new wall
-        keys = (COLUMNS, SIZES[INDEX["knob"]], ACTIONS + 1, *[2 * PADDLE_STEP + 1] * (HISTORY - 1))
+        keys = (2, COLUMNS, SIZES[INDEX["knob"]], ACTIONS + 1, *[2 * PADDLE_STEP + 1] * (HISTORY - 1))
         self.keys = _small(keys, paddle_width, CODES)
 
     def forward(self, state: State, action: Tensor) -> Tensor:
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
-        features = self.trunk(*around_ball(state, action))
-        digits = self.digits(torch.cat((state.board, state.memory[:, DUE]), 1)).reshape(-1, 3, CODES)
-        others = self.others(describe(state.objects, state.board, state.memory, action).values).reshape(-1, 2, CODES)
-        at = state.objects[:, :, PADDLE]
+        told, bricks, memory = around_ball(state, action)
+        ball, width, wall = self.ball(self.trunk(told.values, bricks, memory)).split(CODES, 1)
+        digits = self.digits(torch.cat((state.board, memory[:, DUE]), 1)).reshape(-1, 3, CODES)
+        at, knob = state.objects[:, :, PADDLE], memory[:, INDEX["knob"]]
+        long, column = (state.objects[:, -1, WIDTH] == LONG_PADDLE).long(), at[:, -1].clamp(0, COLUMNS - 1)
         moved = paddle_step(at[:, :-1], at[:, 1:])
-        knob = state.memory[:, INDEX["knob"], None]
-        paddle = self.keys(torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), knob, action[:, None], moved), 1))
-        return torch.cat((self.ball(features)[:, None], others[:, :1] + paddle[:, None], digits, others[:, 1:]), 1)
+        paddle = self.keys(torch.cat((torch.stack((long, column, knob, action), 1), moved), 1))
+        return torch.cat((torch.stack((ball, width + paddle), 1), digits, wall[:, None]), 1)
 
 
 def _small(sizes: tuple[int, ...], width: int, out: int) -> nn.Sequential:

@@ -58,8 +58,13 @@ def paddle(frame: Tensor, width: Tensor) -> Tensor:
     left = (sums[:, SHORT_PADDLE:] - sums[:, :-SHORT_PADDLE]).argmax(1)
     run = sums.gather(1, (left + LONG_PADDLE)[:, None])[:, 0] - sums.gather(1, left[:, None])[:, 0]
     width_now = torch.where(run == LONG_PADDLE, LONG_PADDLE, SHORT_PADDLE)
-    hidden = left + SHORT_PADDLE >= FIELD_RIGHT - FIELD_LEFT
-    return torch.stack((left + FIELD_LEFT, torch.where(hidden, width, width_now)), 1)
+    found = torch.stack((left + FIELD_LEFT, width_now), 1)
+    return torch.stack((found[:, 0], torch.where(cut_off(found), width, width_now)), 1)
+
+
+def cut_off(paddle: Tensor) -> Tensor:
+    """Whether the right wall may hide a paddle's end, so that its width cannot be told: (B, 2) -> (B,) bool."""
+    return paddle[:, 0] + SHORT_PADDLE >= FIELD_RIGHT
 
 
 def ball_pixels(frame: Tensor, things: Things, look: Appearance) -> Tensor:

@@ -36,7 +36,6 @@ from model.breakout import (
     UNCHANGED,
 )
 from model.context import (
-    ALIGNED,
     BALL_STEP,
     NEAR_BRICKS,
     NEAR_COLUMNS,
@@ -45,9 +44,9 @@ from model.context import (
     Embedding,
     Trunk,
     around_ball,
+    around_ball_sizes,
     brick_at,
     paddle_step,
-    sizes,
 )
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS, Encoder, crops, select
 from model.quantizer import Quantizer
@@ -79,7 +78,7 @@ class Motion(nn.Module):
 
     def __init__(self, width: int = 192) -> None:
         super().__init__()
-        self.trunk = Trunk(sizes(whole=False) + ALIGNED, width)
+        self.trunk = Trunk(around_ball_sizes(), width)
         self.ball = nn.Linear(width, 1 + HEADS["ball_row_step"] + HEADS["ball_column_step"])
         self.paddle = nn.Sequential(
             Embedding((COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * (HISTORY - 1)), width), nn.ReLU(),
@@ -90,7 +89,8 @@ class Motion(nn.Module):
         """A state -> logits: the ball goes for good (B,), its row and column step (B, 19) each, the paddle's step
         (B, 17)."""
         no_key = torch.full_like(state.memory[:, 0], ACTIONS)
-        moves = self.ball(self.trunk(*around_ball(state, no_key)))
+        told, bricks, memory = around_ball(state, no_key)
+        moves = self.ball(self.trunk(told.values, bricks, memory))
         at, place = state.objects[:, :, PADDLE], state.memory[:, INDEX["knob"], None]
         knob = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), place, paddle_step(at[:, :-1], at[:, 1:])), 1)
         row, column = moves[:, 1:].split(HEADS["ball_row_step"], 1)

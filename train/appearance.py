@@ -49,14 +49,14 @@ def learn(appearance: Appearance, dataset: TransitionDataset, data: Data, frames
     t = np.unique(np.concatenate(some))
     counts = {"plate": _counts(ROWS, COLUMNS), "bricks": _counts(WALL_HEIGHT, WALL_WIDTH)}
     counts |= {"digits": _counts(10, DIGIT_HEIGHT, DIGIT_WIDTH), "balls": _counts(BALL_ROWS, ROWS)}
-    counts["last"] = _counts(COLUMNS)
+    counts["last"] = torch.zeros((BALL_ROWS, COLUMNS, 2))  # how often a ball's pixel is not on the last line, and is
     counts["paddle"] = _counts(PADDLE_BOTTOM - PADDLE_TOP, LONG_PADDLE)
     for part in np.array_split(t, max(1, len(t) // 500)):
         _count(counts, torch.from_numpy(dataset.frame(part)), data, torch.from_numpy(part))
     for name, stamp in counts.items():
         if name != "last":
             getattr(appearance, name).copy_(stamp.argmax(-1).to(torch.uint8))
-    appearance.last.copy_(_nearest(counts["last"]))
+    appearance.last.copy_(_until(counts["last"]))
     balls = counts["balls"]
     shown = balls[:, FIELD_BOTTOM - 1, 1:].sum(1) > 0.03 * balls[:, FIELD_BOTTOM - 1].sum(1)
     balls[shown, FIELD_BOTTOM - 1, 0] = 0  # in some columns it shows, which `last` says
@@ -69,13 +69,12 @@ def learn(appearance: Appearance, dataset: TransitionDataset, data: Data, frames
     return exact / len(t)
 
 
-def _nearest(counts: Tensor) -> Tensor:
-    """Whether a column (160,) mostly shows a class but the background; one never seen is as the nearest that was."""
-    seen = torch.nonzero(counts.sum(1)).flatten()
-    if not len(seen):
-        return torch.ones(len(counts))
-    nearest = seen[(torch.arange(len(counts))[:, None] - seen).abs().argmin(1)]
-    return counts[nearest, 1:].sum(1) >= counts[nearest, 0]
+def _until(counts: Tensor) -> Tensor:
+    """Of pixels that are off or on (n, 160, 2), counted: the column (n,) from which on most are off."""
+    nothing = counts.new_zeros(len(counts), 1)
+    off_before, on_before = (torch.cat((nothing, counts[:, :, which].cumsum(1)), 1) for which in (0, 1))
+    wrong = off_before + on_before[:, -1:] - on_before  # (n, 161), were it this column
+    return torch.where(counts.sum((1, 2)) > 0, wrong.argmin(1), COLUMNS)
 
 
 def _counts(*shape: int) -> Tensor:
@@ -115,8 +114,9 @@ def _count(counts: dict[str, Tensor], frames: Tensor, data: Data, t: Tensor) -> 
         (things.ball[game, 0], row, frames[game, row, column].long()), torch.ones(len(game)), accumulate=True
     )
     low = (row == FIELD_BOTTOM - 1) & (things.ball[game, 0] >= FIELD_BOTTOM - BALL_HEIGHT)
-    shown = frames[game, row, column].long()[low]
-    counts["last"].index_put_((things.ball[game, 1][low], shown), torch.ones(len(shown)), accumulate=True)
+    shown = (frames[game, row, column] != 0).long()[low]
+    where = things.ball[game, 0][low], column[low], shown
+    counts["last"].index_put_(where, torch.ones(len(shown)), accumulate=True)
     inside = (things.paddle[:, 0] + LONG_PADDLE <= FIELD_RIGHT) & (things.paddle[:, 1] == LONG_PADDLE)
     for number in torch.nonzero(inside).flatten().tolist()[:50]:
         left = int(things.paddle[number, 0])

@@ -10,6 +10,7 @@ from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS, GRID_ROWS, LONG_PADDLE
 from model.context import BALL_STEP, PADDLE_STEP, near_bricks
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS
 from model.state import Things
+from model.tracker import cut_off
 from model.vqvae import APPEAR, HEADS, NONE, SAME_DIGIT, SERVE, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
 
 NAMES = tuple(HEADS)
@@ -49,10 +50,12 @@ def broken(before: Things, after: Things) -> Tensor:
 
 
 def paddle_event(before: Things, after: Things) -> dict[str, Tensor]:
-    """What the paddle does in B steps: its heads of `HEADS`, (B,) each."""
+    """What the paddle does in B steps: its heads of `HEADS`, (B,) each. One that comes out from under the right wall
+    shows its width, which may have changed there."""
     step = (after.paddle[:, 0] - before.paddle[:, 0]).clamp(-PADDLE_STEP, PADDLE_STEP)
     longer = torch.where(after.paddle[:, 1] == LONG_PADDLE, TO_LONG, TO_SHORT)
-    width = torch.where(after.paddle[:, 1] == before.paddle[:, 1], STANDS, longer)
+    comes_out = cut_off(before.paddle) & ~cut_off(after.paddle)
+    width = torch.where((after.paddle[:, 1] == before.paddle[:, 1]) & ~comes_out, STANDS, longer)
     return {"paddle": torch.ones_like(step), "paddle_step": step + PADDLE_STEP, "paddle_width": width}
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,12 +27,12 @@ from torch.nn import functional as F
 from collect.dataset import TransitionDataset
 from console import Show
 from model.appearance import Appearance, shows
-from model.breakout import CODES, UNCHANGED
+from model.breakout import BALL_HEIGHT, BALL_WIDTH, CODES, PADDLE_BOTTOM, PADDLE_TOP, UNCHANGED
 from model.context import BALL_STEP, NEAR_BRICKS, paddle_step
 from model.encoder import CROPS, changed_crops
 from model.files import FileError
 from model.state import FRACTIONS, INDEX, NOT_KNOWN
-from model.vqvae import HEADS, VQVAE, Events
+from model.vqvae import HEADS, SAME_DIGIT, VANISH, VQVAE, Events
 from train.appearance import learn
 from train.data import Data, Sampler, about, interesting, load_frames, taught_loss
 from train.events import NAMES, labels
@@ -47,7 +48,11 @@ DECAY = 0.95
 """How much of a code's place remains when the mean of a batch's vectors moves it."""
 FEWER = 0.3
 """Crops are drawn by their count to this power: rare ones more often than they occur."""
-SAMPLE, LOOKED_AT = 300_000, 20_000
+OFTEN = 30
+"""How much oftener than in free flight a step is searched where paddle and ball meet: crops are most various there."""
+CERTAIN = 0.95
+"""The least share of what looks the same that must be the same event, for a code to say so."""
+SAMPLE, LOOKED_AT = 400_000, 20_000
 """So many steps are searched for different crops, and so many frames for what things look like."""
 
 
@@ -90,7 +95,32 @@ def find_patterns(
         raise FileError("nothing ever moves in these frames: collect more, with --policy mixed or drill")
     widths = np.cumsum([-(-CROPS // 8), 2, len(NAMES)])
     parts = [part.copy() for part in np.split(found, widths, axis=1)]
+    _leave_to_state(found[:, : widths[1]], parts[2], parts[3], count)
     return Patterns(*map(torch.from_numpy, (*parts, count.astype(np.float32)))).to(device)
+
+
+def _leave_to_state(
+    crops: npt.NDArray[np.uint8],
+    heads: npt.NDArray[np.uint8],
+    bricks: npt.NDArray[np.uint8],
+    count: npt.NDArray[np.int64],
+) -> None:
+    """Where crops do not tell what the ball did, their labels become those of one that vanishes: its code then leaves
+    to the state where it is. (The paddle may hide so much of a ball that two of its steps look the same.)
+
+    Of U different rows: what is shown (U, n), what is said of it (U, 11) and (U, 21), both changed in place, and how
+    often (U,).
+    """
+    _, same = np.unique(crops, axis=0, return_inverse=True)
+    most = np.zeros(same.max() + 1)
+    np.maximum.at(most, same, count)
+    doubtful = most < CERTAIN * np.bincount(same, count)
+    ball = NAMES.index("ball")
+    doubtful &= (np.bincount(same, heads[:, ball]) > 0) & (np.bincount(same, bricks.any(1)) == 0)
+    which = doubtful[same]
+    heads[which] = 0
+    heads[which, ball] = VANISH
+    heads[np.ix_(which, [NAMES.index(name) for name in ("left_digit", "right_digit")])] = SAME_DIGIT
 
 
 class VQVAETask(Task):
@@ -234,7 +264,8 @@ def _majority(crops: Tensor, event: Tensor, count: Tensor) -> Tensor:
 
 
 def _draw(data: Data, number: int, generator: torch.Generator) -> Tensor:
-    weights = interesting(data).cpu()
+    touched = _at_paddle(data)
+    weights = (interesting(data) + OFTEN * (touched[data.steps] | touched[data.steps + 1])).cpu()
     if not len(weights):
         raise FileError("the dataset has too few steps to train on and to hold out: collect more")
     drawn = torch.multinomial(weights, min(number, len(weights)), generator=generator).sort().values
@@ -253,16 +284,23 @@ def _agrees(events: Events, codes: Tensor, patterns: Patterns, which: Tensor) ->
     return said.all(1) & (events.bricks[codes] == patterns.bricks[which]).all(1)
 
 
+def _at_paddle(data: Data) -> Tensor:
+    """Which frames of a dataset have a ball that the paddle touches, and may hide in part: (N,) bool."""
+    row, column, paddle, width = data.objects.long().unbind(1)
+    rows = (row > PADDLE_TOP - BALL_HEIGHT - 2) & (row < PADDLE_BOTTOM + 2)  # the Atari may draw a ball taller
+    return rows & (column + BALL_WIDTH >= paddle) & (column <= paddle + width)
+
+
 def _moves_unseen(data: Data, look: Appearance) -> Tensor:
-    """Which frames of a dataset have a ball that goes on unseen in the next one, or comes back: (N,) bool."""
+    """Which frames of a dataset have a ball that goes on, in the next one or already, where it may not be seen, or not
+    whole: (N,) bool."""
     every = torch.arange(len(data.objects), device=data.objects.device)
     seen = torch.cat([shows(data.things(part), look) for part in every.split(8192)])
     ball = data.objects[:, 0] > 0
-    unseen = ball & ~seen
+    unseen = ball & (~seen | _at_paddle(data))
     steps = torch.zeros_like(unseen)
     steps[data.steps] = True
-    later = torch.cat((unseen[1:], unseen[:1]))
-    return steps & ball & (unseen | later)
+    return steps & ball & (unseen | unseen.roll(-1))
 
 
 PARTLY = 0.5

@@ -8,7 +8,7 @@ import torch
 
 from collect.dataset import TransitionDataset
 from model.appearance import CLEAR, Appearance, shows
-from model.breakout import BALL_CLASS, BALL_ROWS, COLUMNS, FIELD_BOTTOM, FIELD_RIGHT, LONG_PADDLE, PADDLE_TOP
+from model.breakout import BALL_CLASS, BALL_ROWS, FIELD_BOTTOM, FIELD_RIGHT, LONG_PADDLE, PADDLE_TOP
 from model.state import Things
 from tests.model.random_states import random_state
 from train.data import Data
@@ -99,4 +99,4 @@ def test_each_ball_is_found_by_its_first_row(look: Appearance) -> None:
             found += int(of_top[drawn[0]]) == row
     assert found > 100
     assert of_top.shape == look.plate.shape[:1]
-    assert look.last.shape == (COLUMNS,)
+    assert look.last.shape == (BALL_ROWS,)
