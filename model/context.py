@@ -18,7 +18,6 @@ from model.breakout import (
     BRICK_HEIGHT,
     BRICK_ROWS,
     BRICK_WIDTH,
-    COLUMNS,
     FIELD_LEFT,
     FIELD_RIGHT,
     LONG_PADDLE,
@@ -42,6 +41,14 @@ NEAR_ROWS, NEAR_COLUMNS = (-1, 0, 1), (-3, -2, -1, 0, 1, 2, 3)
 """Bricks that may go in a step, counted from the one that the ball's top left corner is at."""
 NEAR_BRICKS = len(NEAR_ROWS) * len(NEAR_COLUMNS)
 DIGITS = 10
+
+
+_ZERO = torch.zeros(1, 4, dtype=torch.long)
+NOTHING = State(
+    _ZERO, _ZERO[:, None].expand(1, HISTORY, 4), torch.zeros(1, BRICK_ROWS, BRICK_COLUMNS), _ZERO,
+    torch.zeros(1, len(SIZES), dtype=torch.long), _ZERO,
+)  # fmt: skip
+"""A moment of one game, to ask for sizes with."""
 
 
 class Numbers(NamedTuple):
@@ -96,48 +103,6 @@ def crop(wall: Tensor, ball: Tensor) -> Tensor:
     number = row.clamp(0, BRICK_ROWS - 1)[:, :, None] * BRICK_COLUMNS + column.clamp(0, BRICK_COLUMNS - 1)[:, None]
     standing = wall.flatten(1).gather(1, number.flatten(1))
     return (standing * inside.flatten(1)).float()
-
-
-def describe(objects: Tensor, board: Tensor, memory: Tensor, action: Tensor, whole: bool = True) -> Numbers:
-    """A moment in numbers: objects (B, 4, 4), board (B, 4), memory (B, V), action (B,), as in `State`.
-
-    Not `whole`, without the digits, the paddle's column and the knob: by these a network recognises the very scene, and
-    learns by heart what it should tell from how the ball moves.
-    """
-    now = objects[:, -1]
-    row, column, paddle = now[:, BALL_ROW], now[:, BALL_COLUMN], now[:, PADDLE]
-    there = row > 0
-    height = torch.where((row > OPEN_TOP) & (row < OPEN_BOTTOM), OPEN_TOP, row.clamp(0, BALL_ROWS - 1))
-    left = torch.where(there, (column - FIELD_LEFT + 3).clamp(0, NEAR_WALL), NEAR_WALL + 1)
-    right = torch.where(there, (FIELD_RIGHT + 1 - column).clamp(0, NEAR_WALL), NEAR_WALL + 1)
-    beside = torch.where(there, (paddle - column).clamp(-BESIDE, BESIDE) + BESIDE, 2 * BESIDE + 1)
-    parts = [
-        (height, BALL_ROWS),
-        (left, NEAR_WALL + 2),
-        (right, NEAR_WALL + 2),
-        (beside, 2 * BESIDE + 2),
-        ((now[:, WIDTH] == LONG_PADDLE).long(), 2),
-        *([(paddle.clamp(0, COLUMNS - 1), COLUMNS)] if whole else []),
-        (action, ACTIONS + 1),
-    ]
-    for earlier in range(HISTORY - 1):
-        pair = objects[:, earlier], objects[:, earlier + 1]
-        parts.append((step_number(pair[0][:, :2], pair[1][:, :2]), STEPS))
-        parts.append((paddle_step(pair[0][:, PADDLE], pair[1][:, PADDLE]), 2 * PADDLE_STEP + 1))
-    if whole:
-        parts += [(board[:, number], DIGITS) for number in range(board.shape[1])]
-    # The row's fraction is a set, which `Place` takes as a belief.
-    left_out = {INDEX["half_row"]} if whole else {INDEX["half_row"], INDEX["knob"]}
-    parts += [(memory[:, number], size) for number, size in enumerate(SIZES) if number not in left_out]
-    return join(*parts)
-
-
-def sizes(whole: bool = True) -> tuple[int, ...]:
-    """The sizes of the columns that `describe` gives."""
-    zero = torch.zeros(1, 4, dtype=torch.long)
-    return describe(
-        zero.reshape(1, 1, 4).expand(1, HISTORY, 4), zero, torch.zeros(1, len(SIZES)).long(), zero[:, 0], whole
-    ).sizes
 
 
 def around_ball(state: State, action: Tensor) -> tuple[Numbers, Tensor, Tensor]:

@@ -15,21 +15,21 @@ from model.breakout import ACTIONS, COLUMNS
 from model.context import (
     BALL_STEP,
     NEAR_BRICKS,
+    NOTHING,
     PADDLE_STEP,
     STEPS,
     Embedding,
     Numbers,
     Trunk,
-    crop,
-    describe,
+    around_ball,
+    around_ball_sizes,
     join,
     near_bricks,
     paddle_step,
     sets,
-    sizes,
     step_number,
 )
-from model.state import FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZES
+from model.state import FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZES, State, Things
 
 SURE = 0.5
 """A variable counts as known when the network gives its likeliest class at least this much. (More would lose what is
@@ -44,32 +44,28 @@ ROW_STEPS = 2 * BALL_STEP + 2
 """Steps of the ball in rows that are told apart; the last one is "no ball in one of the two moments"."""
 
 
-def outcome(before: Tensor, after: Tensor, walls: tuple[Tensor, Tensor], boards: tuple[Tensor, Tensor]) -> Numbers:
-    """What was seen to happen in a step: objects (B, 4) of both moments, walls (B, 6, 18), boards (B, 4)."""
-    near = [near_bricks(wall, before[:, :2]) for wall in walls]
-    changed = (near[0] != near[1]).long()
-    number = torch.where(changed.any(1), changed.argmax(1), NEAR_BRICKS)
-    life = (boards[0][:, LIVES] != boards[1][:, LIVES]).long()
-    served = torch.where(before[:, 0] == 0, after[:, 1].clamp(1, COLUMNS - 1), 1)  # where: one of four clocks
-    score = (boards[0][:, :LIVES] != boards[1][:, :LIVES]).any(1).long()
+def outcome(state: State, after: Things) -> Numbers:
+    """What was seen to happen in a step, and how the ball had moved before."""
+    before, places = state.objects[:, -1], torch.cat((state.objects[:, :, :2], after.ball[:, None]), 1)
+    near = [near_bricks(wall, before[:, :2]) for wall in (state.wall, after.wall)]
+    changed, digits = (near[0] != near[1]).long(), (state.board != after.board).long()
+    served = torch.where(before[:, 0] == 0, after.ball[:, 1].clamp(1, COLUMNS - 1), 1)  # where: one of four clocks
     return join(
-        (step_number(before[:, :2], after[:, :2]), STEPS),
-        (torch.where(after[:, 0] == 0, 0, served), COLUMNS),
-        (number, NEAR_BRICKS + 1),
-        (life, 2),
-        (score, 2),
-        (paddle_step(before[:, PADDLE], after[:, PADDLE]), 2 * PADDLE_STEP + 1),
+        (torch.where(after.ball[:, 0] == 0, 0, served), COLUMNS),
+        (torch.where(changed.any(1), changed.argmax(1), NEAR_BRICKS), NEAR_BRICKS + 1),
+        (digits[:, LIVES], 2),
+        (digits[:, :LIVES].amax(1), 2),
+        *((step_number(places[:, step], places[:, step + 1]), STEPS) for step in range(HISTORY)),
     )
 
 
-SERVED = 1
+SERVED = 0
 """The column of `outcome` with the place of a serve, from 2 on; 0: no ball, 1: no serve."""
 
 
 def outcome_sizes() -> tuple[int, ...]:
     """The sizes of the columns that `outcome` gives."""
-    zero = torch.zeros(1, 4, dtype=torch.long)
-    return outcome(zero, zero, (torch.zeros(1, 6, 18),) * 2, (zero, zero)).sizes
+    return outcome(NOTHING, Things(NOTHING.board[:, :2], NOTHING.board[:, :2], NOTHING.wall, NOTHING.board)).sizes
 
 
 def row_step(before: Tensor, after: Tensor) -> Tensor:
@@ -105,7 +101,7 @@ class Memory(nn.Module):
     def __init__(self, width: int = 320, knob_width: int = 192) -> None:
         super().__init__()
         self.settings = {"width": width, "knob_width": knob_width}
-        self.trunk = Trunk(sizes(whole=False) + outcome_sizes(), width)
+        self.trunk = Trunk(around_ball_sizes() + outcome_sizes(), width)
         # "Not known" is never predicted: it is what is left.
         self.known = [SIZES[number] - 1 for number in range(len(SIZES)) if number not in ALONE]
         # Most variables stay as they are: that is a layer's work, and the trunk has only to say where they do not.
@@ -121,32 +117,23 @@ class Memory(nn.Module):
 
     sets: Tensor
 
-    def forward(
-        self,
-        objects: Tensor,
-        walls: tuple[Tensor, Tensor],
-        boards: tuple[Tensor, Tensor],
-        memory: Tensor,
-        action: Tensor,
-        after: Tensor,
-        seen: Tensor,
-    ) -> list[Tensor]:
-        """objects (B, 4, 4), walls and boards before and after, memory (B, V), action (B,), the objects (B, 4) after
-        it, and whether the ball is seen in both moments (B,) -> for each variable logits (B, classes but the first;
-        of the row's fraction one for each of the eighths)."""
-        told = describe(objects, boards[0], memory, action, whole=False)
-        happened = outcome(objects[:, -1], after, walls, boards)
-        features = self.trunk(torch.cat((told.values, happened.values), 1), crop(walls[0], objects[:, -1, :2]), memory)
+    def forward(self, state: State, action: Tensor, after: Things, seen: Tensor) -> list[Tensor]:
+        """A state, the action (B,) taken there, what is there after it, and whether the ball is seen in both moments
+        (B,) -> for each variable logits (B, classes but the first; of the row's fraction one for each of the eighths).
+        """
+        objects, memory = state.objects, state.memory
+        (told, bricks, _), happened = around_ball(state, action), outcome(state, after)
+        features = self.trunk(torch.cat((told.values, happened.values), 1), bricks, memory)
         others = iter((self.out(features) + self.stay(memory)).split(self.known, 1))
         logits = [features if number in ALONE else next(others) for number in range(len(SIZES))]
-        step = row_step(objects[:, -1], after)
+        step = row_step(objects[:, -1], after.ball)
         possible = self.sets[memory[:, FRACTION]].to(features.dtype)
         logits[FRACTION] = self.fractions(possible, logits[SPEED].softmax(1), step, seen)
         # A serve's place tells the clock, and nothing else does.
         logits[CLOCK] = self.clock(torch.stack((memory[:, CLOCK], happened.values[:, SERVED]), 1))
-        columns = torch.cat((objects[:, :, PADDLE], after[:, None, PADDLE]), 1)
+        columns = torch.cat((objects[:, :, PADDLE], after.paddle[:, :1]), 1)
         moved = paddle_step(columns[:, :-1], columns[:, 1:])
-        knob = (memory[:, KNOB, None], action[:, None], after[:, PADDLE, None].clamp(0, COLUMNS - 1), moved)
+        knob = (memory[:, KNOB, None], action[:, None], after.paddle[:, :1].clamp(0, COLUMNS - 1), moved)
         logits[KNOB] = self.keys(torch.cat(knob, 1))
         return logits
 

@@ -91,10 +91,8 @@ class Twin(nn.Module):
         paddle should be in it (`choose`'s), for what the frame does not show."""
         things = look_at(frame, state.objects[:, -1, WIDTH], expected, self.appearance)
         after = torch.cat((things.ball, things.paddle), 1)
-        walls, boards = (state.wall, things.wall), (state.board, things.board)
         seen = shows(_things(state), self.appearance) & shows(things, self.appearance)
-        logits = self.memory(state.objects, walls, boards, state.memory, action, after, seen)
-        memory, certainty = settle(logits)
+        memory, certainty = settle(self.memory(state, action, things, seen))
         objects = torch.cat((state.objects[:, 1:], after[:, None]), 1)
         return State(frame, objects, things.wall, things.board, memory, certainty)
 

@@ -41,10 +41,8 @@ class MemoryTask(Task):
     def _predict(self, data: Data, t: Tensor, memory: Tensor) -> tuple[list[Tensor], Tensor]:
         """From memory (B, V) at t (B,): logits of each variable a step later, and the truth (B, V), -1: untaught."""
         state, after = data.state(t, memory), data.things(t + 1)
-        objects = torch.cat((after.ball, after.paddle), 1)
-        walls, boards = (state.wall, after.wall), (state.board, after.board)
         seen = torch.ones_like(t, dtype=torch.bool)  # RAM sees through bricks
-        logits = self.model(state.objects, walls, boards, state.memory, data.action[t].long(), objects, seen)
+        logits = self.model(state, data.action[t].long(), after, seen)
         return logits, answers(data.memory[t + 1].long())
 
     def _fractions_loss(self, t: Tensor, later: Tensor) -> Tensor:

@@ -120,7 +120,8 @@ def _leave_to_state(
     which = doubtful[same]
     heads[which] = 0
     heads[which, ball] = VANISH
-    heads[np.ix_(which, [NAMES.index(name) for name in ("left_digit", "right_digit")])] = SAME_DIGIT
+    for name in ("left_digit", "right_digit"):
+        heads[which, NAMES.index(name)] = SAME_DIGIT
 
 
 class VQVAETask(Task):

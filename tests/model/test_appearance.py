@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from collect.dataset import TransitionDataset
 from model.appearance import CLEAR, Appearance, shows
-from model.breakout import BALL_CLASS, BALL_ROWS, FIELD_BOTTOM, FIELD_RIGHT, LONG_PADDLE, PADDLE_TOP
+from model.breakout import BALL_CLASS, BALL_ROWS, COLUMNS, FIELD_BOTTOM, FIELD_RIGHT, LONG_PADDLE, PADDLE_TOP
 from model.state import Things
 from tests.model.random_states import random_state
+from train.appearance import _until
 from train.data import Data
 
 
@@ -26,15 +29,14 @@ def without_ball(things: Things) -> Things:
 
 
 def test_learned_stamps_draw_real_frames(dataset: TransitionDataset, data: Data, look: Appearance) -> None:
-    """All but the first frames of scenes, which show what was edited, and the scanline where the beam decides."""
+    """All but the first frames of scenes, which show what was edited."""
     t = np.arange(0, len(dataset.index), 6)
     frames = torch.from_numpy(dataset.frame(t))
     differs = look.paint(data.things(torch.from_numpy(t))) != frames
     wrong = differs.flatten(1).any(1)
     assert wrong.float().mean() <= 0.01
     for number in torch.nonzero(wrong).flatten().tolist():
-        rows = torch.nonzero(differs[number].any(1)).flatten().tolist()
-        assert t[number] == data.first[t[number]] or rows == [FIELD_BOTTOM - 1], (t[number], rows)
+        assert t[number] == data.first[t[number]], t[number]
 
 
 def test_a_ball_is_drawn_once_and_whole(look: Appearance) -> None:
@@ -100,3 +102,23 @@ def test_each_ball_is_found_by_its_first_row(look: Appearance) -> None:
     assert found > 100
     assert of_top.shape == look.plate.shape[:1]
     assert look.last.shape == (BALL_ROWS,)
+
+
+def test_on_the_last_scanline_a_ball_ends_at_a_column_of_its_row(look: Appearance) -> None:
+    look = copy.deepcopy(look)
+    look.balls[192:196, FIELD_BOTTOM - 1] = BALL_CLASS
+    look.last[192:194] = torch.tensor([46, 56])
+    columns = torch.arange(40, 60)
+    for row, end in ((192, 46), (193, 56)):
+        things = Things(*(part.expand(len(columns), *part.shape[1:]) for part in things_of((row, 0))))
+        things = things._replace(ball=torch.stack((torch.full_like(columns, row), columns), 1))
+        line = look.paint(things)[:, FIELD_BOTTOM - 1] != look.paint(without_ball(things))[:, FIELD_BOTTOM - 1]
+        shown = [[at for at in (int(column), int(column) + 1) if at < end] for column in columns]
+        assert [torch.nonzero(each).flatten().tolist() for each in line] == shown
+
+
+def test_where_a_ball_ends_on_the_last_scanline_is_counted() -> None:
+    counts = torch.zeros(3, COLUMNS, 2)
+    counts[0, 10:30, 1], counts[0, 30:60, 0], counts[0, 12, 0] = 5, 5, 1  # on until column 30, but for a mistake
+    counts[1, :, 0] = 1  # always off
+    assert _until(counts).tolist() == [30, 0, COLUMNS]

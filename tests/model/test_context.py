@@ -18,17 +18,17 @@ from model.context import (
     Embedding,
     Numbers,
     Place,
+    around_ball,
+    around_ball_sizes,
     brick_at,
     crop,
-    describe,
     near_bricks,
     paddle_step,
     sets,
-    sizes,
     step_number,
 )
 from model.memory import outcome, outcome_sizes
-from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES
+from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES, Things
 from model.vqvae import break_bricks
 from tests.model.random_states import random_state
 
@@ -43,26 +43,45 @@ def below(numbers: Numbers) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_are_below_their_sizes_whatever_the_state(seed: int) -> None:
     state, later = random_state(400, seed), random_state(400, seed + 100)
-    for whole in (True, False):
-        told = describe(state.objects, state.board, state.memory, torch.arange(400) % 5, whole)
-        below(told)
-        assert told.sizes == sizes(whole)
-    seen = outcome(state.objects[:, -1], later.objects[:, -1], (state.wall, later.wall), (state.board, later.board))
+    state.wall[:200] = 0
+    told = around_ball(state, torch.arange(400) % 5)[0]
+    below(told)
+    assert told.sizes == around_ball_sizes()
+    now = later.objects[:, -1]
+    seen = outcome(state, Things(now[:, :2], now[:, 2:], later.wall, later.board))
     below(seen)
     assert seen.sizes == outcome_sizes()
 
 
-def test_what_a_scene_could_be_recognised_by_is_told_only_if_asked() -> None:
-    """Digits, the knob, and where the paddle is but for how far it is from the ball."""
-    state, action = random_state(1, 0), torch.zeros(1, dtype=torch.long)
-    state.objects[:, :, :2] = torch.tensor([120, 80])
-    memory, objects = state.memory.clone(), state.objects.clone()
-    memory[:, INDEX["knob"]] = (memory[:, INDEX["knob"]] + 1) % SIZES[INDEX["knob"]]
-    objects[:, :, 1:3] += 3
-    for whole in (True, False):
-        first = describe(state.objects, state.board, state.memory, action, whole).values
-        other = describe(objects, (state.board + 1) % 10, memory, action, whole).values
-        assert torch.equal(first, other) is not whole
+def test_what_cannot_count_is_not_told() -> None:
+    """Beside a flying ball: digits, knob, clock, key, and where the paddle is. With no ball: the hits. And so on."""
+    state = random_state(1, 0)
+    state.wall[:], state.objects[:, :, :2] = 1, torch.tensor([120, 80])
+    state.memory[:, INDEX["speed"]] = 5
+
+    def told(ball: tuple[int, int], action: int, changed: bool, names: tuple[str, ...], speed: int = 5) -> Tensor:
+        objects, memory, board = state.objects.clone(), state.memory.clone(), state.board.clone()
+        objects[:, -1, :2] = torch.tensor(ball)
+        for name in names:
+            memory[:, INDEX[name]] = 1 + changed
+        if changed:
+            board, objects[:, :, 2] = (board + 1) % 10, 100 - objects[:, :, 2] // 2
+        memory[:, INDEX["speed"]] = speed
+        moment = state._replace(objects=objects, memory=memory, board=board)
+        return around_ball(moment, torch.tensor([action]))[0].values
+
+    flight = "knob", "clock", "hits", "fast", "steep"
+    assert torch.equal(told((120, 80), 0, False, flight), told((120, 80), 3, True, flight))
+    assert not torch.equal(told((120, 80), 0, False, ("contact",)), told((120, 80), 0, True, ("contact",)))
+    for name in ("hits", "fast", "steep"):
+        assert not torch.equal(told((185, 80), 0, False, (name,)), told((185, 80), 0, True, (name,)))
+    assert not torch.equal(told((0, 0), 0, False, ("clock",)), told((0, 0), 0, True, ("clock",)))
+    assert not torch.equal(told((0, 0), 0, False, ()), told((0, 0), 1, False, ()))
+    state.objects[:, -2, :2] = torch.tensor([118, 80])
+    moved = told((120, 80), 0, False, ()), told((120, 80), 0, False, (), speed=NOT_KNOWN)
+    assert (moved[0] != moved[1]).sum() == 1, "the last step is told where the speed is not known"
+    state.wall[:] = 0
+    assert not torch.equal(told((185, 80), 0, False, ()), told((185, 80), 0, True, ())), "the score of an empty wall"
 
 
 def test_the_set_of_eighths_is_no_number_but_a_belief() -> None:
@@ -70,7 +89,7 @@ def test_the_set_of_eighths_is_no_number_but_a_belief() -> None:
     known = state.memory.clone()
     known[:, INDEX["half_row"]] = (known[:, INDEX["half_row"]] + 1) % SIZES[INDEX["half_row"]]
     action = torch.zeros(1, dtype=torch.long)
-    told = [describe(state.objects, state.board, memory, action).values for memory in (state.memory, known)]
+    told = [around_ball(state._replace(memory=memory), action)[0].values for memory in (state.memory, known)]
     assert torch.equal(*told)
     place = Place(8)
     assert not torch.equal(place(state.memory), place(known))

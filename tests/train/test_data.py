@@ -11,11 +11,13 @@ import torch
 from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, collect_frames
 from model.files import FileError
-from model.state import INDEX, NOT_KNOWN
+from model.state import INDEX, NOT_KNOWN, Things
+from model.vqvae import SAME_DIGIT, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
 from tests.train.conftest import Trained
 from train.data import UNTAUGHT, Data, Sampler, held_out, interesting, load_frames, taught_loss
+from train.events import NAMES, paddle_event
 from train.targets import NO_CODE, targets
-from train.vqvae import hide
+from train.vqvae import _leave_to_state, hide
 from train.weights import load_vqvae
 
 
@@ -115,3 +117,30 @@ def test_targets_say_what_the_codes_say(frames: Path, trained: Trained) -> None:
     assert moves.any()
     assert torch.equal((after - before)[moves].long(), said[moves])
     assert (codes >= NO_CODE).all()
+
+
+def test_a_paddle_that_comes_out_from_under_the_wall_shows_its_width() -> None:
+    def event(before: tuple[int, int], after: tuple[int, int]) -> int:
+        things = [
+            Things(torch.zeros(1, 2), torch.tensor([each]), torch.zeros(1), torch.zeros(1)) for each in (before, after)
+        ]
+        return int(paddle_event(*things)["paddle_width"])
+
+    assert event((100, 16), (104, 16)) == STANDS
+    assert event((100, 16), (104, 12)) == TO_SHORT
+    assert [event((142, width), (138, width)) for width in (12, 16)] == [TO_SHORT, TO_LONG]
+    assert event((142, 16), (140, 16)) == STANDS, "it is still cut off"
+
+
+def test_what_crops_do_not_tell_is_left_to_the_state() -> None:
+    names = list(NAMES)
+    crops = np.array([[1], [1], [2], [2], [3], [4], [4]], np.uint8)
+    heads, bricks = np.zeros((7, len(names)), np.uint8), np.zeros((7, 21), np.uint8)
+    heads[:, names.index("ball")] = STEP
+    heads[:, names.index("ball_row_step")] = [8, 9, 8, 9, 8, 8, 9]
+    bricks[5, 0] = 1  # where bricks go, the more frequent is meant
+    before = heads.copy()
+    _leave_to_state(crops, heads, bricks, np.array([10, 10, 99, 1, 7, 5, 5]))
+    assert heads[:, names.index("ball")].tolist() == [VANISH, VANISH, STEP, STEP, STEP, STEP, STEP]
+    assert heads[0, names.index("left_digit")] == SAME_DIGIT
+    assert (heads[2:] == before[2:]).all()
