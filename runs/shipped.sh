@@ -23,8 +23,8 @@ ROOT=${ROOT:-.}                                      # below it are data and che
 WEIGHTS=${WEIGHTS:-$([ "$ROOT" = . ] && echo assets/weights || echo "$ROOT/weights")}
 DRILL=${DRILL:-2000000} MIXED=${MIXED:-400000} RANDOM_KEYS=${RANDOM_KEYS:-150000}       # transitions to collect
 PAIRS=${PAIRS:-100000}                               # (action, code) pairs
-VQVAE=${VQVAE:---minutes 10}                         # how long to train
-MEMORY=${MEMORY:---minutes 12 --batch 1024 --rate 0.002} CONTEXT=${CONTEXT:---minutes 15 --batch 1024 --rate 0.002}
+VQVAE=${VQVAE:---minutes 12}                         # how long to train
+MEMORY=${MEMORY:---minutes 12 --batch 1024 --rate 0.002} CONTEXT=${CONTEXT:---minutes 18 --batch 1024 --rate 0.002}
 ACTION=${ACTION:---epochs 50}
 DEVICE=${DEVICE:-auto}
 WORKERS=${WORKERS:-}                                 # processes that collect; empty: one a core, at most 8
@@ -65,7 +65,7 @@ train vqvae "$world/vqvae_last.safetensors" "${frames[@]}" --out "$world" $VQVAE
 
 # 4. The controller: the codes of the next step. 15 minutes, and one of preparation.
 # shellcheck disable=SC2086
-train context "$world/context_last.safetensors" "${frames[@]}" --weights "$world" --out "$world" $CONTEXT
+train context "$world/context_last.safetensors" "${frames[@]}" --frames "$random" --weights "$world" --out "$world" $CONTEXT
 wait "$memory"
 trap - EXIT
 
