@@ -31,7 +31,7 @@ from model.breakout import (
     WALL_TOP,
 )
 from model.context import Embedding
-from model.tracker import first, paddle, somewhere
+from model.tracker import cut_off, first, paddle, somewhere
 
 BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)
 """Sides of the encoder's crops in pixels: the ball's, the paddle's; and of the blocks that digits are made of."""
@@ -48,8 +48,8 @@ MANY_PIXELS = 60
 
 class Crops(NamedTuple):
     """What the encoder is shown of M changed cells: bits (M, 1120) float, place (M, 2) int64 (the row + 1 of the ball's
-    crop, and the column + 1 of what came from nothing, else 0), and the cells they are of: game and cell (M,) int64
-    each, and kind (M,)."""
+    crop, and the column + 1 of what came from nothing, or of a paddle that was cut off, else 0), and the cells they are
+    of: game and cell (M,) int64 each, and kind (M,)."""
 
     bits: Tensor
     place: Tensor
@@ -76,17 +76,16 @@ def window(mask: Tensor, row: Tensor, column: Tensor, height: int, width: int) -
 def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Two frames (B, 210, 160) uint8 -> what is shown of each of the 35 cells.
 
-    Bits of ball and paddle crops (B, 880), of each of the five score cells (B, 5, 240), the place (B, 2), and the kind
-    of each cell (B, 35) int64, -1 where it does not change.
+    Bits of ball and paddle crops (B, 880), of each of the five score cells (B, 5, 240), the places (B, 3): the ball's
+    two and the paddle's, and the kind of each cell (B, 35) int64, -1 where it does not change.
     """
     device = before.device
     differs, was, came = before != after, before != 0, after != 0
     rows, columns = torch.arange(ROWS, device=device)[:, None], torch.arange(COLUMNS, device=device)
     long = torch.full_like(before[:, 0, 0], LONG_PADDLE, dtype=torch.long)
     strip = (rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM)
-    paddles = []
-    for frame in (before, after):
-        left, width = paddle(frame, long)[:, :, None].unbind(1)
+    paddles, lies = [], [paddle(frame, long) for frame in (before, after)]
+    for left, width in (each[:, :, None].unbind(1) for each in lies):
         paddles.append(strip & ((columns >= left) & (columns < left + width) & (columns < FIELD_RIGHT))[:, None])
     bricks = slice(WALL_TOP, WALL_TOP + BRICK_ROWS * BRICK_HEIGHT)
     wall = (rows >= WALL_TOP) & (rows < bricks.stop) & differs
@@ -102,7 +101,8 @@ def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
     seen = torch.cat([window(part, *box) for part in ball], 1)
     # The row counts: on some lines the Atari draws the ball a line taller.
     from_nothing = anything & ~somewhere(ball[0], (1, 2))
-    place = torch.stack((torch.where(anything, row + 1, 0), torch.where(from_nothing, column + 1, 0)), 1)
+    at_edge = torch.where(cut_off(lies[0]), lies[0][:, 0] + 1, 0)
+    place = torch.stack((torch.where(anything, row + 1, 0), torch.where(from_nothing, column + 1, 0), at_edge), 1)
     slid = differs & (paddles[0] | paddles[1])
     _, column, _ = first(paddles[0] | paddles[1])
     line = torch.full_like(column, PADDLE_TOP)
@@ -137,9 +137,9 @@ def select(shared: Tensor, top: Tensor, place: Tensor, kind: Tensor) -> tuple[Te
     ball, along = shared[:, : 2 * BALL_BOX**2], shared[:, 2 * BALL_BOX**2 :]
     parts = (ball, kind == FIELD_CELLS), (along, kind == PADDLE_CELLS), (top, kind == SCORE_CELLS)
     bits = torch.cat([part * on[:, None] for part, on in parts], 1)
-    return bits, torch.where(
-        (kind == FIELD_CELLS)[:, None], place, torch.where(kind == WALL_CELLS, NEW_WALL, 0)[:, None]
-    )
+    column = torch.where(kind == PADDLE_CELLS, place[:, 2], torch.where(kind == WALL_CELLS, NEW_WALL, 0))
+    other = torch.stack((torch.where(kind == WALL_CELLS, NEW_WALL, 0), column), 1)
+    return bits, torch.where((kind == FIELD_CELLS)[:, None], place[:, :2], other)
 
 
 class Encoder(nn.Module):

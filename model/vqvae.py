@@ -79,22 +79,22 @@ class Motion(nn.Module):
     def __init__(self, width: int = 192) -> None:
         super().__init__()
         self.trunk = Trunk(around_ball_sizes(), width)
-        self.ball = nn.Linear(width, 1 + HEADS["ball_row_step"] + HEADS["ball_column_step"])
+        self.parts = 1, HEADS["ball_row_step"], HEADS["ball_column_step"], NEAR_BRICKS
+        self.ball = nn.Linear(width, sum(self.parts))
         self.paddle = nn.Sequential(
             Embedding((COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * (HISTORY - 1)), width), nn.ReLU(),
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, HEADS["paddle_step"]),
         )  # fmt: skip
 
-    def forward(self, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """A state -> logits: the ball goes for good (B,), its row and column step (B, 19) each, the paddle's step
-        (B, 17)."""
+    def forward(self, state: State) -> tuple[Tensor, ...]:
+        """A state -> logits: the ball goes for good (B, 1), its row and column step (B, 19) each, which near bricks go
+        (B, 21), the paddle's step (B, 17)."""
         no_key = torch.full_like(state.memory[:, 0], ACTIONS)
         told, bricks, memory = around_ball(state, no_key)
         moves = self.ball(self.trunk(told.values, bricks, memory))
         at, place = state.objects[:, :, PADDLE], state.memory[:, INDEX["knob"], None]
         knob = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), place, paddle_step(at[:, :-1], at[:, 1:])), 1)
-        row, column = moves[:, 1:].split(HEADS["ball_row_step"], 1)
-        return moves[:, 0], row, column, self.paddle(knob)
+        return *moves.split(self.parts, 1), self.paddle(knob)
 
 
 class Decoder(nn.Module):
@@ -169,19 +169,23 @@ class VQVAE(nn.Module):
         """
         ball_code, paddle_code, wall_code, shared, top = gather_codes(state, codes, events)
         said = {name: values[ball_code] for name, values in events.said.items()}
-        gone, row, column, slide = self.decoder.motion(state)
+        gone, row, column, hit, slide = self.decoder.motion(state)
         before = state.objects[:, -1]
         ball, does = before[:, :2], said["ball"]
         step = torch.stack((said["ball_row_step"], said["ball_column_step"]), 1) - BALL_STEP
         unseen = torch.stack((row.argmax(1), column.argmax(1)), 1) - BALL_STEP
         # Where a ball goes that is not seen no code can say: the memory's speed and fractions do.
-        guess = torch.where((gone > 0)[:, None] | (ball[:, :1] == 0), 0, ball + unseen)
+        guess = torch.where((gone > 0) | (ball[:, :1] == 0), 0, ball + unseen)
         after = torch.where((does == STEP)[:, None], torch.where(ball[:, :1] > 0, ball + step, 0), ball)
         unsaid = (does == VANISH) | (does == APPEAR) | ((does == NONE) & hidden)
         after = torch.where(unsaid[:, None], guess, after)
         serve = torch.stack((said["serve_row"], said["serve_column"]), 1)
         after = torch.where((does == SERVE)[:, None], serve, after)
-        wall = break_bricks(state.wall, torch.where(after[:, :1] > 0, after, ball), events.bricks[ball_code])
+        bricks = events.bricks[ball_code]
+        # Nor does a code always say which brick goes, seen from a ball that is not seen.
+        unsaid = unsaid & (bricks.sum(1) == 0) & (ball[:, 0] > 0)
+        bricks = torch.where(unsaid[:, None], (hit > 0).long(), bricks)
+        wall = break_bricks(state.wall, torch.where(after[:, :1] > 0, after, ball), bricks)
         wall = torch.where((events.said["new_wall"][wall_code] == 1)[:, None, None], torch.ones_like(wall), wall)
         slide = torch.where(shared, slide.argmax(1), PADDLE_STEP)
         return Things(after, self._paddle(before, paddle_code, slide, events), wall, self._board(state, top, events))

@@ -35,7 +35,7 @@ from model.state import FRACTIONS, INDEX, NOT_KNOWN
 from model.vqvae import HEADS, SAME_DIGIT, VANISH, VQVAE, Events
 from train.appearance import learn
 from train.data import Data, Sampler, about, interesting, load_frames, taught_loss
-from train.events import NAMES, labels
+from train.events import NAMES, broken, labels
 from train.loop import check_new, train
 from train.run import Run, Task
 
@@ -106,7 +106,8 @@ def _leave_to_state(
     count: npt.NDArray[np.int64],
 ) -> None:
     """Where crops do not tell what the ball did, their labels become those of one that vanishes: its code then leaves
-    to the state where it is. (The paddle may hide so much of a ball that two of its steps look the same.)
+    to the state where it is, and what it broke. (The paddle may hide so much of a ball that two of its steps look the
+    same; and beside a ball in bricks of its own colour a brick goes that may lie on any side of it.)
 
     Of U different rows: what is shown (U, n), what is said of it (U, 11) and (U, 21), both changed in place, and how
     often (U,).
@@ -116,9 +117,9 @@ def _leave_to_state(
     np.maximum.at(most, same, count)
     doubtful = most < CERTAIN * np.bincount(same, count)
     ball = NAMES.index("ball")
-    doubtful &= (np.bincount(same, heads[:, ball]) > 0) & (np.bincount(same, bricks.any(1)) == 0)
+    doubtful &= np.bincount(same, heads[:, ball] + bricks.any(1)) > 0
     which = doubtful[same]
-    heads[which] = 0
+    heads[which] = bricks[which] = 0
     heads[which, ball] = VANISH
     for name in ("left_digit", "right_digit"):
         heads[which, NAMES.index(name)] = SAME_DIGIT
@@ -188,14 +189,16 @@ class VQVAETask(Task):
         unseen = torch.randint(len(self.hidden), (half,), generator=generator, device=generator.device)
         t = torch.cat((self.hidden[unseen], self.data.steps[self.sampler(half, generator)]))
         state = self.data.state(t, hide(self.data.memory[t].long(), generator))
-        gone, row, column, paddle = self.model.decoder.motion(state)
+        gone, row, column, bricks, paddle = self.model.decoder.motion(state)
+        hit = broken(self.data.things(t), self.data.things(t + 1)).float()
         now, later = self.data.objects[t].long(), self.data.objects[t + 1].long()
         step = (later[:, :2] - now[:, :2]).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP
         there, stays = now[:, 0] > 0, later[:, 0] > 0
-        goes = F.binary_cross_entropy_with_logits(gone, (~stays).float(), reduction="none")
+        goes = F.binary_cross_entropy_with_logits(gone[:, 0], (~stays).float(), reduction="none")
         ball = (goes * there).sum() / there.sum().clamp(min=1)
         for number, logits in enumerate((row, column)):
             ball = ball + taught_loss(logits, torch.where(there & stays, step[:, number], -1))
+        ball = ball + NEAR_BRICKS * F.binary_cross_entropy_with_logits(bricks, hit)
         slide = F.cross_entropy(paddle, paddle_step(now[:, 2], later[:, 2]))
         return ball + slide, ball.detach()
 

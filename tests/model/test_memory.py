@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.breakout import BALL_ROWS, COLUMNS
-from model.context import BALL_STEP, NEAR_BRICKS, NEAR_COLUMNS, PADDLE_STEP, STEPS
+from model.context import BALL_STEP, NEAR_BRICKS, NEAR_COLUMNS, STEPS
 from model.memory import (
     FRACTION,
     KNOB,
@@ -21,7 +21,7 @@ from model.memory import (
     row_step,
     settle,
 )
-from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES
+from model.state import FRACTIONS, HISTORY, INDEX, NOT_KNOWN, SIZES, State, Things
 from tests.model.random_states import random_state
 from train.vqvae import hide
 
@@ -94,8 +94,11 @@ def seen(before: list[int], after: list[int], brick: bool = False, life: bool = 
     boards = torch.tensor([[0, 0, 0, 5]]), torch.tensor([[0, 0, 7 * brick, 4 if life else 5]])
     if brick:
         walls[1][0, 1, 5] = 0
-    names = ("step", "served", "brick", "life", "score", "paddle")
-    found = outcome(torch.tensor([before]), torch.tensor([after]), walls, boards)
+    names = ("served", "brick", "life", "score", "first step", "second step", "last step", "step")
+    now, then = torch.tensor([before]), torch.tensor([after])
+    memory = torch.zeros(1, len(SIZES), dtype=torch.long)
+    state = State(now, now[:, None].expand(1, HISTORY, 4), walls[0], boards[0], memory, memory)
+    found = outcome(state, Things(then[:, :2], then[:, 2:], walls[1], boards[1]))
     return dict(zip(names, found.values[0].tolist(), strict=True))
 
 
@@ -105,7 +108,7 @@ def test_what_was_seen_to_happen() -> None:
     assert flight["served"] == 1, "there was a ball already"
     assert flight["brick"] == NEAR_BRICKS
     assert (flight["life"], flight["score"]) == (0, 0)
-    assert flight["paddle"] == 4 + PADDLE_STEP
+    assert flight["last step"] == BALL_STEP * (2 * BALL_STEP + 1) + BALL_STEP, "it had stood still"
     at_brick = seen([69, 48, 70, 16], [68, 49, 70, 16], brick=True)  # the brick of row 1 and column 5 is above
     assert at_brick["brick"] == len(NEAR_COLUMNS) // 2
     assert at_brick["score"] == 1
@@ -113,7 +116,7 @@ def test_what_was_seen_to_happen() -> None:
     assert (lost["step"], lost["served"], lost["life"], lost["score"]) == (STEPS - 1, 0, 1, 0)
     assert seen([0, 0, 70, 16], [122, 80, 70, 16])["served"] == 80
     beyond = seen([0, 0, 225, 16], [BALL_ROWS + 20, COLUMNS + 9, -30, 12])
-    assert (beyond["served"], beyond["paddle"]) == (COLUMNS - 1, 0)
+    assert beyond["served"] == COLUMNS - 1
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -121,10 +124,8 @@ def test_any_state_gives_a_memory_that_there_is(seed: int) -> None:
     torch.manual_seed(seed)
     network, games = Memory(16, 8), 200
     state, later = random_state(games, seed), random_state(games, seed + 50)
-    walls, boards = (state.wall, later.wall), (state.board, later.board)
-    action = torch.arange(games) % 5
-    seen = action > 0
-    logits = network(state.objects, walls, boards, state.memory, action, later.objects[:, -1], seen)
+    action, now = torch.arange(games) % 5, later.objects[:, -1]
+    logits = network(state, action, Things(now[:, :2], now[:, 2:], later.wall, later.board), action > 0)
     assert [each.shape for each in logits] == [(games, count) for count in CLASSES]
     memory, certainty = settle([40 * each for each in logits])
     assert (memory >= 0).all()

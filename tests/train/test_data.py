@@ -138,9 +138,10 @@ def test_what_crops_do_not_tell_is_left_to_the_state() -> None:
     heads, bricks = np.zeros((7, len(names)), np.uint8), np.zeros((7, 21), np.uint8)
     heads[:, names.index("ball")] = STEP
     heads[:, names.index("ball_row_step")] = [8, 9, 8, 9, 8, 8, 9]
-    bricks[5, 0] = 1  # where bricks go, the more frequent is meant
+    bricks[5, 0] = 1
     before = heads.copy()
     _leave_to_state(crops, heads, bricks, np.array([10, 10, 99, 1, 7, 5, 5]))
-    assert heads[:, names.index("ball")].tolist() == [VANISH, VANISH, STEP, STEP, STEP, STEP, STEP]
+    assert heads[:, names.index("ball")].tolist() == [VANISH, VANISH, STEP, STEP, STEP, VANISH, VANISH]
     assert heads[0, names.index("left_digit")] == SAME_DIGIT
-    assert (heads[2:] == before[2:]).all()
+    assert (heads[2:5] == before[2:5]).all()
+    assert not bricks.any()
