@@ -21,7 +21,7 @@ SETTLE = 3
 """Emulator frames in which an edit, and what a restored screen keeps of before, go by; never part of a scene."""
 WALL_BOTTOM, RIGHT_WALL = WALL_TOP + BRICK_ROWS * BRICK_HEIGHT, 150
 """The first row below the bricks, and the ball's last column before the right wall."""
-NARROW_SHARE, STEEP_SHARE, FAST_SHARE, OFF_TOP_SHARE = 0.25, 0.5, 0.25, 0.2
+NARROW_SHARE, STEEP_SHARE, FAST_SHARE, OFF_TOP_SHARE, EIGHTHS_SHARE = 0.25, 0.5, 0.25, 0.2, 0.6
 
 
 def speed(hits: int, fast: bool, steep: bool) -> tuple[float, float]:
@@ -85,7 +85,8 @@ def _ball_bytes(rng: np.random.Generator, ball: Ball) -> dict[int, int]:
     """What RAM holds of a ball that will be in its place when the edit has settled. Half pixels are chance's."""
     ball = ball.flown(-SETTLE)
     down, left = (round(256 * part) & 0xFFFF for part in (ball.velocity[0], -ball.velocity[1]))
-    finest = 32 if ball.fast or rng.random() < 0.2 else 128  # a fast ball moves by eighths of a row, and leaves some
+    # A fast ball moves by eighths of a row, and all balls after it in a game begin at one.
+    finest = 32 if ball.fast or rng.random() < EIGHTHS_SHARE else 128
     return {
         ram.BALL_Y: int(ball.row) + ram.BALL_Y_OFFSET,
         ram.BALL_X: int(ball.column) + ram.BALL_X_OFFSET,

@@ -45,17 +45,22 @@ ROW_STEPS = 2 * BALL_STEP + 2
 
 
 def outcome(state: State, after: Things) -> Numbers:
-    """What was seen to happen in a step, and how the ball had moved before."""
-    before, places = state.objects[:, -1], torch.cat((state.objects[:, :, :2], after.ball[:, None]), 1)
+    """What was seen to happen in a step, and where its speed is not known how the ball had moved before."""
+    before, places = state.objects[:, -1], state.objects[:, :, :2]
     near = [near_bricks(wall, before[:, :2]) for wall in (state.wall, after.wall)]
     changed, digits = (near[0] != near[1]).long(), (state.board != after.board).long()
+    lost = state.memory[:, SPEED] == NOT_KNOWN
     served = torch.where(before[:, 0] == 0, after.ball[:, 1].clamp(1, COLUMNS - 1), 1)  # where: one of four clocks
     return join(
         (torch.where(after.ball[:, 0] == 0, 0, served), COLUMNS),
         (torch.where(changed.any(1), changed.argmax(1), NEAR_BRICKS), NEAR_BRICKS + 1),
         (digits[:, LIVES], 2),
         (digits[:, :LIVES].amax(1), 2),
-        *((step_number(places[:, step], places[:, step + 1]), STEPS) for step in range(HISTORY)),
+        (step_number(before[:, :2], after.ball), STEPS),
+        *(
+            (torch.where(lost, step_number(places[:, step], places[:, step + 1]), STEPS), STEPS + 1)
+            for step in range(2)
+        ),
     )
 
 

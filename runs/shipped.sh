@@ -21,10 +21,10 @@ if [ -n "${SMALL:-}" ]; then
 fi
 ROOT=${ROOT:-.}                                      # below it are data and checkpoints
 WEIGHTS=${WEIGHTS:-$([ "$ROOT" = . ] && echo assets/weights || echo "$ROOT/weights")}
-DRILL=${DRILL:-2000000} MIXED=${MIXED:-400000} RANDOM_KEYS=${RANDOM_KEYS:-150000}       # transitions to collect
+DRILL=${DRILL:-3000000} MIXED=${MIXED:-400000} RANDOM_KEYS=${RANDOM_KEYS:-150000}       # transitions to collect
 PAIRS=${PAIRS:-100000}                               # (action, code) pairs
-VQVAE=${VQVAE:---minutes 12}                         # how long to train
-MEMORY=${MEMORY:---minutes 12 --batch 1024 --rate 0.002} CONTEXT=${CONTEXT:---minutes 18 --batch 1024 --rate 0.002}
+VQVAE=${VQVAE:---minutes 10}                         # how long to train
+MEMORY=${MEMORY:---minutes 12 --batch 1024 --rate 0.002} CONTEXT=${CONTEXT:---minutes 15 --batch 1024 --rate 0.002}
 ACTION=${ACTION:---epochs 50}
 DEVICE=${DEVICE:-auto}
 WORKERS=${WORKERS:-}                                 # processes that collect; empty: one a core, at most 8

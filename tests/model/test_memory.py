@@ -94,7 +94,7 @@ def seen(before: list[int], after: list[int], brick: bool = False, life: bool = 
     boards = torch.tensor([[0, 0, 0, 5]]), torch.tensor([[0, 0, 7 * brick, 4 if life else 5]])
     if brick:
         walls[1][0, 1, 5] = 0
-    names = ("served", "brick", "life", "score", "first step", "second step", "last step", "step")
+    names = ("served", "brick", "life", "score", "step", "first step", "second step")
     now, then = torch.tensor([before]), torch.tensor([after])
     memory = torch.zeros(1, len(SIZES), dtype=torch.long)
     state = State(now, now[:, None].expand(1, HISTORY, 4), walls[0], boards[0], memory, memory)
@@ -108,7 +108,7 @@ def test_what_was_seen_to_happen() -> None:
     assert flight["served"] == 1, "there was a ball already"
     assert flight["brick"] == NEAR_BRICKS
     assert (flight["life"], flight["score"]) == (0, 0)
-    assert flight["last step"] == BALL_STEP * (2 * BALL_STEP + 1) + BALL_STEP, "it had stood still"
+    assert flight["second step"] == BALL_STEP * (2 * BALL_STEP + 1) + BALL_STEP, "it had stood still"
     at_brick = seen([69, 48, 70, 16], [68, 49, 70, 16], brick=True)  # the brick of row 1 and column 5 is above
     assert at_brick["brick"] == len(NEAR_COLUMNS) // 2
     assert at_brick["score"] == 1
