@@ -129,8 +129,8 @@ class Appearance(nn.Module):
         return nn.functional.pad(self.bricks.to(torch.int32), (FIELD_LEFT, right, WALL_TOP, below)).to(torch.uint8)
 
 
-def shows(things: Things, look: Appearance) -> Tensor:
-    """Whether a frame shows the ball, or walls, bricks or the paddle of its own colour hide it: (B,) bool."""
+def shows(things: Things, look: Appearance, whole: bool = False) -> Tensor:
+    """Whether a frame shows the ball, or all of it, or walls, bricks or the paddle of its own colour hide it: (B,)."""
     ball = things.ball
     # The Atari may draw a ball a little higher or taller than it is.
     rows = ball[:, :1] + torch.arange(-2, BALL_HEIGHT + 3, device=ball.device)  # (B, 9)
@@ -150,5 +150,7 @@ def shows(things: Things, look: Appearance) -> Tensor:
     at = columns[:, None] - things.paddle[:, :1, None]
     band = ((rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM))[:, :, None]
     in_paddle = band & (at >= 0) & (at < things.paddle[:, 1:, None])
-    seen = (drawn != CLEAR) & on & (plate == 0) & ~in_brick & ~in_paddle
-    return seen.flatten(1).any(1) & (ball[:, 0] > 0)
+    there = (drawn != CLEAR) & on
+    seen = there & (plate == 0) & ~in_brick & ~in_paddle
+    enough = (seen == there).flatten(1).all(1) if whole else seen.flatten(1).any(1)
+    return enough & (ball[:, 0] > 0)

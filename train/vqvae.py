@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from collect.dataset import TransitionDataset
 from console import Show
 from model.appearance import Appearance, shows
-from model.breakout import BALL_HEIGHT, BALL_WIDTH, CODES, PADDLE_BOTTOM, PADDLE_TOP, UNCHANGED
+from model.breakout import CODES, UNCHANGED
 from model.context import BALL_STEP, NEAR_BRICKS, paddle_step
 from model.encoder import CROPS, changed_crops
 from model.files import FileError
@@ -49,7 +49,8 @@ DECAY = 0.95
 FEWER = 0.3
 """Crops are drawn by their count to this power: rare ones more often than they occur."""
 OFTEN = 30
-"""How much oftener than in free flight a step is searched where paddle and ball meet: crops are most various there."""
+"""How much oftener than in free flight a step is searched where the ball is hidden in part: crops are most various
+there."""
 CERTAIN = 0.95
 """The least share of what looks the same that must be the same event, for a code to say so."""
 SAMPLE, LOOKED_AT = 400_000, 20_000
@@ -140,17 +141,16 @@ class VQVAETask(Task):
         super().__init__()
         self.data, held = (data.to(device) for data in Data.split(dataset))
         self.look = look.to(device)
-        generator = torch.Generator().manual_seed(0)
+        generator, half_seen = torch.Generator().manual_seed(0), _half_seen(self.data, self.look)
         self.patterns, self.held = (
-            find_patterns(dataset, part, self.look, _draw(part, number, generator), show)
+            find_patterns(dataset, part, self.look, _draw(part, half_seen, number, generator), show)
             for part, number in ((self.data, sample), (held, sample // 4))
         )
         self.model = VQVAE(width).to(device)
         self.module = nn.ModuleDict({"vqvae": self.model, "appearance": self.look})
         self.device, self.samples = device, min(sample, len(self.data.steps))
-        self.hidden = torch.nonzero(_moves_unseen(self.data, self.look)).flatten()
-        if not len(self.hidden):  # as in a few steps of free flight
-            self.hidden = self.data.steps
+        hidden = self.data.steps[half_seen[self.data.steps]]
+        self.hidden = hidden if len(hidden) else self.data.steps  # there is none in a few steps of free flight
         self.sampler = Sampler.of(self.data)
         self.meta = {"kind": "vqvae", "model": {"vqvae": self.model.settings}, **about(dataset)}
         assigned = torch.zeros(len(self.patterns.count), dtype=torch.long, device=device)
@@ -267,9 +267,8 @@ def _majority(crops: Tensor, event: Tensor, count: Tensor) -> Tensor:
     return winner[same]
 
 
-def _draw(data: Data, number: int, generator: torch.Generator) -> Tensor:
-    touched = _at_paddle(data)
-    weights = (interesting(data) + OFTEN * (touched[data.steps] | touched[data.steps + 1])).cpu()
+def _draw(data: Data, half_seen: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    weights = (interesting(data) + OFTEN * half_seen[data.steps]).cpu()
     if not len(weights):
         raise FileError("the dataset has too few steps to train on and to hold out: collect more")
     drawn = torch.multinomial(weights, min(number, len(weights)), generator=generator).sort().values
@@ -288,23 +287,12 @@ def _agrees(events: Events, codes: Tensor, patterns: Patterns, which: Tensor) ->
     return said.all(1) & (events.bricks[codes] == patterns.bricks[which]).all(1)
 
 
-def _at_paddle(data: Data) -> Tensor:
-    """Which frames of a dataset have a ball that the paddle touches, and may hide in part: (N,) bool."""
-    row, column, paddle, width = data.objects.long().unbind(1)
-    rows = (row > PADDLE_TOP - BALL_HEIGHT - 2) & (row < PADDLE_BOTTOM + 2)  # the Atari may draw a ball taller
-    return rows & (column + BALL_WIDTH >= paddle) & (column <= paddle + width)
-
-
-def _moves_unseen(data: Data, look: Appearance) -> Tensor:
-    """Which frames of a dataset have a ball that goes on, in the next one or already, where it may not be seen, or not
-    whole: (N,) bool."""
+def _half_seen(data: Data, look: Appearance) -> Tensor:
+    """Which frames of a dataset have a ball that is not seen, or not whole, there or in the next one: (N,) bool."""
     every = torch.arange(len(data.objects), device=data.objects.device)
-    seen = torch.cat([shows(data.things(part), look) for part in every.split(8192)])
     ball = data.objects[:, 0] > 0
-    unseen = ball & (~seen | _at_paddle(data))
-    steps = torch.zeros_like(unseen)
-    steps[data.steps] = True
-    return steps & ball & (unseen | unseen.roll(-1))
+    hidden = ball & ~torch.cat([shows(data.things(part), look, whole=True) for part in every.split(8192)])
+    return ball & (hidden | hidden.roll(-1))
 
 
 PARTLY = 0.5

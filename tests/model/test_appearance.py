@@ -69,6 +69,8 @@ def test_half_of_a_ball_at_a_wall_shows(look: Appearance) -> None:
     frame, empty = look.paint(things)[0], look.paint(without_ball(things))[0]
     assert set(torch.nonzero(frame != empty)[:, 1].tolist()) == {8}
     assert shows(things, look)
+    assert not shows(things, look, whole=True)
+    assert shows(things_of((120, 8)), look, whole=True)
 
 
 def test_the_right_wall_hides_the_end_of_the_paddle(look: Appearance) -> None:
