@@ -23,7 +23,7 @@ from model.breakout import (
     LONG_PADDLE,
     WALL_TOP,
 )
-from model.state import BALL_COLUMN, BALL_ROW, FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
+from model.state import BALL_COLUMN, BALL_ROW, FRACTIONS, HISTORY, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
 
 BALL_STEP, PADDLE_STEP = 9, 8
 """The longest steps of ball and paddle that are told apart, in pixels."""
@@ -113,13 +113,12 @@ def around_ball(state: State, action: Tensor) -> tuple[Numbers, Tensor, Tensor]:
     """
     now, memory = state.objects[:, -1], state.memory
     row, column, paddle = now[:, BALL_ROW], now[:, BALL_COLUMN], now[:, PADDLE]
-    there, low, empty = row > 0, row >= OPEN_BOTTOM, state.wall.flatten(1).amax(1) == 0
+    there, low = row > 0, row >= OPEN_BOTTOM
 
     def only(where: Tensor, values: Tensor, size: int) -> tuple[Tensor, int]:
         return torch.where(where, values, size), size + 1
 
     known = {name: (memory[:, number], SIZES[number]) for name, number in INDEX.items()}
-    score = (state.board[:, :LIVES] * torch.tensor((100, 10, 1), device=row.device)).sum(1)
     told = join(
         (torch.where((row > OPEN_TOP) & (row < OPEN_BOTTOM), OPEN_TOP, row.clamp(0, BALL_ROWS - 1)), BALL_ROWS),
         only(there, (column - FIELD_LEFT + 3).clamp(0, NEAR_WALL), NEAR_WALL + 1),
@@ -133,7 +132,6 @@ def around_ball(state: State, action: Tensor) -> tuple[Numbers, Tensor, Tensor]:
         *(only(low, *known[name]) for name in ("hits", "fast", "steep")),
         *(only(~there, *each) for each in ((action, ACTIONS + 1), known["clock"])),
         only(known["speed"][0] == NOT_KNOWN, step_number(state.objects[:, -2, :2], now[:, :2]), STEPS),
-        only(empty, score, 1000),
     )
     return told, crop(state.wall, now[:, :2]), memory
 

@@ -19,6 +19,8 @@ the cells of hundreds and tens, of ones, and of lives, and whether a new wall co
 EVENTS = 6
 BOARD, DUE = LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]
 """What the digits follow from: those shown, and what is due."""
+NO_SCORE = 1000
+"""In place of the score where bricks stand: it counts only when none does."""
 SCORE_CELLS = {GRID_ROWS: SCORE, 2 * GRID_ROWS: POINTS, 3 * GRID_ROWS: LIFE}
 """The cells of the score's row that ever change, and the event that each shows."""
 
@@ -55,17 +57,22 @@ class ContextController(nn.Module):
     def __init__(self, width: int = 384, books_width: int = 160, paddle_width: int = 192) -> None:
         super().__init__()
         self.settings = {"width": width, "books_width": books_width, "paddle_width": paddle_width}
-        # What the ball does, and what follows when it touches something: the paddle's width, and a new wall.
-        self.trunk, self.ball = Trunk(around_ball_sizes(), width), nn.Linear(width, 3 * CODES)
+        # What the ball does, and the paddle's width, which follows from what it touches.
+        self.trunk, self.ball = Trunk(around_ball_sizes(), width), nn.Linear(width, 2 * CODES)
         self.digits = _small((*[DIGITS] * BOARD, *(SIZES[number] for number in DUE)), books_width, 3 * CODES)
+        self.wall = _small((NO_SCORE + 1, SIZES[INDEX["contact"]]), books_width, CODES)
         keys = (2, COLUMNS, SIZES[INDEX["knob"]], ACTIONS + 1, *[2 * PADDLE_STEP + 1] * (HISTORY - 1))
         self.keys = _small(keys, paddle_width, CODES)
 
     def forward(self, state: State, action: Tensor) -> Tensor:
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
         told, bricks, memory = around_ball(state, action)
-        ball, width, wall = self.ball(self.trunk(told.values, bricks, memory)).split(CODES, 1)
+        ball, width = self.ball(self.trunk(told.values, bricks, memory)).split(CODES, 1)
         digits = self.digits(torch.cat((state.board, memory[:, DUE]), 1)).reshape(-1, 3, CODES)
+        hundreds, tens, ones, _ = state.board.unbind(1)
+        bare = state.wall.flatten(1).amax(1) == 0
+        score = torch.where(bare, 100 * hundreds + 10 * tens + ones, NO_SCORE)
+        wall = self.wall(torch.stack((score, memory[:, INDEX["contact"]]), 1))
         at, knob = state.objects[:, :, PADDLE], memory[:, INDEX["knob"]]
         long, column = (state.objects[:, -1, WIDTH] == LONG_PADDLE).long(), at[:, -1].clamp(0, COLUMNS - 1)
         moved = paddle_step(at[:, :-1], at[:, 1:])

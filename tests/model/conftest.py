@@ -62,7 +62,7 @@ def twin(look: Appearance) -> Twin:
         context = found.context
         for loud in (
             found.memory.out, found.memory.keys[-1], found.vqvae.decoder.heads, context.ball, context.digits[-1],
-            context.keys[-1],
+            context.keys[-1], context.wall[-1],
         ):  # fmt: skip
             assert isinstance(loud, torch.nn.Linear)
             loud.weight *= 20

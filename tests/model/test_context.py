@@ -43,7 +43,6 @@ def below(numbers: Numbers) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_are_below_their_sizes_whatever_the_state(seed: int) -> None:
     state, later = random_state(400, seed), random_state(400, seed + 100)
-    state.wall[:200] = 0
     told = around_ball(state, torch.arange(400) % 5)[0]
     below(told)
     assert told.sizes == around_ball_sizes()
@@ -80,8 +79,6 @@ def test_what_cannot_count_is_not_told() -> None:
     state.objects[:, -2, :2] = torch.tensor([118, 80])
     moved = told((120, 80), 0, False, ()), told((120, 80), 0, False, (), speed=NOT_KNOWN)
     assert (moved[0] != moved[1]).sum() == 1, "the last step is told where the speed is not known"
-    state.wall[:] = 0
-    assert not torch.equal(told((185, 80), 0, False, ()), told((185, 80), 0, True, ())), "the score of an empty wall"
 
 
 def test_the_set_of_eighths_is_no_number_but_a_belief() -> None:
