@@ -12,6 +12,7 @@ export DEVICE=${DEVICE:-cuda} WORKERS=${WORKERS:-$(nproc)} EVALUATE=${EVALUATE:-
 export THREADS=${THREADS:-4}                         # of each of the two that train beside each other
 if [ -z "${SMALL:-}" ]; then
   # Minutes of training. Collecting, reading and preparing take the rest: not measured.
+  export DRILL=${DRILL:-2000000}
   export VQVAE=${VQVAE:---minutes 1 --batch 2048} CONTEXT=${CONTEXT:---minutes 2.5 --batch 4096 --rate 0.003}
   export MEMORY=${MEMORY:---minutes 3.5 --batch 4096 --rate 0.003}
 fi

@@ -17,7 +17,7 @@ GOLDEN = {
     ("people", 1, 0): "8f00b893c3f430337ec9c74d23a1cd66bdcfe011bc2c6617f8e5723f0e0ee37e",
     ("people", 1, 1): "019f62eea05be7d17ffdeeb952cd68b8430fa8e4405231dd6307d8b7ab68e663",
     ("mixed", 4, 0): "bf9f05c6e9eaa5d6ffce862426044b68101c3c0c0652eebaeeaf83a530c4f2ed",
-    ("drill", 1, 1): "d93c354d6ac0e033ff03bde7f2761469d5bc3fb3447ca04eff2a7040b9eac928",
+    ("drill", 1, 1): "0412f1f64c953df355e3fbc65b930ecbb0b6cdb2dcac4c5c4516d78495839d00",
 }
 """SHA-256 of frames, actions, rewards and lives, by policy, frame skip and number of the episode; seed 0."""
 
