@@ -18,9 +18,9 @@ from collect.dataset import TransitionDataset
 from console import Show
 from evaluate import Without, quiet
 from evaluate.heldout import Starts, episode_of
-from model.breakout import ACTIONS, Frame
+from model.breakout import ACTIONS, Frame, changed_cells
 from model.engine import Engine
-from model.metrics import PARTED_STEPS, ball_error, changed_cells, horizons, is_off, paddle_error, psnr, wrong_bricks
+from model.metrics import PARTED_STEPS, ball_error, horizons, is_off, paddle_error, psnr, wrong_bricks
 from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN, Array, Prediction, State, stack
 
@@ -215,7 +215,8 @@ def _look_closely(
     before, after, actions = dataset.frame(t), dataset.frame(t + 1), dataset.actions[t].astype(np.int64)
     codes, changed = engine.encode(before, after), (before != after).sum((1, 2))
     inferred = compare(before, after, engine.draw(state, codes))
-    truth = Truth(t, actions, episode_of(dataset, t), codes, changed_cells(before, after), changed, *inferred)
+    cells = np.stack([changed_cells(*pair) for pair in zip(before, after, strict=True)])
+    truth = Truth(t, actions, episode_of(dataset, t), codes, cells, changed, *inferred)
     found = []
     for name in engine.controllers:
         guess, logits = engine.predict(state, actions, name), engine.logits(state, actions, name)

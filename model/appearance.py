@@ -8,6 +8,9 @@ is learned from frames by `train/appearance.py`: the commonest class of each pix
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +29,7 @@ from model.breakout import (
     DIGIT_WIDTH,
     FIELD_BOTTOM,
     FIELD_LEFT,
+    FIELD_RIGHT,
     LONG_PADDLE,
     PADDLE_BOTTOM,
     PADDLE_TOP,
@@ -37,6 +41,44 @@ from model.state import Things
 CLEAR = 255
 """In a stamp: this pixel shows what lies beneath."""
 WALL_HEIGHT, WALL_WIDTH = BRICK_ROWS * BRICK_HEIGHT, BRICK_COLUMNS * BRICK_WIDTH
+WALL_BOTTOM = WALL_TOP + WALL_HEIGHT
+REACH = range(-2, BALL_HEIGHT + 3)
+"""The rows where a ball may show, from its own: the Atari may draw it a little higher or taller than it is."""
+NO_BRICK, NOT_OPEN = 0, BRICK_ROWS * BRICK_COLUMNS + 1
+
+
+class Tables(NamedTuple):
+    """What follows from the stamps.
+
+    balls   (672, 18) uint8  the pixels of a ball in its reach, by its row * 3 + how many the last scanline may show
+    bricks  (33600,) uint8   the brick at each pixel, from 1 on; `NO_BRICK`, or `NOT_OPEN` where the plate hides things
+    colours (33600,) uint8   the class of that brick
+    last    (224,) int64     as the stamp
+    wall    (6, 6, 160) uint8  what a whole wall adds to the plate, by rows of bricks (modulo 256)
+    edges   (2, 210) int64   which ball has its first pixel on each scanline, and which its last, 0 where none
+    """
+
+    balls: Tensor
+    bricks: Tensor
+    colours: Tensor
+    last: Tensor
+    wall: Tensor
+    edges: Tensor
+
+
+class Ball(NamedTuple):
+    """The pixels in reach of a ball, (B, 18) each: number on the screen, class, whether it is drawn there, and whether
+    it can be told from what is beneath."""
+
+    number: Tensor
+    stamp: Tensor
+    drawn: Tensor
+    seen: Tensor
+
+
+def pixels(rows: Iterable[int], columns: Iterable[int]) -> Tensor:
+    """The numbers of a box's pixels on the screen, (n,) int64, row by row."""
+    return (torch.tensor([*rows])[:, None] * COLUMNS + torch.tensor([*columns])).flatten()
 
 
 class Appearance(nn.Module):
@@ -58,6 +100,9 @@ class Appearance(nn.Module):
     paddle: Tensor
     balls: Tensor
     last: Tensor
+    digit_pixels: Tensor
+    paddle_pixels: Tensor
+    ball_pixels: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,90 +112,108 @@ class Appearance(nn.Module):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.uint8))
         self.register_buffer("balls", torch.full((BALL_ROWS, ROWS), CLEAR, dtype=torch.uint8))
         self.register_buffer("last", torch.full((BALL_ROWS,), COLUMNS, dtype=torch.uint8))
-        self._edges: Tensor | None = None
+        digit = range(DIGIT_TOP, DIGIT_TOP + DIGIT_HEIGHT)
+        places = {"digit": torch.cat([pixels(digit, range(c, c + DIGIT_WIDTH)) for c in DIGIT_COLUMNS])}
+        places |= {
+            "paddle": pixels(range(PADDLE_TOP, PADDLE_BOTTOM), [0])[:, None],
+            "ball": pixels(REACH, range(BALL_WIDTH)),
+        }
+        for name, numbers in places.items():
+            self.register_buffer(f"{name}_pixels", numbers, persistent=False)
+        self._tables: Tables | None = None
 
     def fix(self) -> None:
         """Look up once and for all what follows from the stamps: they do not change any more."""
-        self._edges = self.ball_of_edge()
+        self._tables = self.tables()
 
-    def ball_of_edge(self) -> Tensor:
-        """Which ball has its first pixel on each scanline, and which its last: (2, 210) int64 rows, 0 where none."""
-        if self._edges is not None:
-            return self._edges
-        drawn, lines = self.balls != CLEAR, torch.arange(ROWS, device=self.balls.device)
+    def tables(self) -> Tables:
+        """What follows from the stamps."""
+        if self._tables is not None:
+            return self._tables
+        device = self.plate.device
+        field = slice(WALL_TOP, WALL_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
+        number = 1 + torch.arange(BRICK_ROWS * BRICK_COLUMNS, dtype=torch.uint8, device=device)
+        bricks, colours = torch.where(self.plate == 0, NO_BRICK, NOT_OPEN).to(torch.uint8), self.plate.clone()
+        bricks[field] = (
+            number.reshape(BRICK_ROWS, -1).repeat_interleave(BRICK_HEIGHT, 0).repeat_interleave(BRICK_WIDTH, 1)
+        )
+        colours[field] = self.bricks
+        lines, rows = torch.arange(ROWS, device=device), torch.arange(BALL_ROWS, device=device)
+        reach = rows[:, None] + torch.tensor(REACH, device=device)
+        near = self.balls.gather(1, reach.clamp(0, ROWS - 1)).masked_fill((reach < 0) | (reach >= ROWS), CLEAR)
+        near = near.repeat_interleave(BALL_WIDTH, 1)
+        column, line = self.ball_pixels % COLUMNS, (reach == FIELD_BOTTOM - 1).repeat_interleave(BALL_WIDTH, 1)
+        balls = torch.stack([near.masked_fill(line & (column >= shown), CLEAR) for shown in range(BALL_WIDTH + 1)], 1)
+        drawn = self.balls != CLEAR
         edges = torch.stack((drawn.int().argmax(1), ROWS - 1 - drawn.flip(1).int().argmax(1)))
         edges = torch.where(drawn.any(1), edges, -1)  # (2, 224): the scanlines of each ball
-        rows = torch.arange(BALL_ROWS, device=lines.device)
-        return torch.where(edges[:, None] == lines[:, None], rows, 0).amax(2)
+        return Tables(
+            balls.flatten(0, 1),
+            bricks.flatten(),
+            colours.flatten(),
+            self.last.long(),
+            (colours - self.plate)[WALL_TOP:WALL_BOTTOM].reshape(BRICK_ROWS, BRICK_HEIGHT, COLUMNS),
+            torch.where(edges[:, None] == lines[:, None], rows, 0).amax(2),
+        )
 
     def paint(self, things: Things) -> Tensor:
-        """Draw the things of B moments: -> (B, 210, 160) uint8 classes.
+        """Draw the things of B moments: -> (B, 210, 160) uint8 classes."""
+        return self.draw(things)[0]
+
+    def draw(self, things: Things) -> tuple[Tensor, Tensor]:
+        """As `paint`, and whether the frame shows the ball (B,), as `shows` says.
 
         Walls hide what is under them: paddle and ball are drawn only where the plate is background.
         """
-        device = self.plate.device
-        rows, columns = torch.arange(ROWS, device=device), torch.arange(COLUMNS, device=device)
-        below = self._score(things.board)  # (B, 210, 160): the plate with digits and bricks
-        below = torch.where(self._over_wall(things.wall), self._whole_wall(), below)
-        open_field = self.plate == 0
-        at = columns - things.paddle[:, :1]  # (B, 160): columns from the paddle's left end
-        along = (at >= 0) & (at < things.paddle[:, 1:])
-        band = slice(PADDLE_TOP, PADDLE_BOTTOM)
-        stamp = self.paddle.T[at.clamp(0, LONG_PADDLE - 1)].movedim(2, 1)  # (B, 4, 160)
-        paddle = torch.where(along[:, None] & open_field[band], stamp, below[:, band])
-        below = torch.cat((below[:, :PADDLE_TOP], paddle, below[:, PADDLE_BOTTOM:]), 1)
-        row = things.ball[:, 0].clamp(0, BALL_ROWS - 1)
-        ball = self.balls[row]  # (B, 210)
-        at = columns - things.ball[:, 1:]
-        beside = (at >= 0) & (at < BALL_WIDTH)
-        on = (rows != FIELD_BOTTOM - 1)[:, None] | (columns < self.last[row][:, None])[:, None]  # (B, 210, 160)
-        return torch.where((ball != CLEAR)[:, :, None] & on & beside[:, None] & open_field, ball[:, :, None], below)
+        frame = self.beneath(things.wall, 0, ROWS).flatten(1)
+        number, stamp = self.paddle_at(things.paddle)
+        number = torch.cat((self.digit_pixels + 0 * things.paddle[:, :1], number), 1)
+        frame = frame.scatter(1, number, torch.cat((self.digits[things.board].flatten(1), stamp), 1))
+        ball = self.ball(things)
+        shown = torch.where(ball.drawn, ball.stamp, frame.gather(1, ball.number))
+        return frame.scatter(1, ball.number, shown).reshape(-1, ROWS, COLUMNS), somewhere(ball.seen, (1,))
 
-    def _score(self, board: Tensor) -> Tensor:
-        stamps = self.digits[board]  # (B, 4, 10, 12)
-        band = self.plate[DIGIT_TOP : DIGIT_TOP + DIGIT_HEIGHT].expand(board.shape[0], -1, -1)
-        parts, end = [], 0
-        for number, column in enumerate(DIGIT_COLUMNS):
-            parts += [band[:, :, end:column], stamps[:, number]]
-            end = column + DIGIT_WIDTH
-        band = torch.cat([*parts, band[:, :, end:]], 2)
-        above = self.plate[:DIGIT_TOP].expand(board.shape[0], -1, -1)
-        return torch.cat((above, band, self.plate[DIGIT_TOP + DIGIT_HEIGHT :].expand(board.shape[0], -1, -1)), 1)
+    def beneath(self, wall: Tensor, top: int, bottom: int) -> Tensor:
+        """Rows of the plate with bricks, without all else: wall (B, 6, 18) -> (B, bottom - top, 160)."""
+        edge = FIELD_LEFT // BRICK_WIDTH
+        whole = nn.functional.pad(wall, (edge, COLUMNS // BRICK_WIDTH - BRICK_COLUMNS - edge))
+        stands = (whole[..., None] * torch.ones_like(self.paddle[0, :BRICK_WIDTH])).reshape(-1, BRICK_ROWS, 1, COLUMNS)
+        adds = (stands * self.tables().wall).reshape(-1, WALL_HEIGHT, COLUMNS)
+        return self.plate[top:bottom] + nn.functional.pad(adds, (0, 0, WALL_TOP - top, bottom - WALL_BOTTOM))
 
-    def _over_wall(self, wall: Tensor) -> Tensor:
-        """(B, 6, 18) -> (B, 210, 160) bool, the pixels of standing bricks."""
-        blocks = (wall > 0)[:, :, None, :, None].expand(-1, -1, BRICK_HEIGHT, -1, BRICK_WIDTH)
-        pixels = blocks.reshape(-1, WALL_HEIGHT, WALL_WIDTH)
-        right, below = COLUMNS - FIELD_LEFT - WALL_WIDTH, ROWS - WALL_TOP - WALL_HEIGHT
-        return nn.functional.pad(pixels.to(torch.int32), (FIELD_LEFT, right, WALL_TOP, below)) > 0
+    def paddle_at(self, paddle: Tensor) -> tuple[Tensor, Tensor]:
+        """The pixels where a paddle (B, 2) may be: their numbers on the screen (B, 64), and their classes."""
+        along = torch.arange(LONG_PADDLE, device=paddle.device)
+        number = (paddle[:, :1] + along).clamp(0, COLUMNS - 1)[:, None] + self.paddle_pixels  # (B, 4, 16)
+        plate = self.plate.flatten()[number]
+        there = (along < paddle[:, 1:])[:, None] & ~plate.bool()
+        return number.flatten(1), torch.where(there, self.paddle, plate).flatten(1)
 
-    def _whole_wall(self) -> Tensor:
-        right, below = COLUMNS - FIELD_LEFT - WALL_WIDTH, ROWS - WALL_TOP - WALL_HEIGHT
-        return nn.functional.pad(self.bricks.to(torch.int32), (FIELD_LEFT, right, WALL_TOP, below)).to(torch.uint8)
+    def ball(self, things: Things) -> Ball:
+        """The ball's pixels. Walls hide it; bricks and the paddle are beneath it."""
+        tables, most = self.tables(), torch.tensor((BALL_ROWS - 1, COLUMNS - BALL_WIDTH), device=things.ball.device)
+        ball = torch.minimum(things.ball.clamp(min=0), most)
+        row, column = ball[:, :1], ball[:, 1:]
+        number = (row * COLUMNS + column + self.ball_pixels).clamp(0, ROWS * COLUMNS - 1)
+        shown = (tables.last[row] - column).clamp(0, BALL_WIDTH)
+        stamp, brick = tables.balls[(row * (BALL_WIDTH + 1) + shown)[:, 0]], tables.bricks[number].long()
+        drawn = (stamp != CLEAR) & (brick != NOT_OPEN)
+        stands = nn.functional.pad(things.wall.flatten(1), (1, 1)).gather(1, brick).bool()
+        at = number - PADDLE_TOP * COLUMNS
+        band = (at >= 0) & (at < (PADDLE_BOTTOM - PADDLE_TOP) * COLUMNS)
+        along = number % COLUMNS - things.paddle[:, :1]
+        in_paddle = band & (along >= 0) & (along < things.paddle[:, 1:])
+        return Ball(number, stamp, drawn, drawn & ~(stands & (tables.colours[number] == stamp) | in_paddle))
 
 
 def shows(things: Things, look: Appearance, whole: bool = False) -> Tensor:
     """Whether a frame shows the ball, or all of it, or walls, bricks or the paddle of its own colour hide it: (B,)."""
-    ball = things.ball
-    # The Atari may draw a ball a little higher or taller than it is.
-    rows = ball[:, :1] + torch.arange(-2, BALL_HEIGHT + 3, device=ball.device)  # (B, 9)
-    columns = ball[:, 1:] + torch.arange(BALL_WIDTH, device=ball.device)  # (B, 2)
-    on_screen = (rows >= 0) & (rows < ROWS)
-    rows, columns = rows.clamp(0, ROWS - 1), columns.clamp(0, COLUMNS - 1)
-    which = ball[:, :1].clamp(0, BALL_ROWS - 1)
-    drawn = torch.where(on_screen, look.balls[which, rows], CLEAR)[:, :, None]  # (B, 9, 1)
-    on = (rows != FIELD_BOTTOM - 1)[:, :, None] | (columns < look.last[which])[:, None]  # (B, 9, 2)
-    plate = look.plate[rows[:, :, None], columns[:, None]]  # (B, 9, 2)
-    row, column = (rows - WALL_TOP)[:, :, None], (columns - FIELD_LEFT)[:, None]
-    inside = (row >= 0) & (row < WALL_HEIGHT) & (column >= 0) & (column < WALL_WIDTH)
-    row, column = row.clamp(0, WALL_HEIGHT - 1), column.clamp(0, WALL_WIDTH - 1)
-    number = row // BRICK_HEIGHT * BRICK_COLUMNS + column // BRICK_WIDTH
-    stands = things.wall.flatten(1).gather(1, number.flatten(1)).reshape(number.shape) > 0
-    in_brick = inside & stands & (look.bricks[row, column] == drawn)
-    at = columns[:, None] - things.paddle[:, :1, None]
-    band = ((rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM))[:, :, None]
-    in_paddle = band & (at >= 0) & (at < things.paddle[:, 1:, None])
-    there = (drawn != CLEAR) & on
-    seen = there & (plate == 0) & ~in_brick & ~in_paddle
-    enough = (seen == there).flatten(1).all(1) if whole else seen.flatten(1).any(1)
-    return enough & (ball[:, 0] > 0)
+    ball = look.ball(things)
+    if whole:
+        return (ball.seen == (ball.stamp != CLEAR)).all(1) & (things.ball[:, 0] > 0)
+    return somewhere(ball.seen, (1,))
+
+
+def somewhere(mask: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Whether anything is set along some axes of a mask. (As a graph, `any` would add up whole numbers of 64 bits.)"""
+    return mask.to(torch.uint8).amax(dims).bool()

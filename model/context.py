@@ -6,7 +6,7 @@ bounce is learned once for all columns. Which numbers there are is a prior; what
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,14 @@ from torch import Tensor, nn
 from model.breakout import (
     ACTIONS,
     BALL_ROWS,
-    BRICK_COLUMNS,
     BRICK_HEIGHT,
-    BRICK_ROWS,
     BRICK_WIDTH,
     FIELD_LEFT,
     FIELD_RIGHT,
     LONG_PADDLE,
     WALL_TOP,
 )
-from model.state import BALL_COLUMN, BALL_ROW, FRACTIONS, HISTORY, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
+from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES, WIDTH, State
 
 BALL_STEP, PADDLE_STEP = 9, 8
 """The longest steps of ball and paddle that are told apart, in pixels."""
@@ -43,31 +41,11 @@ NEAR_BRICKS = len(NEAR_ROWS) * len(NEAR_COLUMNS)
 DIGITS = 10
 
 
-_ZERO = torch.zeros(1, 4, dtype=torch.long)
-NOTHING = State(
-    _ZERO, _ZERO[:, None].expand(1, HISTORY, 4), torch.zeros(1, BRICK_ROWS, BRICK_COLUMNS), _ZERO,
-    torch.zeros(1, len(SIZES), dtype=torch.long), _ZERO,
-)  # fmt: skip
-"""A moment of one game, to ask for sizes with."""
-
-
-class Numbers(NamedTuple):
-    """Columns of small numbers (B, n) int64, each below its size."""
-
-    values: Tensor
-    sizes: tuple[int, ...]
-
-
-def join(*parts: tuple[Tensor, int]) -> Numbers:
-    """Columns of numbers (B,), each with how many there may be."""
-    return Numbers(torch.stack([values for values, _ in parts], 1), tuple(size for _, size in parts))
-
-
 def step_number(before: Tensor, after: Tensor) -> Tensor:
-    """The ball's step between two places (B, 2) by number (B,), below `STEPS`."""
+    """The ball's step between two places (..., 2) by number (...), below `STEPS`."""
     step = (after - before).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP
-    number = step[:, 0] * (2 * BALL_STEP + 1) + step[:, 1]
-    return torch.where((before[:, 0] > 0) & (after[:, 0] > 0), number, STEPS - 1)
+    number = step[..., 0] * (2 * BALL_STEP + 1) + step[..., 1]
+    return torch.where((before[..., 0] > 0) & (after[..., 0] > 0), number, STEPS - 1)
 
 
 def paddle_step(before: Tensor, after: Tensor) -> Tensor:
@@ -75,75 +53,75 @@ def paddle_step(before: Tensor, after: Tensor) -> Tensor:
     return (after - before).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
 
 
+def floor(values: Tensor, offsets: Iterable[int], size: int) -> Tensor:
+    """Whole numbers (B, 1) plus each of n offsets, divided by `size` and rounded down, from -100 on: (B, n). (As a
+    graph, `//` is ten operators.)"""
+    ahead = torch.tensor([offset + 100 * size for offset in offsets], device=values.device)
+    return torch.div(values + ahead, size, rounding_mode="trunc") - 100
+
+
 def brick_at(ball: Tensor) -> Tensor:
     """Row and column (B, 2) in the wall of the brick at the ball's top left corner; beyond the wall they go on."""
-    row = torch.div(ball[:, 0] - WALL_TOP, BRICK_HEIGHT, rounding_mode="floor")
-    return torch.stack((row, torch.div(ball[:, 1] - FIELD_LEFT, BRICK_WIDTH, rounding_mode="floor")), 1)
+    row, column = floor(ball[:, :1], [-WALL_TOP], BRICK_HEIGHT), floor(ball[:, 1:], [-FIELD_LEFT], BRICK_WIDTH)
+    return torch.cat((row, column), 1)
+
+
+def read(grid: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Where rows (B, r) and columns (B, c) of a grid (B, H, W) cross: (B, r * c); 0 beyond the grid."""
+    height, width = (int(size) for size in grid.shape[1:])
+    rows, columns = rows.clamp(-1, height) * (width + 2), columns.clamp(-1, width) + (width + 3)
+    return nn.functional.pad(grid, (1, 1, 1, 1)).flatten(1).gather(1, (rows[:, :, None] + columns[:, None]).flatten(1))
 
 
 def near_bricks(wall: Tensor, ball: Tensor) -> Tensor:
     """The bricks near the ball: wall (B, 6, 18), ball (B, 2) -> (B, 21); 0 beyond the wall."""
-    at = brick_at(ball)
-    device = wall.device
-    rows = at[:, :1] + torch.tensor(NEAR_ROWS, device=device)
-    columns = at[:, 1:] + torch.tensor(NEAR_COLUMNS, device=device)
-    inside = ((rows >= 0) & (rows < BRICK_ROWS))[:, :, None] & ((columns >= 0) & (columns < BRICK_COLUMNS))[:, None]
-    number = rows.clamp(0, BRICK_ROWS - 1)[:, :, None] * BRICK_COLUMNS + columns.clamp(0, BRICK_COLUMNS - 1)[:, None]
-    return (wall.flatten(1).gather(1, number.flatten(1)) * inside.flatten(1)).to(torch.uint8)
+    at, device = brick_at(ball), wall.device
+    rows, columns = torch.tensor(NEAR_ROWS, device=device), torch.tensor(NEAR_COLUMNS, device=device)
+    return read(wall, at[:, :1] + rows, at[:, 1:] + columns)
 
 
 def crop(wall: Tensor, ball: Tensor) -> Tensor:
     """The pixels of standing bricks around the ball: wall (B, 6, 18), ball (B, 2) -> (B, 192) float 0 or 1."""
-    device = wall.device
-    rows = ball[:, :1] - WALL_TOP + torch.arange(-CROP_UP, CROP_DOWN, device=device)
-    columns = ball[:, 1:] - FIELD_LEFT + torch.arange(-CROP_LEFT, CROP_RIGHT, device=device)
-    row = torch.div(rows, BRICK_HEIGHT, rounding_mode="floor")
-    column = torch.div(columns, BRICK_WIDTH, rounding_mode="floor")
-    inside = ((row >= 0) & (row < BRICK_ROWS))[:, :, None] & ((column >= 0) & (column < BRICK_COLUMNS))[:, None]
-    number = row.clamp(0, BRICK_ROWS - 1)[:, :, None] * BRICK_COLUMNS + column.clamp(0, BRICK_COLUMNS - 1)[:, None]
-    standing = wall.flatten(1).gather(1, number.flatten(1))
-    return (standing * inside.flatten(1)).float()
+    rows = floor(ball[:, :1], range(-CROP_UP - WALL_TOP, CROP_DOWN - WALL_TOP), BRICK_HEIGHT)
+    columns = floor(ball[:, 1:], range(-CROP_LEFT - FIELD_LEFT, CROP_RIGHT - FIELD_LEFT), BRICK_WIDTH)
+    return read(wall, rows, columns).float()
 
 
-def around_ball(state: State, action: Tensor) -> tuple[Numbers, Tensor, Tensor]:
+def around_ball(state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """What decides where the ball goes, and what it touches, of a moment and an action (B,): for a `Trunk`.
 
     Each number is given only where it may count, else one that says so: by what a network does not need it would learn
     scenes by heart. With these, the emulator's next step was the same whenever the numbers were (docs/log.md).
     """
-    now, memory = state.objects[:, -1], state.memory
-    row, column, paddle = now[:, BALL_ROW], now[:, BALL_COLUMN], now[:, PADDLE]
-    there, low = row > 0, row >= OPEN_BOTTOM
-
-    def only(where: Tensor, values: Tensor, size: int) -> tuple[Tensor, int]:
-        return torch.where(where, values, size), size + 1
-
-    known = {name: (memory[:, number], SIZES[number]) for name, number in INDEX.items()}
-    told = join(
-        (torch.where((row > OPEN_TOP) & (row < OPEN_BOTTOM), OPEN_TOP, row.clamp(0, BALL_ROWS - 1)), BALL_ROWS),
-        only(there, (column - FIELD_LEFT + 3).clamp(0, NEAR_WALL), NEAR_WALL + 1),
-        only(there, (FIELD_RIGHT + 1 - column).clamp(0, NEAR_WALL), NEAR_WALL + 1),
-        # Where in its brick's box the ball's top left corner is: which brick it is in next depends on it.
-        only(there, (row - WALL_TOP) % BRICK_HEIGHT, BRICK_HEIGHT),
-        only(there, (column - FIELD_LEFT) % BRICK_WIDTH, BRICK_WIDTH),
-        only(low, (paddle - column).clamp(-BESIDE, BESIDE) + BESIDE, 2 * BESIDE + 1),
-        ((now[:, WIDTH] == LONG_PADDLE).long(), 2),
-        known["contact"],
-        *(only(low, *known[name]) for name in ("hits", "fast", "steep")),
-        *(only(~there, *each) for each in ((action, ACTIONS + 1), known["clock"])),
-        only(known["speed"][0] == NOT_KNOWN, step_number(state.objects[:, -2, :2], now[:, :2]), STEPS),
-    )
+    now: Tensor = state.objects[:, -1]
+    memory: Tensor = state.memory
+    device = memory.device
+    row, column = now[:, :1], now[:, 1:2]
+    height = torch.where((row > OPEN_TOP) & (row < OPEN_BOTTOM), OPEN_TOP, row.clamp(0, BALL_ROWS - 1))
+    size, corner = (torch.tensor(pair, device=device) for pair in ((BRICK_HEIGHT, BRICK_WIDTH), (WALL_TOP, FIELD_LEFT)))
+    # How far the left wall is, and the right wall. Where in its brick's box the ball's top left corner is: which brick
+    # it is in next depends on it.
+    walls = torch.cat((column - (FIELD_LEFT - 3), FIELD_RIGHT + 1 - column), 1).clamp(0, NEAR_WALL)
+    beside = (now[:, 2:3] - column).clamp(-BESIDE, BESIDE) + BESIDE
+    step = step_number(state.objects[:, -2, :2], now[:, :2])[:, None]
+    parts = walls, (now[:, :2] - corner) % size, beside, memory[:, LOW], action[:, None], memory[:, CLOCK], step
+    there, low, lost = row > 0, row >= OPEN_BOTTOM, memory[:, SPEED] == NOT_KNOWN
+    may_count = torch.cat((there, low, ~there, lost), 1)[:, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3]]
+    told = torch.where(may_count, torch.cat(parts, 1), torch.tensor(MAY_COUNT, device=device))
+    long = (now[:, WIDTH:] == LONG_PADDLE).long()
+    told = torch.cat((height, told[:, :5], long, memory[:, CONTACT], told[:, 5:]), 1)
     return told, crop(state.wall, now[:, :2]), memory
 
 
-def around_ball_sizes() -> tuple[int, ...]:
-    """The sizes of the columns that `around_ball` gives."""
-    zero = torch.zeros(1, 4, dtype=torch.long)
-    memory = torch.zeros(1, len(SIZES), dtype=torch.long)
-    state = State(
-        zero, zero[:, None].expand(1, HISTORY, 4), torch.zeros(1, BRICK_ROWS, BRICK_COLUMNS), zero, memory, memory
-    )
-    return around_ball(state, zero[:, 0])[0].sizes
+LOW, CLOCK, SPEED, CONTACT = (
+    [INDEX[name] for name in names] for names in (("hits", "fast", "steep"), ("clock",), ("speed",), ("contact",))
+)
+MAY_COUNT = (
+    NEAR_WALL + 1, NEAR_WALL + 1, BRICK_HEIGHT, BRICK_WIDTH, 2 * BESIDE + 1,
+    *(SIZES[number] for number in LOW), ACTIONS + 1, SIZES[CLOCK[0]], STEPS,
+)  # fmt: skip
+AROUND_BALL = BALL_ROWS, *(n + 1 for n in MAY_COUNT[:5]), 2, SIZES[CONTACT[0]], *(n + 1 for n in MAY_COUNT[5:])
+"""The sizes of the columns that `around_ball` gives."""
 
 
 class Embedding(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS, LONG_PADDLE
-from model.context import DIGITS, PADDLE_STEP, Embedding, Trunk, around_ball, around_ball_sizes, paddle_step
+from model.context import AROUND_BALL, DIGITS, PADDLE_STEP, Embedding, Trunk, around_ball, paddle_step
 from model.state import HISTORY, INDEX, LIVES, PADDLE, SIZES, WIDTH, State
 
 BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
@@ -58,7 +58,7 @@ class ContextController(nn.Module):
         super().__init__()
         self.settings = {"width": width, "books_width": books_width, "paddle_width": paddle_width}
         # What the ball does, and the paddle's width, which follows from what it touches.
-        self.trunk, self.ball = Trunk(around_ball_sizes(), width), nn.Linear(width, 2 * CODES)
+        self.trunk, self.ball = Trunk(AROUND_BALL, width), nn.Linear(width, 2 * CODES)
         self.digits = _small((*[DIGITS] * BOARD, *(SIZES[number] for number in DUE)), books_width, 3 * CODES)
         self.wall = _small((NO_SCORE + 1, SIZES[INDEX["contact"]]), books_width, CODES)
         keys = (2, COLUMNS, SIZES[INDEX["knob"]], ACTIONS + 1, *[2 * PADDLE_STEP + 1] * (HISTORY - 1))
@@ -67,7 +67,7 @@ class ContextController(nn.Module):
     def forward(self, state: State, action: Tensor) -> Tensor:
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
         told, bricks, memory = around_ball(state, action)
-        ball, width = self.ball(self.trunk(told.values, bricks, memory)).split(CODES, 1)
+        ball, width = self.ball(self.trunk(told, bricks, memory)).split(CODES, 1)
         digits = self.digits(torch.cat((state.board, memory[:, DUE]), 1)).reshape(-1, 3, CODES)
         hundreds, tens, ones, _ = state.board.unbind(1)
         bare = state.wall.flatten(1).amax(1) == 0

@@ -6,14 +6,11 @@ the score. Where these crops lie is a rule; what they show is pixels.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
+from model.appearance import WALL_BOTTOM
 from model.breakout import (
-    BRICK_HEIGHT,
-    BRICK_ROWS,
     CELL_COLUMNS,
     CELL_ROWS,
     CODE_DIM,
@@ -31,7 +28,7 @@ from model.breakout import (
     WALL_TOP,
 )
 from model.context import Embedding
-from model.tracker import cut_off, first, paddle, somewhere
+from model.tracker import cut_off, edges, paddle
 
 BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)
 """Sides of the encoder's crops in pixels: the ball's, the paddle's; and of the blocks that digits are made of."""
@@ -46,31 +43,38 @@ MANY_PIXELS = 60
 """More than a ball may bring: when so many pixels come where the bricks are, it is a new wall."""
 
 
-class Crops(NamedTuple):
-    """What the encoder is shown of M changed cells: bits (M, 1120) float, place (M, 2) int64 (the row + 1 of the ball's
-    crop, and the column + 1 of what came from nothing, or of a paddle that was cut off, else 0), and the cells they are
-    of: game and cell (M,) int64 each, and kind (M,)."""
-
-    bits: Tensor
-    place: Tensor
-    game: Tensor
-    cell: Tensor
-    kind: Tensor
+RANKS = -1, PADDLE_CELLS, WALL_CELLS, FIELD_CELLS, SCORE_CELLS
+"""Kinds of cells by rank: in a cell where several things change, the last of these counts."""
 
 
-def cells_of(mask: Tensor) -> Tensor:
-    """Which cells hold a set pixel: (B, 210, 160) bool -> (B, 35) bool, flat order column by column."""
-    blocks = somewhere(mask.reshape(-1, GRID_ROWS, CELL_ROWS, GRID_COLUMNS, CELL_COLUMNS), (2, 4))
-    return blocks.transpose(1, 2).flatten(1)
+def _rows(*bands: tuple[int, int]) -> Tensor:
+    """(210, 1) uint8: 1 in these bands of rows, 0 elsewhere."""
+    return torch.tensor([[any(top <= row < bottom for top, bottom in bands)] for row in range(ROWS)], dtype=torch.uint8)
 
 
-def window(mask: Tensor, row: Tensor, column: Tensor, height: int, width: int) -> Tensor:
-    """Windows of masks (B, 210, 160) from (B,) rows and columns on: (B, height * width) float; 0 beyond the frame."""
-    rows = row[:, None] + torch.arange(height, device=mask.device)
-    columns = column[:, None] + torch.arange(width, device=mask.device)
-    inside = (rows < ROWS)[:, :, None] & (columns < COLUMNS)[:, None]
-    number = rows.clamp(max=ROWS - 1)[:, :, None] * COLUMNS + columns.clamp(max=COLUMNS - 1)[:, None]
-    return (mask.flatten(1).gather(1, number.flatten(1)) & inside.flatten(1)).float()
+SCORE_ROWS, WALL_ROWS = _rows((0, CELL_ROWS)), _rows((WALL_TOP, WALL_BOTTOM))
+FIELD_ROWS = _rows((FIELD_TOP, PADDLE_TOP), (PADDLE_BOTTOM, FIELD_BOTTOM))
+"""Rows of the field, but for the paddle's."""
+
+
+def paddles_in(strips: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the paddle is in its rows of frames, before and after (B, 2, 4, 160) uint8, up to the right wall: (B, 2,
+    160) bool; and its column + 1 before (B,) if the wall cut it off there, else 0."""
+    columns = torch.arange(COLUMNS, device=strips.device)
+    long = torch.full_like(columns[:1], LONG_PADDLE)[None]
+    at = paddle(strips.reshape(-1, PADDLE_BOTTOM - PADDLE_TOP, COLUMNS), long).reshape(-1, 2, 1, 2)
+    left, right = at[..., 0], (at[..., 0] + at[..., 1]).clamp(max=FIELD_RIGHT)
+    return (columns >= left) & (columns < right), torch.where(cut_off(at[:, 0, 0]), left[:, 0, 0] + 1, 0)
+
+
+def window(masks: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """The ball's box in masks (B, 2, 210, 160) from (B,) rows and columns on: (B, 800) float; 0 beyond the frame."""
+    box = torch.arange(BALL_BOX, device=masks.device)
+    rows, columns = row[:, None] + box, column[:, None] + box
+    inside = ((rows < ROWS)[:, :, None] & (columns < COLUMNS)[:, None]).flatten(1)
+    number = (rows.clamp(max=ROWS - 1)[:, :, None] * COLUMNS + columns.clamp(max=COLUMNS - 1)[:, None]).flatten(1)
+    found = masks.flatten(2).gather(2, number[:, None].expand(-1, 2, -1))
+    return (found & inside[:, None]).flatten(1).float()
 
 
 def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -79,67 +83,46 @@ def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
     Bits of ball and paddle crops (B, 880), of each of the five score cells (B, 5, 240), the places (B, 3): the ball's
     two and the paddle's, and the kind of each cell (B, 35) int64, -1 where it does not change.
     """
-    device = before.device
-    differs, was, came = before != after, before != 0, after != 0
-    rows, columns = torch.arange(ROWS, device=device)[:, None], torch.arange(COLUMNS, device=device)
-    long = torch.full_like(before[:, 0, 0], LONG_PADDLE, dtype=torch.long)
-    strip = (rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM)
-    paddles, lies = [], [paddle(frame, long) for frame in (before, after)]
-    for left, width in (each[:, :, None].unbind(1) for each in lies):
-        paddles.append(strip & ((columns >= left) & (columns < left + width) & (columns < FIELD_RIGHT))[:, None])
-    bricks = slice(WALL_TOP, WALL_TOP + BRICK_ROWS * BRICK_HEIGHT)
-    wall = (rows >= WALL_TOP) & (rows < bricks.stop) & differs
-    laid = (wall & came & ~was)[:, bricks].float().sum((1, 2)) > MANY_PIXELS
-    wall = wall & laid[:, None, None]
-    field = (rows >= FIELD_TOP) & (rows < FIELD_BOTTOM) & ~wall
+    device, low = before.device, slice(PADDLE_TOP, PADDLE_BOTTOM)
+    differs, strips = before != after, torch.stack((before[:, low], after[:, low]), 1)
+    paddles, at_edge = paddles_in(strips)
     # In the paddle's rows all that is not the paddle is the ball, also where it takes the paddle's place.
-    among = strip & (columns >= FIELD_LEFT) & (columns < FIELD_RIGHT)
-    ball = [field & there & ~at & (differs | among) for there, at in zip((was, came), paddles, strict=True)]
-    moved = field & differs & (ball[0] | ball[1])
-    row, column, anything = first(ball[0] | ball[1])
-    box = (row, column, BALL_BOX, BALL_BOX)
-    seen = torch.cat([window(part, *box) for part in ball], 1)
+    among = torch.tensor([FIELD_LEFT <= column < FIELD_RIGHT for column in range(COLUMNS)], device=device)
+    strip = strips.bool() & ~paddles[:, :, None] & (differs[:, None, low] | among)  # (B, 2, 4, 160)
+    old, new = (frame[:, WALL_TOP:WALL_BOTTOM].bool() for frame in (before, after))
+    laid = ((new & ~old).float().sum((1, 2)) > MANY_PIXELS).to(torch.uint8)[:, None, None] * WALL_ROWS.to(device)
+    # Bytes are made bools: a graph compares them with 0 as whole numbers.
+    moved = torch.stack((before, after), 1).bool() & differs[:, None]
+    ball = moved & (FIELD_ROWS.to(device) - laid).bool()[:, None]
+    ball = torch.cat((ball[:, :, :PADDLE_TOP], strip, ball[:, :, PADDLE_BOTTOM:]), 2)
+    columns = torch.ones(ROWS, device=device) @ ball.float()  # (B, 2, 160): how many pixels
+    (row, _), (column, _) = edges(ball.to(torch.uint8).amax(3).amax(1)), edges(columns.sum(1))
+    gone, come = (columns.sum(2) > 0).unbind(1)
     # The row counts: on some lines the Atari draws the ball a line taller.
-    from_nothing = anything & ~somewhere(ball[0], (1, 2))
-    at_edge = torch.where(cut_off(lies[0]), lies[0][:, 0] + 1, 0)
-    place = torch.stack((torch.where(anything, row + 1, 0), torch.where(from_nothing, column + 1, 0), at_edge), 1)
-    slid = differs & (paddles[0] | paddles[1])
-    _, column, _ = first(paddles[0] | paddles[1])
-    line = torch.full_like(column, PADDLE_TOP)
-    along = torch.cat([window(each, line, column, 1, STRIP) for each in paddles], 1)
-    top = torch.cat([_blocks(differs & there) for there in (was, came)], 2)  # (B, 5, 240)
-    score, at_ball, at_paddle = cells_of(differs & (rows < CELL_ROWS)), cells_of(moved), cells_of(slid)
-    at_wall = cells_of(wall)
-    kind = torch.where(at_paddle, PADDLE_CELLS, -1)
-    kind = torch.where(at_wall, WALL_CELLS, kind)
-    kind = torch.where(at_ball, FIELD_CELLS, kind)
-    return torch.cat((seen, along), 1), top, place, torch.where(score, SCORE_CELLS, kind)
+    place = torch.where(gone | come, row + 1, 0), torch.where(come & ~gone, column + 1, 0), at_edge
+    start, _ = edges(paddles.to(torch.uint8).amax(1))
+    reach = start[:, None] + torch.arange(STRIP, device=device)  # (B, 40)
+    along = paddles.gather(2, reach.clamp(max=COLUMNS - 1)[:, None].expand(-1, 2, -1)) & (reach < COLUMNS)[:, None]
+    # One pixel of each block of a digit in the score's row.
+    top = moved[:, :, : CELL_ROWS : DIGIT_BLOCK[0], :: DIGIT_BLOCK[1]].float()
+    top = top.reshape(-1, 2, CELL_ROWS // DIGIT_BLOCK[0], GRID_COLUMNS, CELL_COLUMNS // DIGIT_BLOCK[1])
+    shared = torch.cat((window(ball, row, column), along.flatten(1).float()), 1)
+    kind = kinds(differs, laid, strip, paddles)
+    return shared, top.permute(0, 3, 1, 2, 4).flatten(2), torch.stack(place, 1), kind
 
 
-def _blocks(mask: Tensor) -> Tensor:
-    """One pixel of each block of a digit in the score's row: (B, 210, 160) -> (B, 5, 120) float."""
-    top = mask[:, : CELL_ROWS : DIGIT_BLOCK[0], :: DIGIT_BLOCK[1]]
-    return (
-        top.reshape(mask.shape[0], -1, GRID_COLUMNS, CELL_COLUMNS // DIGIT_BLOCK[1]).transpose(1, 2).flatten(2).float()
-    )
-
-
-def changed_crops(before: Tensor, after: Tensor) -> Crops:
-    """The crops of all changed cells of B pairs, one row a cell. For training: its shape depends on the data."""
-    shared, top, place, kind = crops(before, after)
-    game, cell = torch.nonzero(kind >= 0, as_tuple=True)
-    kinds = kind[game, cell]
-    return Crops(*select(shared[game], top[game, cell // GRID_ROWS], place[game], kinds), game, cell, kinds)
-
-
-def select(shared: Tensor, top: Tensor, place: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
-    """What a cell of a kind (M,) is shown, the rest blank: bits (M, 1120), place (M, 2)."""
-    ball, along = shared[:, : 2 * BALL_BOX**2], shared[:, 2 * BALL_BOX**2 :]
-    parts = (ball, kind == FIELD_CELLS), (along, kind == PADDLE_CELLS), (top, kind == SCORE_CELLS)
-    bits = torch.cat([part * on[:, None] for part, on in parts], 1)
-    column = torch.where(kind == PADDLE_CELLS, place[:, 2], torch.where(kind == WALL_CELLS, NEW_WALL, 0))
-    other = torch.stack((torch.where(kind == WALL_CELLS, NEW_WALL, 0), column), 1)
-    return bits, torch.where((kind == FIELD_CELLS)[:, None], place[:, :2], other)
+def kinds(differs: Tensor, laid: Tensor, strip: Tensor, paddles: Tensor) -> Tensor:
+    """The kind of each cell, (B, 35) int64, -1 where it does not change; of what `crops` makes of two frames."""
+    device, low = differs.device, slice(PADDLE_TOP, PADDLE_BOTTOM)
+    ranks = 4 * SCORE_ROWS.to(device) + 3 * FIELD_ROWS.to(device) - laid  # (B, 210, 1)
+    ball, slid = (part.to(torch.uint8).amax(1).bool() for part in (strip, paddles))
+    slid = (slid[:, None] & ~ball & differs[:, low]).to(torch.uint8)
+    lowest = 3 * (ball & differs[:, low]).to(torch.uint8) + slid  # (B, 4, 160)
+    cells = differs.to(torch.uint8).reshape(-1, ROWS, GRID_COLUMNS, CELL_COLUMNS).amax(3) * ranks
+    lowest = lowest.reshape(-1, PADDLE_BOTTOM - PADDLE_TOP, GRID_COLUMNS, CELL_COLUMNS).amax(3)
+    cells = torch.cat((cells[:, :PADDLE_TOP], lowest, cells[:, PADDLE_BOTTOM:]), 1)  # (B, 210, 5)
+    cells = cells.reshape(-1, GRID_ROWS, CELL_ROWS, GRID_COLUMNS).amax(2)  # (B, 7, 5)
+    return torch.tensor(RANKS, device=device)[cells.transpose(1, 2).flatten(1).long()]
 
 
 class Encoder(nn.Module):
@@ -155,3 +138,17 @@ class Encoder(nn.Module):
     def forward(self, bits: Tensor, place: Tensor) -> Tensor:
         """(M, 1120) float, (M, 2) int64 -> (M, 128)."""
         return self.norm(self.layers(self.bits(bits) + self.place(place)))
+
+    def each(self, shared: Tensor, top: Tensor, place: Tensor) -> Tensor:
+        """What `crops` gives -> the vectors of a field, a paddle, a wall, and of the five score cells (B * 8, 128)."""
+        games, box = shared.shape[0], 2 * BALL_BOX**2
+        weights = self.bits.weight.split((box, 2 * STRIP, 2 * SCORE_PIXELS), 1)  # the rest of the bits is blank
+        parts = zip((shared[:, :box], shared[:, box:], top.flatten(0, 1)), weights, strict=True)
+        ball, along, score = (
+            nn.functional.linear(bits, weight).reshape(games, -1, len(weight)) for bits, weight in parts
+        )
+        own, at_edge = place[:, :2], nn.functional.pad(place[:, 2:], (1, 0))
+        places = torch.stack((own, at_edge, torch.full_like(own, NEW_WALL)), 1)
+        places = nn.functional.pad(places, (0, 0, 0, GRID_COLUMNS)).flatten(0, 1)
+        seen = torch.cat((ball, along, torch.zeros_like(along), score), 1).flatten(0, 1)
+        return self.norm(self.layers(seen + self.bits.bias + self.place(places)))

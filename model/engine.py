@@ -53,7 +53,8 @@ class Engine:
         self.frameskip = int(manifest["frameskip"])
         self.checksum = str(manifest["checksum"])
         self.majority = np.array(manifest["majority"], np.int64)
-        self._sessions = {name: _session(graphs[name], name) for name in NAMES}
+        sessions = {name: _session(graphs[name], name) for name in NAMES}
+        self._sessions = {name: (each, [part.name for part in each.get_inputs()]) for name, each in sessions.items()}
 
     @classmethod
     def load(cls, path: Path | None = None) -> Engine:
@@ -62,8 +63,8 @@ class Engine:
         return cls(graphs, manifest)
 
     def _run(self, name: str, **inputs: Array) -> list[Array]:
-        session = self._sessions[name]
-        result: list[Array] = session.run(None, {each.name: inputs[each.name] for each in session.get_inputs()})
+        session, wants = self._sessions[name]
+        result: list[Array] = session.run(None, {each: inputs[each] for each in wants})
         return result
 
     def begin(self, frames: Array, actions: Array | None = None, fresh: bool = False) -> State:

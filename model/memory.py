@@ -11,19 +11,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from model.appearance import somewhere
 from model.breakout import ACTIONS, COLUMNS
 from model.context import (
+    AROUND_BALL,
     BALL_STEP,
     NEAR_BRICKS,
-    NOTHING,
     PADDLE_STEP,
     STEPS,
     Embedding,
-    Numbers,
     Trunk,
     around_ball,
-    around_ball_sizes,
-    join,
     near_bricks,
     paddle_step,
     sets,
@@ -44,39 +42,23 @@ ROW_STEPS = 2 * BALL_STEP + 2
 """Steps of the ball in rows that are told apart; the last one is "no ball in one of the two moments"."""
 
 
-def outcome(state: State, after: Things) -> Numbers:
-    """What was seen to happen in a step, and where its speed is not known how the ball had moved before."""
+def outcome(state: State, after: Things) -> Tensor:
+    """What was seen to happen in a step, and where its speed is not known how the ball had moved before: (B, 7)."""
     before, places = state.objects[:, -1], state.objects[:, :, :2]
-    near = [near_bricks(wall, before[:, :2]) for wall in (state.wall, after.wall)]
-    changed, digits = (near[0] != near[1]).long(), (state.board != after.board).long()
-    lost = state.memory[:, SPEED] == NOT_KNOWN
-    served = torch.where(before[:, 0] == 0, after.ball[:, 1].clamp(1, COLUMNS - 1), 1)  # where: one of four clocks
-    return join(
-        (torch.where(after.ball[:, 0] == 0, 0, served), COLUMNS),
-        (torch.where(changed.any(1), changed.argmax(1), NEAR_BRICKS), NEAR_BRICKS + 1),
-        (digits[:, LIVES], 2),
-        (digits[:, :LIVES].amax(1), 2),
-        (step_number(before[:, :2], after.ball), STEPS),
-        *(
-            (torch.where(lost, step_number(places[:, step], places[:, step + 1]), STEPS), STEPS + 1)
-            for step in range(2)
-        ),
-    )
+    changed = near_bricks((state.wall != after.wall).to(torch.uint8), before[:, :2])
+    brick = torch.where(somewhere(changed, (1,)), changed.argmax(1), NEAR_BRICKS)[:, None]
+    digits = (state.board != after.board).to(torch.uint8)
+    served = torch.where(before[:, :1] == 0, after.ball[:, 1:].clamp(1, COLUMNS - 1), 1)  # where: one of four clocks
+    served = torch.where(after.ball[:, :1] == 0, 0, served)
+    step = step_number(before[:, :2], after.ball)[:, None]
+    past = torch.where(state.memory[:, :1] == NOT_KNOWN, step_number(places[:, :2], places[:, 1:3]), STEPS)
+    return torch.cat((served, brick, digits[:, LIVES:], digits[:, :LIVES].amax(1, keepdim=True), step, past), 1)
 
 
-SERVED = 0
-"""The column of `outcome` with the place of a serve, from 2 on; 0: no ball, 1: no serve."""
-
-
-def outcome_sizes() -> tuple[int, ...]:
-    """The sizes of the columns that `outcome` gives."""
-    return outcome(NOTHING, Things(NOTHING.board[:, :2], NOTHING.board[:, :2], NOTHING.wall, NOTHING.board)).sizes
-
-
-def row_step(before: Tensor, after: Tensor) -> Tensor:
-    """The ball's step in rows between two places (B, 2) by number (B,), below `ROW_STEPS`."""
-    step = (after[:, 0] - before[:, 0]).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP
-    return torch.where((before[:, 0] > 0) & (after[:, 0] > 0), step, ROW_STEPS - 1)
+OUTCOME = COLUMNS, NEAR_BRICKS + 1, 2, 2, STEPS, STEPS + 1, STEPS + 1
+"""The sizes of the columns that `outcome` gives."""
+SERVED, SEEN = 0, 4
+"""Of these the place of a serve, from 2 on (0: no ball, 1: no serve), and the ball's step."""
 
 
 class Fractions(nn.Module):
@@ -92,8 +74,9 @@ class Fractions(nn.Module):
         self.moves = nn.Parameter(torch.zeros(speeds, FRACTIONS, FRACTIONS))
 
     def forward(self, possible: Tensor, speeds: Tensor, step: Tensor, seen: Tensor) -> Tensor:
-        """Which eighths were possible (B, 8) float 0 or 1, how likely each speed now is (B, S), `row_step` (B,), and
-        whether the ball was seen before and after (B,) bool -> logarithms (B, 8) of how likely each eighth now is."""
+        """Which eighths were possible (B, 8) float 0 or 1, how likely each speed now is (B, S), the step in rows (B,),
+        below `ROW_STEPS`, and whether the ball was seen before and after (B,) bool -> logarithms (B, 8) of how likely
+        each eighth now is."""
         fits = torch.softmax(self.steps, 2).permute(2, 0, 1)[step]  # (B, S, 8)
         was = (possible + MISTAKEN)[:, None] * torch.where(seen[:, None, None], fits, 1.0) * speeds[:, :, None]
         now = was.flatten(1) @ torch.softmax(self.moves, 2).flatten(0, 1)
@@ -106,7 +89,7 @@ class Memory(nn.Module):
     def __init__(self, width: int = 320, knob_width: int = 192) -> None:
         super().__init__()
         self.settings = {"width": width, "knob_width": knob_width}
-        self.trunk = Trunk(around_ball_sizes() + outcome_sizes(), width)
+        self.trunk = Trunk(AROUND_BALL + OUTCOME, width)
         # "Not known" is never predicted: it is what is left.
         self.known = [SIZES[number] - 1 for number in range(len(SIZES)) if number not in ALONE]
         # Most variables stay as they are: that is a layer's work, and the trunk has only to say where they do not.
@@ -128,19 +111,27 @@ class Memory(nn.Module):
         """
         objects, memory = state.objects, state.memory
         (told, bricks, _), happened = around_ball(state, action), outcome(state, after)
-        features = self.trunk(torch.cat((told.values, happened.values), 1), bricks, memory)
+        features = self.trunk(torch.cat((told, happened), 1), bricks, memory)
         others = iter((self.out(features) + self.stay(memory)).split(self.known, 1))
         logits = [features if number in ALONE else next(others) for number in range(len(SIZES))]
-        step = row_step(objects[:, -1], after.ball)
+        step = torch.div(happened[:, SEEN], ROW_STEPS - 1, rounding_mode="trunc")  # of rows
         possible = self.sets[memory[:, FRACTION]].to(features.dtype)
         logits[FRACTION] = self.fractions(possible, logits[SPEED].softmax(1), step, seen)
         # A serve's place tells the clock, and nothing else does.
-        logits[CLOCK] = self.clock(torch.stack((memory[:, CLOCK], happened.values[:, SERVED]), 1))
+        logits[CLOCK] = self.clock(torch.cat((memory[:, CLOCK, None], happened[:, SERVED, None]), 1))
         columns = torch.cat((objects[:, :, PADDLE], after.paddle[:, :1]), 1)
         moved = paddle_step(columns[:, :-1], columns[:, 1:])
-        knob = (memory[:, KNOB, None], action[:, None], after.paddle[:, :1].clamp(0, COLUMNS - 1), moved)
+        knob = (memory[:, KNOB, None], action[:, None], columns[:, -1:].clamp(0, COLUMNS - 1), moved)
         logits[KNOB] = self.keys(torch.cat(knob, 1))
         return logits
+
+
+_LOGITS = [FRACTIONS if number == FRACTION else size - 1 for number, size in enumerate(SIZES[:KNOB])]
+_PLACES = [
+    [sum(_LOGITS[:number]) + at if at < count else -1 for at in range(max(_LOGITS))]
+    for number, count in enumerate(_LOGITS)
+]
+"""Where each variable's logits are among all, -1 beyond the last. The knob, the last one, has many more."""
 
 
 def settle(logits: list[Tensor], sure: float = SURE) -> tuple[Tensor, Tensor]:
@@ -149,20 +140,13 @@ def settle(logits: list[Tensor], sure: float = SURE) -> tuple[Tensor, Tensor]:
     The row's fraction is a belief that a step narrows (a Bayes filter whose update is learned): the set of the eighths
     that are still possible.
     """
-    shares = [torch.softmax(each, 1) for each in logits]
-    certainty = torch.stack([each.amax(1) for each in shares], 1)
-    classes = torch.stack([each.argmax(1) for each in shares], 1) + 1
-    known = torch.where(certainty >= sure, classes, NOT_KNOWN)
+    flat = nn.functional.pad(torch.cat(logits[:KNOB], 1), (0, 1), value=float("-inf"))
+    shares = flat[:, _PLACES].softmax(2), logits[KNOB].softmax(1)[:, None]  # (B, V - 1, 36), (B, 1, 232)
+    certainty = torch.cat([each.amax(2) for each in shares], 1)
+    known = torch.where(certainty >= sure, torch.cat([each.argmax(2) for each in shares], 1) + 1, NOT_KNOWN)
+    likely = shares[0][:, FRACTION, :FRACTIONS]
     bits = 2 ** torch.arange(FRACTIONS, device=known.device)
-    likely = shares[FRACTION] > POSSIBLE * shares[FRACTION].amax(1, keepdim=True)
-    possible = (likely * bits).sum(1, keepdim=True) % ((1 << FRACTIONS) - 1)  # all of them: not known
-    return torch.cat((known[:, :FRACTION], possible, known[:, FRACTION + 1 :]), 1), certainty
-
-
-def answers(memory: Tensor) -> Tensor:
-    """The true classes (B, V) of the memory as numbers of the network's logits, -1 where they are not known. Of the
-    row's fraction the truth is one eighth, not a set of several."""
-    bits = 2 ** torch.arange(FRACTIONS, device=memory.device)
-    eighth = (memory[:, FRACTION, None] == bits).long().argmax(1)
-    found = memory - 1
-    return torch.cat((found[:, :FRACTION], eighth[:, None], found[:, FRACTION + 1 :]), 1).clamp(min=-1)
+    possible = ((likely > POSSIBLE * likely.amax(1, keepdim=True)) * bits).sum(1, keepdim=True)
+    possible = possible % ((1 << FRACTIONS) - 1)  # all of them: not known
+    variables = torch.arange(len(SIZES), device=known.device)
+    return torch.where(variables == FRACTION, possible, known), certainty

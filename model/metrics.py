@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.breakout import CELLS, CODES, PALETTE, Frame, to_cells
+from model.breakout import CELLS, CODES, PALETTE, Frame, changed_cells
 from model.readers import Bools, Floats, Ints, find_balls, find_bricks, find_paddles
 
 Numbers = npt.NDArray[Any]
@@ -47,16 +47,10 @@ class StepScore(NamedTuple):
         return self.pixels_wrong == 0
 
 
-def changed_cells(before: Frame, after: Frame) -> Bools:
-    """Which cells differ between frames (B, 210, 160) each: (B, 35) bool, flat order."""
-    changed: Bools = np.any(to_cells(before != after), axis=(2, 3))
-    return changed
-
-
 def score_step(before: Frame, real: Frame, twin: Frame, predicted: Ints, actual: Ints, majority: Ints) -> StepScore:
     """Score a prediction: frames (210, 160), codes (35,); `before` is the real frame before."""
     wrong, moved = twin != real, before != real
-    right, often, dynamic = predicted == actual, majority == actual, changed_cells(before[None], real[None])[0]
+    right, often, dynamic = predicted == actual, majority == actual, changed_cells(before, real)
     cells = right, often, dynamic, right & dynamic, often & dynamic
     return StepScore(*(int(np.count_nonzero(part)) for part in (*cells, wrong, moved, moved & ~wrong)))
 
@@ -83,21 +77,23 @@ class Tally:
     """
 
     def __init__(self, memory: int) -> None:
-        self._ring = np.zeros((memory, len(_COLUMNS)), np.int64)
+        # Every row twice, so that the newest ones always lie together.
+        self._ring = np.zeros((2 * memory, len(_COLUMNS)), np.int64)
         self._totals = np.zeros((2, len(_COLUMNS)), np.int64)  # of all steps, of those with the ball in play
         self.steps = 0
 
     def add(self, score: StepScore, in_play: bool = True) -> None:
         """Count one step; `in_play`: whether there was a ball."""
-        row = np.array([*score, score.exact, score.pixels_changed == 0, CELLS, 1, in_play], np.int64)
-        self._ring[self.steps % len(self._ring)] = row
-        self._totals[: 1 + in_play] += row
+        row, memory = (*score, score.exact, score.pixels_changed == 0, CELLS, 1, in_play), len(self._ring) // 2
+        self._ring[self.steps % memory :: memory] = row
+        self._totals[: 1 + in_play] += self._ring[self.steps % memory]
         self.steps += 1
 
     def _last(self, steps: int) -> Ints:
         """The newest `steps` rows or fewer, oldest first."""
-        count = min(steps, self.steps, len(self._ring))
-        return self._ring[np.arange(self.steps - count, self.steps) % len(self._ring)]
+        memory = len(self._ring) // 2
+        end = memory + self.steps % memory
+        return self._ring[end - min(steps, self.steps, memory) : end]
 
     def series(self, steps: int) -> tuple[Ints, Ints]:
         """Codes right and wrong pixels of the newest steps, oldest first."""
@@ -112,7 +108,7 @@ class Tally:
         sums = self._totals[int(in_play)]
         if steps is not None:
             rows = self._last(steps)
-            sums = rows[rows[:, -1] >= in_play].sum(0)
+            sums = (rows[:, -1] >= in_play) @ rows
         of = dict(zip(_COLUMNS, sums.tolist(), strict=True))
         return {name: of[part] / of[whole] if of[whole] else None for name, (part, whole) in _RATES.items()}
 

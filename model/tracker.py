@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool1d, pad
 
-from model.appearance import Appearance
+from model.appearance import WALL_BOTTOM, Appearance, somewhere
 from model.breakout import (
     BALL_WIDTH,
     BRICK_COLUMNS,
     BRICK_HEIGHT,
     BRICK_ROWS,
     BRICK_WIDTH,
+    COLUMNS,
     DIGIT_COLUMNS,
-    DIGIT_HEIGHT,
-    DIGIT_TOP,
-    DIGIT_WIDTH,
     FIELD_BOTTOM,
     FIELD_LEFT,
     FIELD_RIGHT,
@@ -37,29 +36,28 @@ from model.state import Things
 
 def bricks(frame: Tensor, look: Appearance) -> Tensor:
     """Which bricks stand: frames (B, 210, 160) uint8 -> (B, 6, 18) uint8. Most of a brick's pixels must show it."""
-    wall = frame[:, WALL_TOP : WALL_TOP + BRICK_ROWS * BRICK_HEIGHT, FIELD_LEFT:FIELD_RIGHT]
-    shown = (wall == look.bricks).reshape(-1, BRICK_ROWS, BRICK_HEIGHT, BRICK_COLUMNS, BRICK_WIDTH)
-    return (shown.int().sum((2, 4)) > BRICK_HEIGHT * BRICK_WIDTH // 2).to(torch.uint8)
+    shown = (frame[:, WALL_TOP:WALL_BOTTOM, FIELD_LEFT:FIELD_RIGHT] == look.bricks).float()
+    rows = shown.reshape(-1, BRICK_ROWS, BRICK_HEIGHT, BRICK_COLUMNS * BRICK_WIDTH).sum(2)
+    count = rows.reshape(-1, BRICK_ROWS, BRICK_COLUMNS, BRICK_WIDTH).sum(3)
+    return (count > BRICK_HEIGHT * BRICK_WIDTH // 2).to(torch.uint8)
 
 
 def digits(frame: Tensor, look: Appearance) -> Tensor:
     """The digits of score and lives, each the stamp that fits best: (B, 4) int64."""
-    boxes = torch.stack(
-        [frame[:, DIGIT_TOP : DIGIT_TOP + DIGIT_HEIGHT, c : c + DIGIT_WIDTH] for c in DIGIT_COLUMNS], 1
-    )  # (B, 4, 10, 12)
-    return (boxes[:, :, None] == look.digits).int().sum((3, 4)).argmax(2)
+    boxes = frame.flatten(1)[:, look.digit_pixels].reshape(-1, len(DIGIT_COLUMNS), 1, look.digits[0].numel())
+    return (boxes == look.digits.flatten(1)).float().sum(3).argmax(2)
 
 
-def paddle(frame: Tensor, width: Tensor) -> Tensor:
-    """The paddle's column and width (B, 2) int64; `width` (B,) is what it was, for one that the right wall hides."""
-    strip = (frame[:, PADDLE_TOP:PADDLE_BOTTOM, FIELD_LEFT:FIELD_RIGHT] != 0).int().amin(1)  # (B, 144)
-    strip = torch.cat((strip, torch.ones_like(strip[:, :LONG_PADDLE])), 1)  # under the wall it may go on
-    sums = torch.nn.functional.pad(strip.cumsum(1), (1, 0))
-    left = (sums[:, SHORT_PADDLE:] - sums[:, :-SHORT_PADDLE]).argmax(1)
-    run = sums.gather(1, (left + LONG_PADDLE)[:, None])[:, 0] - sums.gather(1, left[:, None])[:, 0]
-    width_now = torch.where(run == LONG_PADDLE, LONG_PADDLE, SHORT_PADDLE)
-    found = torch.stack((left + FIELD_LEFT, width_now), 1)
-    return torch.stack((found[:, 0], torch.where(cut_off(found), width, width_now)), 1)
+def paddle(strip: Tensor, width: Tensor) -> Tensor:
+    """The paddle's column and width (B, 2) int64 in its rows (B, 4, 160) of a frame; `width` (B, 1) is what it was,
+    for one that the right wall hides."""
+    gaps = (~strip[:, :, FIELD_LEFT:FIELD_RIGHT].amin(1).bool()).float()  # (B, 144)
+    gaps = pad(gaps, (0, LONG_PADDLE))  # under the wall it may go on
+    gaps = max_pool1d(gaps[:, None], SHORT_PADDLE, 1)[:, 0]  # 0 where a short paddle has room
+    left = gaps.argmin(1, keepdim=True)
+    long = gaps.gather(1, left + (LONG_PADDLE - SHORT_PADDLE)) == 0
+    found = torch.cat((left + FIELD_LEFT, torch.where(long, LONG_PADDLE, SHORT_PADDLE)), 1)
+    return torch.cat((found[:, :1], torch.where(cut_off(found)[:, None], width, found[:, 1:])), 1)
 
 
 def cut_off(paddle: Tensor) -> Tensor:
@@ -67,49 +65,65 @@ def cut_off(paddle: Tensor) -> Tensor:
     return paddle[:, 0] + SHORT_PADDLE >= FIELD_RIGHT
 
 
-def ball_pixels(frame: Tensor, things: Things, look: Appearance) -> Tensor:
-    """What the other layers do not explain, in the field: (B, 164, 144) bool, from (32, 8) on."""
-    field = slice(FIELD_TOP, FIELD_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
-    without = look.paint(things._replace(ball=torch.zeros_like(things.ball)))
-    return (frame != without)[:, field[0], field[1]]
-
-
-def somewhere(mask: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Whether anything is set along some axes of a mask. (As a graph, `any` would add up whole numbers of 64 bits.)"""
-    return mask.to(torch.uint8).amax(dims) > 0
-
-
-def first(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The first row and first column of what is set in masks (B, H, W), and whether anything is: three (B,)."""
-    rows, columns = somewhere(mask, (2,)), somewhere(mask, (1,))
-    return rows.int().argmax(1), columns.int().argmax(1), somewhere(rows, (1,))
+def edges(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The first and the last of (B, n) counts that is not 0: two (B,), 0 where all are."""
+    here = (counts > 0).to(torch.uint8)
+    number = torch.tensor([*range(here.shape[1])], dtype=torch.uint8, device=here.device)
+    return here.argmax(1), (here * number).argmax(1)
 
 
 def look_at(frame: Tensor, width: Tensor, expected: Tensor, look: Appearance) -> Things:
     """What frames (B, 210, 160) uint8 show. `width` (B,) int64 is the paddle's so far; `expected` (B, 4) int64 is where
     ball (row 0 for none) and paddle should be, as in `State.objects`: if they give this frame, there they are."""
     nowhere = torch.zeros_like(expected[:, :2])
-    things = Things(nowhere, paddle(frame, width), bricks(frame, look), digits(frame, look))
-    rest = ball_pixels(frame, things, look)
-    row, column, seen = first(rest)
-    below, beyond, _ = first(rest.flip(1, 2))
-    last, end = rest.shape[1] - 1 - below, rest.shape[2] - 1 - beyond
+    wall = torch.zeros_like(frame[:, :BRICK_ROWS, :BRICK_COLUMNS])
+    before = Things(nowhere, torch.stack((width, width), 1), wall, nowhere)
+    return look_on(frame, before, expected, look)[0]
+
+
+def look_on(frame: Tensor, before: Things, expected: Tensor, look: Appearance) -> tuple[Things, Tensor]:
+    """As `look_at`, for what was there a step before; and whether the ball is seen in both moments, (B,) bool."""
+    wall, at = bricks(frame, look), paddle(frame[:, PADDLE_TOP:PADDLE_BOTTOM], before.paddle[:, 1:])
+    paddles = torch.stack((at, expected[:, 2:], at, before.paddle), 1)  # (B, 4, 2)
+    rows, columns, counts = unexplained(frame, wall, paddles[:, :2], look)
+    row, last = edges(rows)
+    column, end = edges(columns)
     # Half of a ball at the left wall is its right half.
-    left = column + FIELD_LEFT - torch.where((end == column) & (column == 0), 1, 0)
-    by_top, by_bottom = look.ball_of_edge()
-    found, other = (
-        torch.where(seen[:, None], torch.stack((rows[line + FIELD_TOP], at), 1), nowhere)
-        for rows, line, at in ((by_top, row, left), (by_bottom, last, end + FIELD_LEFT - BALL_WIDTH + 1))
-    )
-    field = slice(FIELD_TOP, FIELD_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
-
-    def fits(guess: Things) -> Tensor:
-        return ~somewhere(look.paint(guess)[:, *field] != frame[:, *field], (1, 2))[:, None]
-
+    left = column + FIELD_LEFT - ((end == column) & (column == 0)).long()
+    by_top, by_bottom = look.tables().edges
+    there = (counts[:, :1] > 0).long()
+    found = torch.stack((by_top[row + FIELD_TOP], left), 1) * there
+    other = torch.stack((by_bottom[last + FIELD_TOP], end + (FIELD_LEFT - BALL_WIDTH + 1)), 1) * there
     # A brick of its own colour may hide a ball's upper or left part: then its last line and column tell where it is.
-    things = things._replace(ball=torch.where(fits(things._replace(ball=other)), other, found))
-    guess = things._replace(ball=expected[:, :2], paddle=expected[:, 2:])
-    right = fits(guess)
-    return things._replace(
-        ball=torch.where(right, guess.ball, things.ball), paddle=torch.where(right, guess.paddle, things.paddle)
+    balls, walls = torch.stack((other, expected[:, :2], found, before.ball), 1), (wall, wall, wall, before.wall)
+    guesses = balls.reshape(-1, 2), paddles.reshape(-1, 2), torch.stack(walls, 1).reshape(-1, BRICK_ROWS, BRICK_COLUMNS)
+    ball = look.ball(Things(*guesses, before.board))
+    shown = frame.flatten(1).gather(1, ball.number.reshape(-1, 4 * ball.number.shape[1])).reshape(ball.number.shape)
+    wrong = somewhere(ball.drawn & (shown != ball.stamp), (1,)).reshape(-1, 4)
+    seen = ball.seen.float().sum(1).reshape(-1, 4)
+    # A guess gives this frame if all its pixels are there, and nothing else is that the layers leave unexplained.
+    fits = ~wrong[:, :2] & (seen[:, :2] == counts)
+    late, right = fits[:, :1], fits[:, 1:]
+    place = torch.where(right, balls[:, 1], torch.where(late, other, found))
+    now = torch.where(right, seen[:, 1:2], torch.where(late, seen[:, :1], seen[:, 2:3]))
+    things = Things(place, torch.where(right, expected[:, 2:], at), wall, digits(frame, look))
+    return things, (now * seen[:, 3:])[:, 0] > 0
+
+
+def unexplained(frame: Tensor, wall: Tensor, paddles: Tensor, look: Appearance) -> tuple[Tensor, Tensor, Tensor]:
+    """What bricks and each of two paddles (B, 2, 2) leave unexplained in the field. With the first, how many pixels in
+    each of its rows (B, 164) and columns (B, 144); with each, how many pixels in all (B, 2). All are float."""
+    field = frame[:, FIELD_TOP:FIELD_BOTTOM]
+    rest = (field != look.beneath(wall, FIELD_TOP, FIELD_BOTTOM))[:, :, FIELD_LEFT:FIELD_RIGHT].float()
+    number, stamp = look.paddle_at(paddles.reshape(-1, 2))
+    band = look.plate[PADDLE_TOP:PADDLE_BOTTOM].flatten() + 0 * stamp[:, :1]
+    band = band.scatter(1, number - PADDLE_TOP * COLUMNS, stamp).reshape(-1, 2, PADDLE_BOTTOM - PADDLE_TOP, COLUMNS)
+    band = (band != frame[:, None, PADDLE_TOP:PADDLE_BOTTOM])[..., FIELD_LEFT:FIELD_RIGHT].float()  # (B, 2, 4, 144)
+    top, bottom = PADDLE_TOP - FIELD_TOP, PADDLE_BOTTOM - FIELD_TOP
+    others = torch.tensor(
+        [float(not top <= row < bottom) for row in range(FIELD_BOTTOM - FIELD_TOP)], device=rest.device
     )
+    columns = (others @ rest)[:, None] + band.sum(2)  # (B, 2, 144)
+    rows = rest.amax(2)
+    rows = torch.cat((rows[:, :top], band[:, 0].amax(2), rows[:, bottom:]), 1)
+    return rows, columns[:, 0], columns.sum(2)

@@ -16,9 +16,9 @@ from model.controllers import BALL, EVENTS, NEW_WALL, PADDLE_EVENT, SCORE_CELLS,
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, WALL_CELLS, crops
 from model.encoder import SCORE_CELLS as IN_SCORE
 from model.memory import Memory, settle
-from model.state import HISTORY, SIZES, WIDTH, State, Things
-from model.tracker import look_at
-from model.vqvae import APPEAR, STEP, VANISH, VQVAE
+from model.state import HISTORY, SIZES, State, Things
+from model.tracker import look_at, look_on
+from model.vqvae import VQVAE
 
 
 class Twin(nn.Module):
@@ -47,34 +47,25 @@ class Twin(nn.Module):
     def grid(self, state: State, codes: Tensor) -> tuple[Tensor, Tensor, Things]:
         """Events (B, 6) -> the grid of codes (B, 35), the frame they draw, and what it shows. A cell that the drawing
         leaves as it was has code 0."""
-        spread = self._spread(codes)
-        frame, things = self.draw(state, spread)
+        spread, was = self._spread(codes), shows(_things(state), self.appearance)
+        frame, things, there = self._draw(state, spread, was)
         kind = crops(state.frame, frame)[3]
-        ball = self._seen(state, things, codes[:, BALL])
-        grid = torch.where(kind == FIELD_CELLS, ball[:, None], UNCHANGED)
+        grid = torch.where(kind == FIELD_CELLS, self._seen(codes[:, BALL], was, there)[:, None], UNCHANGED)
         grid = torch.where(kind == PADDLE_CELLS, codes[:, PADDLE_EVENT, None], grid)
         grid = torch.where(kind == WALL_CELLS, codes[:, NEW_WALL, None], grid)
         return torch.where(kind == IN_SCORE, spread, grid), frame, things
 
-    def _seen(self, state: State, things: Things, code: Tensor) -> Tensor:
-        """The code (B,) of what one sees of the ball's event `code` (B,): with a step to where the frame hides it a
-        ball vanishes, with one from there it appears."""
-        events, kinds = self.vqvae.events(), self.vqvae.events().said["ball"]
-        was, there = shows(_things(state), self.appearance), shows(things, self.appearance)
-        same = (events.bricks[code][:, None] == events.bricks).all(2)  # (B, 256): the codes with the same bricks gone
-        for kind, looks in ((VANISH, was & ~there), (APPEAR, ~was & there & (kinds[code] == STEP))):
-            like = same & (kinds == kind)
-            code = torch.where(looks & like.any(1), like.int().argmax(1), code)
-        return code
+    def _seen(self, code: Tensor, was: Tensor, there: Tensor) -> Tensor:
+        """The code (B,) of what one sees of the ball's event `code` (B,), of a ball that frames show before and after,
+        or not: with a step to where the frame hides it it vanishes, with one from there it appears."""
+        vanish, appear = self.vqvae.alike()
+        return torch.where(was == there, code, torch.where(was, vanish[code], appear[code]))
 
     def _spread(self, codes: Tensor) -> Tensor:
         """Events (B, 6) on a grid (B, 35) that says each once, where its kind of event may be."""
-        cells = torch.zeros((codes.shape[0], CELLS), dtype=torch.long, device=codes.device)
-        parts = [torch.zeros_like(codes[:, 0])] * CELLS
-        parts[1], parts[2], parts[CELLS - 1] = codes[:, BALL], codes[:, NEW_WALL], codes[:, PADDLE_EVENT]
-        for cell, event in SCORE_CELLS.items():
-            parts[cell] = codes[:, event]
-        return cells + torch.stack(parts, 1)
+        events = SCORE_CELLS | {1: BALL, 2: NEW_WALL, CELLS - 1: PADDLE_EVENT}
+        padded = nn.functional.pad(codes, (0, 1), value=UNCHANGED)
+        return padded[:, [events.get(cell, EVENTS) for cell in range(CELLS)]]
 
     def choose(self, state: State, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Things]:
         """THE way to choose codes: -> codes (B, 35), the frame they draw (B, 210, 160), and what it shows."""
@@ -82,16 +73,19 @@ class Twin(nn.Module):
 
     def draw(self, state: State, codes: Tensor) -> tuple[Tensor, Things]:
         """The next frame (B, 210, 160) uint8 for a grid of codes (B, 35), whoever chose them, and what it shows."""
-        hidden = ~shows(_things(state), self.appearance)
-        things = self.vqvae.follow(state, codes, self.vqvae.events(), hidden)
-        return self.appearance.paint(things), things
+        return self._draw(state, codes, shows(_things(state), self.appearance))[:2]
+
+    def _draw(self, state: State, codes: Tensor, seen: Tensor) -> tuple[Tensor, Things, Tensor]:
+        """As `draw`, for a ball that is now seen or not (B,), and whether it is then (B,)."""
+        things = self.vqvae.follow(state, codes, self.vqvae.events(), ~seen)
+        frame, there = self.appearance.draw(things)
+        return frame, things, there
 
     def advance(self, state: State, action: Tensor, frame: Tensor, expected: Tensor) -> State:
         """The state one step later: `action` (B,) led to `frame`, real or drawn; `expected` (B, 4) is where ball and
         paddle should be in it (`choose`'s), for what the frame does not show."""
-        things = look_at(frame, state.objects[:, -1, WIDTH], expected, self.appearance)
+        things, seen = look_on(frame, _things(state), expected, self.appearance)
         after = torch.cat((things.ball, things.paddle), 1)
-        seen = shows(_things(state), self.appearance) & shows(things, self.appearance)
         memory, certainty = settle(self.memory(state, action, things, seen))
         objects = torch.cat((state.objects[:, 1:], after[:, None]), 1)
         return State(frame, objects, things.wall, things.board, memory, certainty)

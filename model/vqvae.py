@@ -19,12 +19,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from model.appearance import somewhere
 from model.breakout import (
     ACTIONS,
     BALL_ROWS,
+    BRICK_COLUMNS,
+    BRICK_ROWS,
     CELL_COLUMNS,
     CELL_ROWS,
+    CELLS,
     CODE_DIM,
+    CODES,
     COLUMNS,
     DIGIT_COLUMNS,
     FIELD_LEFT,
@@ -36,6 +41,7 @@ from model.breakout import (
     UNCHANGED,
 )
 from model.context import (
+    AROUND_BALL,
     BALL_STEP,
     NEAR_BRICKS,
     NEAR_COLUMNS,
@@ -44,11 +50,11 @@ from model.context import (
     Embedding,
     Trunk,
     around_ball,
-    around_ball_sizes,
     brick_at,
     paddle_step,
+    read,
 )
-from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS, Encoder, crops, select
+from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS, Encoder, crops
 from model.quantizer import Quantizer
 from model.state import HISTORY, INDEX, PADDLE, SIZES, WIDTH, State, Things
 
@@ -78,7 +84,7 @@ class Motion(nn.Module):
 
     def __init__(self, width: int = 192) -> None:
         super().__init__()
-        self.trunk = Trunk(around_ball_sizes(), width)
+        self.trunk = Trunk(AROUND_BALL, width)
         self.parts = 1, HEADS["ball_row_step"], HEADS["ball_column_step"], NEAR_BRICKS
         self.ball = nn.Linear(width, sum(self.parts))
         self.paddle = nn.Sequential(
@@ -91,7 +97,7 @@ class Motion(nn.Module):
         (B, 21), the paddle's step (B, 17)."""
         no_key = torch.full_like(state.memory[:, 0], ACTIONS)
         told, bricks, memory = around_ball(state, no_key)
-        moves = self.ball(self.trunk(told.values, bricks, memory))
+        moves = self.ball(self.trunk(told, bricks, memory))
         at, place = state.objects[:, :, PADDLE], state.memory[:, INDEX["knob"], None]
         knob = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), place, paddle_step(at[:, :-1], at[:, 1:])), 1)
         return *moves.split(self.parts, 1), self.paddle(knob)
@@ -127,6 +133,7 @@ class VQVAE(nn.Module):
         self.settings = {"width": width}
         self.encoder, self.quantizer, self.decoder = Encoder(width), Quantizer(), Decoder(width)
         self._events: Events | None = None
+        self._alike: Tensor | None = None
 
     def encode(self, before: Tensor, after: Tensor) -> Tensor:
         """Frames (B, 210, 160) uint8 twice -> codes (B, 35) int64.
@@ -134,12 +141,7 @@ class VQVAE(nn.Module):
         Few vectors are needed a pair: the ball's, the paddle's, a new wall's, and those of the score's cells.
         """
         shared, top, place, kind = crops(before, after)
-        vectors: list[Tensor] = []
-        for number in (FIELD_CELLS, PADDLE_CELLS, WALL_CELLS, *[SCORE_CELLS] * GRID_COLUMNS):
-            column = max(0, len(vectors) - 3)
-            which = torch.full_like(kind[:, 0], number)
-            vectors.append(self.encoder(*select(shared, top[:, column], place, which)))
-        codes = self.quantizer(torch.stack(vectors, 1).flatten(0, 1)).reshape(before.shape[0], -1)  # (B, 8)
+        codes = self.quantizer(self.encoder.each(shared, top, place)).reshape(before.shape[0], -1)  # (B, 8)
         columns = torch.arange(GRID_COLUMNS, device=before.device).repeat_interleave(GRID_ROWS)
         grid = torch.where(kind == FIELD_CELLS, codes[:, :1], UNCHANGED)
         grid = torch.where(kind == PADDLE_CELLS, codes[:, 1:2], grid)
@@ -148,7 +150,7 @@ class VQVAE(nn.Module):
 
     def fix(self) -> None:
         """Read all codes once and for all: the weights do not change any more."""
-        self._events = self.events()
+        self._events, self._alike = self.events(), self.alike()
 
     def events(self) -> Events:
         """What the codes say."""
@@ -162,94 +164,94 @@ class VQVAE(nn.Module):
             said[name] = said[name] * something
         return Events(said, ((bricks > 0) & something[:, None]).long())
 
+    def alike(self) -> Tensor:
+        """For each code the first one with the same bricks gone whose ball vanishes, and whose ball appears: (2, 256).
+        Itself, where there is none; a ball appears only in place of one that takes a step."""
+        if self._alike is not None:
+            return self._alike
+        events, number = self.events(), torch.arange(CODES, device=self.quantizer.codebook.device)
+        kinds, same = events.said["ball"], (events.bricks[:, None] == events.bricks).all(2)
+        like = torch.stack([same & (kinds == kind) for kind in (VANISH, APPEAR)])
+        like[1] &= (kinds == STEP)[:, None]
+        return torch.where(like.any(2), like.int().argmax(2), number)
+
     def follow(self, state: State, codes: Tensor, events: Events, hidden: Tensor) -> Things:
         """What is there one step later, for codes (B, 35) in a state whose frame hides the ball or not (B,).
 
         Of codes that contradict each other, those of the cells nearest to the ball count.
         """
-        ball_code, paddle_code, wall_code, shared, top = gather_codes(state, codes, events)
-        said = {name: values[ball_code] for name, values in events.said.items()}
+        chosen, shared = gather_codes(state, codes, events)
+        table = torch.stack([events.said[name] for name in HEADS], 1)  # (256, 11)
+        of_ball, of_paddle, of_wall = table[chosen].unbind(1)
         gone, row, column, hit, slide = self.decoder.motion(state)
         before = state.objects[:, -1]
-        ball, does = before[:, :2], said["ball"]
-        step = torch.stack((said["ball_row_step"], said["ball_column_step"]), 1) - BALL_STEP
-        unseen = torch.stack((row.argmax(1), column.argmax(1)), 1) - BALL_STEP
+        ball, does = before[:, :2], of_ball[:, :1]
+        unseen = torch.cat((row.argmax(1, keepdim=True), column.argmax(1, keepdim=True)), 1) - BALL_STEP
         # Where a ball goes that is not seen no code can say: the memory's speed and fractions do.
         guess = torch.where((gone > 0) | (ball[:, :1] == 0), 0, ball + unseen)
-        after = torch.where((does == STEP)[:, None], torch.where(ball[:, :1] > 0, ball + step, 0), ball)
-        unsaid = (does == VANISH) | (does == APPEAR) | ((does == NONE) & hidden)
-        after = torch.where(unsaid[:, None], guess, after)
-        serve = torch.stack((said["serve_row"], said["serve_column"]), 1)
-        after = torch.where((does == SERVE)[:, None], serve, after)
-        bricks = events.bricks[ball_code]
+        after = torch.where(ball[:, :1] > 0, ball + (of_ball[:, 1:3] - BALL_STEP), 0)
+        after = torch.where(does == STEP, after, ball)
+        unsaid = (does == VANISH) | (does == APPEAR) | ((does == NONE) & hidden[:, None])
+        after = torch.where(does == SERVE, of_ball[:, 3:5], torch.where(unsaid, guess, after))
+        bricks = events.bricks[chosen[:, 0]]
         # Nor does a code always say which brick goes, seen from a ball that is not seen.
-        unsaid = unsaid & (bricks.sum(1) == 0) & (ball[:, 0] > 0)
-        bricks = torch.where(unsaid[:, None], (hit > 0).long(), bricks)
+        unsaid = unsaid & (bricks.amax(1, keepdim=True) == 0) & (ball[:, :1] > 0)
+        bricks = torch.where(unsaid, (hit > 0).long(), bricks)
         wall = break_bricks(state.wall, torch.where(after[:, :1] > 0, after, ball), bricks)
-        wall = torch.where((events.said["new_wall"][wall_code] == 1)[:, None, None], torch.ones_like(wall), wall)
-        slide = torch.where(shared, slide.argmax(1), PADDLE_STEP)
-        return Things(after, self._paddle(before, paddle_code, slide, events), wall, self._board(state, top, events))
+        wall = torch.where(of_wall[:, NEW_WALL, None, None] == 1, torch.ones_like(wall), wall)
+        slide = torch.where(shared[:, None], slide.argmax(1, keepdim=True), PADDLE_STEP)
+        return Things(after, _paddle(before, of_paddle, slide), wall, _board(state.board, codes, table))
 
-    def _paddle(self, before: Tensor, paddle_code: Tensor, slide: Tensor, events: Events) -> Tensor:
-        told = events.said["paddle"][paddle_code] == 1
-        step = torch.where(told, events.said["paddle_step"][paddle_code], slide) - PADDLE_STEP
-        width = torch.where(told, events.said["paddle_width"][paddle_code], STANDS)
-        wide = torch.where(
-            width == TO_LONG, LONG_PADDLE, torch.where(width == TO_SHORT, SHORT_PADDLE, before[:, WIDTH])
-        )
-        column = (before[:, PADDLE] + step).clamp(FIELD_LEFT, LAST_PADDLE)  # whatever the codes, there is a paddle
-        return torch.stack((column, wide), 1)
 
-    def _board(self, state: State, top: Tensor, events: Events) -> Tensor:
-        digits = []
-        for number, column in enumerate(DIGIT_COLUMNS):
-            cell, side = divmod(column, CELL_COLUMNS)
-            new = events.said["left_digit" if side < CELL_COLUMNS // 2 else "right_digit"][top[:, cell]]
-            keep = (new == SAME_DIGIT) | (top[:, cell] == UNCHANGED)
-            digits.append(torch.where(keep, state.board[:, number], new))
-        return torch.stack(digits, 1)
+NEW_WALL, PADDLE_SAID, PADDLE_STEPS, PADDLE_WIDTH = (
+    [*HEADS].index(name) for name in ("new_wall", "paddle", "paddle_step", "paddle_width")
+)
+"""Columns of a table with what codes say, one for each of `HEADS`."""
+
+
+def _paddle(before: Tensor, said: Tensor, slide: Tensor) -> Tensor:
+    told = said[:, PADDLE_SAID, None] == 1
+    step = torch.where(told, said[:, PADDLE_STEPS, None], slide) - PADDLE_STEP
+    width = torch.where(told, said[:, PADDLE_WIDTH, None], STANDS)
+    wide = torch.where(width == TO_LONG, LONG_PADDLE, torch.where(width == TO_SHORT, SHORT_PADDLE, before[:, WIDTH:]))
+    column = (before[:, PADDLE, None] + step).clamp(FIELD_LEFT, LAST_PADDLE)  # whatever the codes, there is a paddle
+    return torch.cat((column, wide), 1)
+
+
+def _board(board: Tensor, codes: Tensor, table: Tensor) -> Tensor:
+    places = [divmod(column, CELL_COLUMNS) for column in DIGIT_COLUMNS]
+    heads = ["left_digit" if side < CELL_COLUMNS // 2 else "right_digit" for _, side in places]
+    code = codes[:, [cell * GRID_ROWS for cell, _ in places]]  # (B, 4)
+    columns = torch.tensor([[*HEADS].index(head) for head in heads], device=codes.device)
+    new = table.flatten()[code * len(HEADS) + columns]
+    return torch.where((new == SAME_DIGIT) | (code == UNCHANGED), board, new)
 
 
 def break_bricks(wall: Tensor, ball: Tensor, gone: Tensor) -> Tensor:
     """Take the near bricks `gone` (B, 21) out of walls (B, 6, 18), counted from balls (B, 2)."""
-    at = brick_at(ball)
-    device = wall.device
-    rows, columns = torch.arange(wall.shape[1], device=device), torch.arange(wall.shape[2], device=device)
-    row = rows - at[:, :1] - NEAR_ROWS[0]  # (B, 6): which of the near rows each row of the wall is
-    column = columns - at[:, 1:] - NEAR_COLUMNS[0]
-    near = ((row >= 0) & (row < len(NEAR_ROWS)))[:, :, None] & ((column >= 0) & (column < len(NEAR_COLUMNS)))[:, None]
-    number = row.clamp(0, len(NEAR_ROWS) - 1)[:, :, None] * len(NEAR_COLUMNS)
-    number = number + column.clamp(0, len(NEAR_COLUMNS) - 1)[:, None]
-    goes = gone.gather(1, number.flatten(1)).reshape(wall.shape) * near
-    return torch.where(goes > 0, torch.zeros_like(wall), wall)
+    at, device = brick_at(ball), wall.device
+    rows = torch.tensor([row - NEAR_ROWS[0] for row in range(BRICK_ROWS)], device=device) - at[:, :1]
+    columns = torch.tensor([column - NEAR_COLUMNS[0] for column in range(BRICK_COLUMNS)], device=device) - at[:, 1:]
+    goes = read(gone.reshape(-1, len(NEAR_ROWS), len(NEAR_COLUMNS)), rows, columns)
+    return wall * (~goes.bool()).to(wall.dtype).reshape(-1, BRICK_ROWS, BRICK_COLUMNS)
 
 
-def gather_codes(state: State, codes: Tensor, events: Events) -> tuple[Tensor, ...]:
-    """From a grid of codes (B, 35): the ball's (B,), the paddle's (B,), a new wall's (B,), whether a cell in the
-    paddle's row has another code, which may hide that the paddle moved (B,), and the codes of the score's row (B, 5).
+def gather_codes(state: State, codes: Tensor, events: Events) -> tuple[Tensor, Tensor]:
+    """From a grid of codes (B, 35): the ball's, the paddle's, a new wall's (B, 3), and whether a cell in the paddle's
+    row has another code, which may hide that the paddle moved (B,). Of several codes that of the nearest cell counts.
     """
-    grid = codes.reshape(-1, GRID_COLUMNS, GRID_ROWS)
-    cells = torch.arange(codes.shape[1], device=codes.device)
+    device, says = codes.device, events.said
+    cells = torch.arange(CELLS, device=device)
     row, column = cells % GRID_ROWS, torch.div(cells, GRID_ROWS, rounding_mode="floor")
-    field = torch.where(row > 0, codes, UNCHANGED)
-    now = state.objects[:, -1]
-    of_ball = (events.said["ball"][field] != NONE) | (events.bricks[field].sum(2) > 0)
-    of_wall = events.said["new_wall"][field] == 1
-    low = (row == GRID_ROWS - 1) & (field != UNCHANGED)
-    of_paddle = (events.said["paddle"][field] == 1) & low
-    across = (column * CELL_COLUMNS + CELL_COLUMNS // 2 - now[:, 1, None]).abs()
-    far = (row * CELL_ROWS + CELL_ROWS // 2 - now[:, :1]).abs() + across
-    beside = (column * CELL_COLUMNS + CELL_COLUMNS // 2 - now[:, PADDLE, None] - LONG_PADDLE // 2).abs()
-    return (
-        _nearest(field, of_ball, far),
-        _nearest(field, of_paddle, beside),
-        _nearest(field, of_wall, far),
-        (low & ~of_paddle).any(1),
-        grid[:, :, 0],
-    )
-
-
-def _nearest(codes: Tensor, among: Tensor, far: Tensor) -> Tensor:
-    """The code (B,) of the nearest of the cells `among` (B, 35) bool, `UNCHANGED` where there is none."""
-    nearest = torch.where(among, far, far + (1 << 20)).argmin(1, keepdim=True)  # all others are farther than any
-    return torch.where(among.any(1), codes.gather(1, nearest)[:, 0], UNCHANGED)
+    of_ball = (says["ball"] != NONE) | (events.bricks.sum(1) > 0)
+    table = torch.stack((of_ball, says["paddle"] == 1, says["new_wall"] == 1), 1)  # (256, 3)
+    field, low = row > 0, row == GRID_ROWS - 1
+    among = table[codes] & torch.stack((field, low, field), 1)  # (B, 35, 3)
+    now = state.objects[:, -1, None]  # (B, 1, 4)
+    at = torch.cat((now[..., 1:2], now[..., 2:3] + LONG_PADDLE // 2, now[..., 1:2]), 2)
+    across = ((column * CELL_COLUMNS + CELL_COLUMNS // 2)[:, None] - at).abs()
+    down = ((row * CELL_ROWS + CELL_ROWS // 2)[:, None] - now[..., :1]).abs()
+    far = across + down * torch.tensor((1, 0, 1), device=device)
+    nearest = (far + (~among).long() * (1 << 20)).argmin(1, keepdim=True)  # all others are farther than any
+    chosen = (codes[:, :, None] * among).gather(1, nearest)[:, 0]
+    return chosen, somewhere(low & (codes != UNCHANGED) & ~among[:, :, 1], (1,))

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from collect.dataset import TransitionDataset
-from model.memory import FRACTION, SPEED, Memory, answers, row_step
-from model.state import VARIABLES
+from model.context import step_number
+from model.memory import FRACTION, ROW_STEPS, SPEED, Memory
+from model.state import FRACTIONS, VARIABLES
 from train.data import Data, Sampler, about, held_out, load_frames, taught_loss
 from train.loop import check_new, train
 from train.run import Run, Task
@@ -24,6 +25,20 @@ from train.vqvae import hide
 WHOLE, WRONG = 0.5, 0.02
 """The share of a batch that is told all its memory, and the share of what is known that is made wrong."""
 PART = 4096
+
+
+def row_step(before: Tensor, after: Tensor) -> Tensor:
+    """The ball's step in rows between two places (B, 2) by number (B,), below `ROW_STEPS`."""
+    return torch.div(step_number(before[:, :2], after[:, :2]), ROW_STEPS - 1, rounding_mode="trunc")
+
+
+def answers(memory: Tensor) -> Tensor:
+    """The true classes (B, V) of the memory as numbers of the network's logits, -1 where they are not known. Of the
+    row's fraction the truth is one eighth, not a set of several."""
+    bits = 2 ** torch.arange(FRACTIONS, device=memory.device)
+    eighth = (memory[:, FRACTION, None] == bits).long().argmax(1)
+    found = memory - 1
+    return torch.cat((found[:, :FRACTION], eighth[:, None], found[:, FRACTION + 1 :]), 1).clamp(min=-1)
 
 
 class MemoryTask(Task):

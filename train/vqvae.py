@@ -29,11 +29,12 @@ from console import Show
 from model.appearance import Appearance, shows
 from model.breakout import CODES, UNCHANGED
 from model.context import BALL_STEP, NEAR_BRICKS, paddle_step
-from model.encoder import CROPS, changed_crops
+from model.encoder import CROPS
 from model.files import FileError
 from model.state import FRACTIONS, INDEX, NOT_KNOWN
 from model.vqvae import HEADS, SAME_DIGIT, VANISH, VQVAE, Events
 from train.appearance import learn
+from train.crops import changed_crops
 from train.data import Data, Sampler, about, interesting, load_frames, taught_loss
 from train.events import NAMES, broken, labels
 from train.loop import check_new, train

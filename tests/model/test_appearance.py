@@ -94,7 +94,7 @@ def test_a_ball_shows_if_drawing_it_makes_a_difference(look: Appearance, seed: i
 
 
 def test_each_ball_is_found_by_its_first_row(look: Appearance) -> None:
-    of_top = look.ball_of_edge()[0]
+    of_top = look.tables().edges[0]
     found = 0
     for row in range(1, BALL_ROWS):
         drawn = torch.nonzero(look.balls[row] != CLEAR).flatten()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from model.breakout import BRICK_HEIGHT, BRICK_WIDTH, FIELD_LEFT, WALL_TOP
 from model.context import (
+    AROUND_BALL,
     BALL_STEP,
     CROP_LEFT,
     CROP_RIGHT,
@@ -16,10 +17,8 @@ from model.context import (
     PADDLE_STEP,
     STEPS,
     Embedding,
-    Numbers,
     Place,
     around_ball,
-    around_ball_sizes,
     brick_at,
     crop,
     near_bricks,
@@ -27,29 +26,25 @@ from model.context import (
     sets,
     step_number,
 )
-from model.memory import outcome, outcome_sizes
+from model.memory import OUTCOME, outcome
 from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES, Things
 from model.vqvae import break_bricks
 from tests.model.random_states import random_state
 
 
-def below(numbers: Numbers) -> None:
+def below(numbers: Tensor, sizes: tuple[int, ...]) -> None:
     """Every column is 0 or more and below its size."""
-    assert numbers.values.shape[1] == len(numbers.sizes)
-    assert (numbers.values >= 0).all()
-    assert (numbers.values < torch.tensor(numbers.sizes)).all()
+    assert numbers.shape[1] == len(sizes)
+    assert (numbers >= 0).all()
+    assert (numbers < torch.tensor(sizes)).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_are_below_their_sizes_whatever_the_state(seed: int) -> None:
     state, later = random_state(400, seed), random_state(400, seed + 100)
-    told = around_ball(state, torch.arange(400) % 5)[0]
-    below(told)
-    assert told.sizes == around_ball_sizes()
+    below(around_ball(state, torch.arange(400) % 5)[0], AROUND_BALL)
     now = later.objects[:, -1]
-    seen = outcome(state, Things(now[:, :2], now[:, 2:], later.wall, later.board))
-    below(seen)
-    assert seen.sizes == outcome_sizes()
+    below(outcome(state, Things(now[:, :2], now[:, 2:], later.wall, later.board)), OUTCOME)
 
 
 def test_what_cannot_count_is_not_told() -> None:
@@ -67,7 +62,7 @@ def test_what_cannot_count_is_not_told() -> None:
             board, objects[:, :, 2] = (board + 1) % 10, 100 - objects[:, :, 2] // 2
         memory[:, INDEX["speed"]] = speed
         moment = state._replace(objects=objects, memory=memory, board=board)
-        return around_ball(moment, torch.tensor([action]))[0].values
+        return around_ball(moment, torch.tensor([action]))[0]
 
     flight = "knob", "clock", "hits", "fast", "steep"
     assert torch.equal(told((120, 80), 0, False, flight), told((120, 80), 3, True, flight))
@@ -86,7 +81,7 @@ def test_the_set_of_eighths_is_no_number_but_a_belief() -> None:
     known = state.memory.clone()
     known[:, INDEX["half_row"]] = (known[:, INDEX["half_row"]] + 1) % SIZES[INDEX["half_row"]]
     action = torch.zeros(1, dtype=torch.long)
-    told = [around_ball(state._replace(memory=memory), action)[0].values for memory in (state.memory, known)]
+    told = [around_ball(state._replace(memory=memory), action)[0] for memory in (state.memory, known)]
     assert torch.equal(*told)
     place = Place(8)
     assert not torch.equal(place(state.memory), place(known))

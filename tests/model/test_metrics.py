@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from model.breakout import CELLS, PALETTE
+from model.breakout import CELLS, PALETTE, changed_cells
 from model.metrics import (
     Parting,
     Quartiles,
@@ -14,7 +14,6 @@ from model.metrics import (
     Tally,
     ambiguous,
     ball_error,
-    changed_cells,
     horizons,
     is_off,
     kaplan_meier,
@@ -43,7 +42,7 @@ def test_a_step_is_counted_by_hand() -> None:
     actual[11] = 7  # rows 120 to 149, columns 32 to 63
     predicted[[11, 12]] = 7, 3
     score = score_step(before, real, twin, predicted, actual, majority)
-    assert changed_cells(before[None], real[None])[0].nonzero()[0].tolist() == [11]
+    assert changed_cells(before, real).nonzero()[0].tolist() == [11]
     # The ball moved down by a row: two pixels vanish, two appear. A column to the right: four and four are wrong.
     assert score == StepScore(34, 34, 1, 1, 0, 8, 4, 3)
     assert not score.exact

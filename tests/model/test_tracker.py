@@ -19,7 +19,7 @@ from model.breakout import (
     PADDLE_TOP,
 )
 from model.state import PADDLE, WIDTH, Things
-from model.tracker import first, look_at
+from model.tracker import edges, look_at
 from train.data import Data
 
 FRAMES = 500
@@ -42,7 +42,7 @@ def told_by_pixels(things: Things, look: Appearance) -> Tensor:
     row = things.ball[:, 0]
     stamp = look.balls[row] != CLEAR
     pixels = stamp.sum(1) * BALL_WIDTH
-    alone = look.ball_of_edge()[0][stamp.int().argmax(1)] == row
+    alone = look.tables().edges[0][stamp.int().argmax(1)] == row
     return (differs.flatten(1).sum(1) == pixels) & (pixels > 0) & alone
 
 
@@ -116,9 +116,6 @@ def test_a_batch_is_read_as_one_by_one(moments: tuple[Tensor, Tensor], data: Dat
         assert all(torch.equal(a, b[one]) for a, b in zip(alone, together, strict=True))
 
 
-def test_first_row_and_column_of_a_mask() -> None:
-    mask = torch.zeros(2, 5, 6, dtype=torch.bool)
-    mask[0, 3, 1] = mask[0, 2, 4] = True
-    row, column, anything = first(mask)
-    assert (int(row[0]), int(column[0])) == (2, 1)
-    assert anything.tolist() == [True, False]
+def test_the_first_and_the_last_of_some_counts() -> None:
+    first, last = edges(torch.tensor([[0.0, 2, 0, 1, 0], [0, 0, 0, 0, 0], [3, 0, 0, 0, 0]]))
+    assert (first.tolist(), last.tolist()) == ([1, 0, 0], [3, 0, 0])
