@@ -26,6 +26,7 @@ class Charts(Brush):
     """Each chart is drawn at the top of the box that it is given, and gives the row below it."""
 
     _made: tuple[Ahead, tuple[int, int], list[pygame.Surface]] | None = None
+    _plot: tuple[tuple[object, ...], pygame.Surface] | None = None
 
     def charts(self, boxes: tuple[Rect, ...], view: View) -> None:
         """Fill the boxes from the top: the table and its facts, then what was switched on, then the timeline."""
@@ -117,37 +118,49 @@ class Charts(Brush):
     def _timeline(self, area: Rect, timeline: Timeline) -> None:
         u = self.u
         plot = Rect(area.left, area.top + u(18), area.width, min(area.height, u(260)) - u(18))
-        pygame.draw.rect(self.surface, RAISED, plot)
         y = area.top - u(1)
         head = self.put("codes right", 13, REAL, topleft=(area.left, y))
         self.put("wrong pixels", 13, TWIN, topleft=((head or area).right + u(16), y))
         self.put("last 30 s", 13, QUIET, topright=(area.right, y))
+        drawn = timeline.tick, plot.size, self.unit, tuple(timeline.marks)
+        if self._plot is None or self._plot[0] != drawn:
+            self._plot = drawn, self._curves(pygame.Surface(plot.size, 0, self.surface), timeline)
+        self.surface.blit(self._plot[1], plot)
+
+    def _curves(self, surface: pygame.Surface, timeline: Timeline) -> pygame.Surface:
+        """Draw codes, wrong pixels and marks over all of a surface; returns it."""
+        plot = surface.get_rect()
+        surface.fill(RAISED)
+        every = timeline.tally.series(timeline.span)
         # Where several steps share a column of pixels, the worst of them shows.
         step = plot.width / timeline.span
-        xs, first = np.unique(plot.right - np.arange(len(timeline.codes), 0, -1) * step // 1, return_index=True)
+        xs, first = np.unique(plot.right - np.arange(len(every[0]), 0, -1) * step // 1, return_index=True)
         if len(xs) > 1:
-            codes, wrong = np.minimum.reduceat(timeline.codes, first), np.maximum.reduceat(timeline.wrong, first)
+            codes, wrong = np.minimum.reduceat(every[0], first), np.maximum.reduceat(every[1], first)
             # Wrong pixels by their logarithm: one stray pixel shows, and a lost ball does not hide everything else.
             heights = np.log2(1 + wrong) / math.log2(1 + ROWS * COLUMNS) * (plot.height - 2)
             low = plot.bottom - 1
             outline = [(xs[0], low), *zip(xs, low - heights, strict=True), (xs[-1], low)]
-            pygame.draw.polygon(self.surface, (112, 76, 36), outline)
-            pygame.draw.aalines(self.surface, TWIN, False, outline[1:-1])
+            pygame.draw.polygon(surface, (112, 76, 36), outline)
+            pygame.draw.aalines(surface, TWIN, False, outline[1:-1])
             ys = plot.top + 3 + (1 - codes / CELLS) * plot.height
-            pygame.draw.aalines(self.surface, REAL, False, np.stack((xs, np.minimum(ys, low)), 1).tolist())
-        self._marks(plot, [(plot.right - round(ago * step), what) for ago, what in reversed(timeline.marks)])
+            pygame.draw.aalines(surface, REAL, False, np.stack((xs, np.minimum(ys, low)), 1).tolist())
+        ago = [(round((timeline.taken - at) * step), what) for at, what in reversed(timeline.marks)]
+        self._marks(surface, [(plot.right - back, what) for back, what in ago])
+        return surface
 
-    def _marks(self, plot: Rect, marks: list[tuple[int, str]]) -> None:
+    def _marks(self, surface: pygame.Surface, marks: list[tuple[int, str]]) -> None:
         """Lines at marks (x, what), newest first; the newest has its name, and of the others those with room."""
+        plot = surface.get_rect()
         for at, what in marks:
-            pygame.draw.line(self.surface, MARKS.get(what, TONES["dream"]), (at, plot.top), (at, plot.bottom - 1))
+            pygame.draw.line(surface, MARKS.get(what, TONES["dream"]), (at, plot.top), (at, plot.bottom - 1))
         free = plot.right + 1
         for at, what in marks:
             label = self.picture(what, 11, MARKS.get(what, TONES["dream"]))
             box = label.get_rect(bottomright=(at - 3, plot.bottom - 2))
             if plot.left < box.left and at <= free:
-                self.surface.fill(RAISED, box)
-                self.surface.blit(label, box)
+                surface.fill(RAISED, box)
+                surface.blit(label, box)
                 free = box.left - 3
 
 

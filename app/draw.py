@@ -21,21 +21,43 @@ LEGEND = (("missing", MISSING), ("not in the real game", EXTRA), ("other colour"
 DARK = (10, 11, 14)
 _DIM, _MARK = len(PALETTE), 2 * len(PALETTE)
 _COLOURS = [*map(tuple, PALETTE.tolist()), *map(tuple, (PALETTE.astype(int) * 2 // 5 + 14).tolist())]
-_COLOURS += [colour for _, colour in LEGEND] + [(0, 0, 0)] * (256 - _MARK - len(LEGEND))
+_COLOURS += [colour for _, colour in LEGEND]
 
 
 def scaled(classes: Frame, size: tuple[int, int]) -> pygame.Surface:
-    """Indices into the window's colours (210, 160) uint8, of which classes are the first nine, as a picture of a size:
+    """Indices into the window's colours (rows, 160) uint8, of which classes are the first nine, as a picture of a size:
     whole multiples by copying pixels, any other smoothly."""
-    surface = pygame.image.frombuffer(classes.tobytes(), (COLUMNS, ROWS), "P")
+    rows = len(classes)
+    surface = pygame.image.frombuffer(classes.tobytes(), (COLUMNS, rows), "P")
     surface.set_palette(_COLOURS)
-    if size[0] % COLUMNS == 0 and size[1] % ROWS == 0:
+    if size[0] % COLUMNS == 0 and size[1] % rows == 0:
         return pygame.transform.scale(surface, size)
     # Copied to the next whole multiple first, edges stay sharp to a pixel when it is made smaller smoothly.
-    whole = COLUMNS * math.ceil(size[0] / COLUMNS), ROWS * math.ceil(size[1] / ROWS)
-    small = pygame.Surface((COLUMNS, ROWS), 0, 32)
+    whole = COLUMNS * math.ceil(size[0] / COLUMNS), rows * math.ceil(size[1] / rows)
+    small = pygame.Surface((COLUMNS, rows), 0, 32)
     small.blit(surface, (0, 0))
     return pygame.transform.smoothscale(pygame.transform.scale(small, whole), size)
+
+
+class Panel:
+    """A screen in a size. Little changes in a step, so of the next screen only the rows that differ are scaled."""
+
+    def __init__(self) -> None:
+        self._shown, self._picture = np.zeros((0, COLUMNS), np.uint8), pygame.Surface((0, 0), 0, 32)
+
+    def show(self, classes: Frame, rect: Rect, surface: pygame.Surface) -> None:
+        """Draw a screen as `scaled` gives it."""
+        high = rect.height // ROWS
+        if self._picture.get_size() != rect.size or rect.size != (rect.width // COLUMNS * COLUMNS, high * ROWS):
+            if self._picture.get_size() != rect.size or (self._shown != classes).any():
+                self._picture = scaled(classes, rect.size).convert(surface)
+        else:
+            rows = np.flatnonzero((self._shown != classes).any(1))
+            for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else ():
+                strip = scaled(classes[run[0] : run[-1] + 1], (rect.width, len(run) * high))
+                self._picture.blit(strip, (0, int(run[0]) * high))
+        self._shown = classes
+        surface.blit(self._picture, rect)
 
 
 def difference(real: Frame, twin: Frame) -> Frame:
@@ -54,6 +76,9 @@ class Painter(Charts):
     places: Places | None = None
     """Where the panels were last drawn."""
 
+    def __init__(self) -> None:
+        self._real, self._twin = Panel(), Panel()
+
     def paint(self, surface: pygame.Surface, view: View) -> None:
         """Draw all of `view`."""
         surface.fill(style.GROUND)
@@ -62,9 +87,9 @@ class Painter(Charts):
         self.surface, self.unit, self.places = surface, places.unit, places
         twin, tone, top = view.twin, TONES[view.tone], None
         if view.real is not None and places.real is not None:
-            surface.blit(scaled(view.real, places.real.size), places.real)
+            self._real.show(view.real, places.real, surface)
             twin = difference(view.real, twin) if view.difference else twin
-        surface.blit(scaled(twin, places.twin.size), places.twin)
+        self._twin.show(twin, places.twin, surface)
         if view.grid and view.codes is not None:
             self._grid(places.twin, view.grid, *view.codes)
         if view.real is not None and view.difference and (view.real != view.twin).any():

@@ -17,7 +17,7 @@ from model.breakout import ACTIONS, Frame
 from model.state import BALL_COLUMN, BALL_ROW, Prediction, stack
 
 SECONDS = 0.5
-BUDGET = 0.001
+BUDGET = 0.0003
 """Seconds of work in one step of play, or half a step of the four dreams (its prediction, or what follows from it) if
 that takes longer: the picture is new at least once a second."""
 

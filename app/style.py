@@ -108,6 +108,7 @@ class Places(NamedTuple):
     roomy: bool
 
 
+@lru_cache(maxsize=4)
 def arrange(width: int, height: int, panels: int, large: bool = False, info: bool = True) -> Places:
     """Places for one or two panels in a window: beside each other or stacked, with table and timeline below or at the
     right, whichever shows the panels largest. `large`: the twin takes all it can, the real game is small beside it."""

@@ -45,11 +45,13 @@ class Choices:
 
 
 class Timeline(NamedTuple):
-    """The last `span` steps: codes right (of 35) and wrong pixels, oldest first; marks as (steps ago, what)."""
+    """The last `span` steps, of a tally: codes right (of 35) and wrong pixels; marks as (step, what), `taken` is the
+    newest step. It is drawn anew when `tick` is another number."""
 
     span: int
-    codes: npt.NDArray[np.int64]
-    wrong: npt.NDArray[np.int64]
+    taken: int
+    tick: int
+    tally: Tally
     marks: list[tuple[int, str]]
 
 
@@ -170,7 +172,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
         view.real_strip = _serve(keys) if session.objects.ball is None and message is None else ""
         view.table, view.facts = _table(session), _facts(session)
         view.difference, view.codes = choices.difference, (moment.predicted, moment.actual)
-        view.timeline = _timeline(session)
+        view.timeline = _timeline(session, choices.paused)
     return view
 
 
@@ -272,10 +274,10 @@ def _facts(session: Session) -> list[str]:
     return [streak, apart + (f"; apart: {without} without" if without else "")]
 
 
-def _timeline(session: Session) -> Timeline:
-    span = session.steps(REMEMBERED_SECONDS)
-    marks = [(session.taken - step, what) for step, what in session.marks if session.taken - step < span]
-    return Timeline(span, *session.tally.series(span), marks)
+def _timeline(session: Session, paused: bool) -> Timeline:
+    span, now = session.steps(REMEMBERED_SECONDS), session.taken
+    marks = [(step, what) for step, what in session.marks if now - step < span]
+    return Timeline(span, now, now if paused else now // session.steps(0.1), session.tally, marks)
 
 
 def ram_says(ram: npt.NDArray[np.uint8]) -> dict[str, str]:
