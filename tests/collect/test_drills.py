@@ -9,9 +9,8 @@ import pytest
 
 from collect import ram
 from collect.dataset import CUT, TransitionDataset
-from collect.drills import KINDS
+from collect.drills import KINDS, speed
 from collect.frames import GAMES_EVERY, CollectSettings, collect_frames, play_episode
-from collect.staging import speed
 from model.breakout import SHORT_PADDLE
 
 SETTINGS = CollectSettings(900, "drill", 2, 3, episode_seconds=10.0)
