@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from app.saved import records_path
+from app.players import records_path
 from model.breakout import EMULATOR_HZ
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from app.clock import Clock
 from app.commands import ControllerName, PlayOptions
 from app.keys import KeyMap, load_keys
+from app.players import Records, SavedSession, load_session, records_path, report, save_session
 from app.recording import check_suffix
-from app.saved import Records, SavedSession, load_session, records_path, report, save_session
 from model.files import SCHEMA, FileError, make_directory, write_json
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.commands import app
+from app.players import records_path
 from app.recording import COLOURS, NO_MP4, Recorder, compose
-from app.saved import records_path
 from collect.emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[2]
