@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.clock import Clock
-from app.futures import Futures
 from app.keys import KeyMap
 from app.players import AUTOPILOTS, Autopilot, Player, Records, Scripted, next_autopilot
 from app.recording import Recorder
-from app.session import COMMANDS, REWIND_SECONDS, Session
-from app.sound import Sound
+from app.session import COMMANDS, REWIND_SECONDS, Futures, Session
 from app.view import PART, Choices, View, board, heading, help_lines, make_view
+from app.window import Sound
 
 if TYPE_CHECKING:
     from app.window import NoWindow
