@@ -10,12 +10,14 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from app.players import records_path
+from console import EXTRAS
 from model.breakout import EMULATOR_HZ
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 CORE = ("numpy", "onnxruntime", "gymnasium", "ale-py")
 """Packages without which nothing else can be looked at."""
 PACKAGES = (*CORE, "pygame-ce", "pillow")
-EXTRAS = {"imageio-ffmpeg": "record", "torch": "train", "matplotlib": "report"}
+OPTIONAL = {name: EXTRAS[name.replace("-", "_")] for name in ("imageio-ffmpeg", "torch", "matplotlib")}
 """Packages that only some commands need, and the extra that brings them."""
 _WIDE, _WARM_UP, _DREAM_STEPS = 14, 3, 60
 
@@ -46,9 +48,12 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
     """Look at everything that playing needs; steps are measured for `seconds` twice, or not at all if that is 0."""
     yield Finding("system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores")
     yield Finding("python", platform.python_version())
-    there = {name: version for name in (*PACKAGES, *EXTRAS) if (version := _version(name))}
+    there: dict[str, str] = {}
+    for name in (*PACKAGES, *OPTIONAL):
+        with suppress(metadata.PackageNotFoundError):
+            there[name] = metadata.version(name)
     yield Finding("packages", ", ".join(f"{name} {version}" for name, version in there.items()) or "none")
-    if extra := [f'{name}: pip install -e ".[{brings}]"' for name, brings in EXTRAS.items() if name not in there]:
+    if extra := [f'{name}: pip install -e ".[{brings}]"' for name, brings in OPTIONAL.items() if name not in there]:
         yield Finding("extras", f"not installed, and not needed to play: {'; '.join(extra)}")
     if missing := sorted({*PACKAGES} - {*there}):
         yield Finding("packages", f"{', '.join(missing)} not installed", "pip install -e . in this environment")
@@ -78,13 +83,6 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
     ):
         pace = partial(_pace, engines[0], seconds, everything, hint)
         yield _look(name, pace, "report this line with those above it")
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _look(name: str, look: Callable[[], str], remedy: str) -> Finding:
