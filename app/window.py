@@ -69,6 +69,15 @@ class NoWindow:
         """Write what is shown as PNG; OSError if it cannot be written."""
         raise OSError("there is no window")
 
+    def say(self, words: str) -> None:
+        """A line in the middle of an empty window, before there is a game to show."""
+
+    def open_pads(self) -> None:
+        """Look for gamepads; that may take a moment, so it is not done while the window opens."""
+
+    def close(self) -> None:
+        """It is not used any more."""
+
 
 def _has_display() -> bool:
     """Asked before SDL is, which would try every driver it knows and let each of them complain."""
@@ -122,9 +131,9 @@ class Window(NoWindow):
         self._fullscreen = False
         if fullscreen:
             self.toggle_fullscreen()
+        self.say("loading")
 
     def say(self, words: str) -> None:
-        """An empty window with a line in its middle, before there is a game to show."""
         surface = self._window.get_surface()
         surface.fill(style.GROUND)
         x, y = surface.get_width() // 2, surface.get_height() // 2
@@ -133,7 +142,6 @@ class Window(NoWindow):
         self._window.flip()
 
     def open_pads(self) -> None:
-        """Look for gamepads; that may take a moment, so it is not done while the window opens."""
         pygame.joystick.init()
 
     def poll(self, seconds: float) -> list[str]:
@@ -251,7 +259,6 @@ class Window(NoWindow):
         write_atomic(path, lambda file: file.write(data.getvalue()))
 
     def close(self) -> None:
-        """Close the window; pygame is done."""
         self._window.destroy()
         style.forget_fonts()
         pygame.quit()
