@@ -63,11 +63,8 @@ def collect_pairs(
         # Whose codes these are: graphs may be made anew of the same VQ-VAE.
         codes = engine.meta.get("made", {}).get("codes_sha256", engine.checksum)
         with progress("collecting pairs") as bar:
-
-            def show(done: int) -> None:
-                bar(done / transitions, f"{done} of {transitions}")
-
-            stats = collect(engine.encode, engine.frameskip, out, transitions, seed, frames, show, codes)
+            games = engine.encode, engine.frameskip, out, transitions, seed, frames
+            stats = collect(*games, lambda n: bar(n / transitions, f"{n} of {transitions}"), codes)
         actions = ", ".join(f"{name} {part['share']:.1%}" for name, part in stats["actions"].items())
         print(f"{out}: {stats['pairs']} pairs of {stats['episodes']} episodes; {actions}")
         of = stats["codes"]

@@ -37,8 +37,6 @@ POOL_FRAMES = 480
 """Emulator frames of an episode's pool: the moments with the paddle in all places that scenes begin from."""
 AT_PADDLE, LOST = 185, 217
 """The ball's row when it touches the paddle, and after which it is lost."""
-SERVED_SHARE = 0.07
-"""The share of falling balls that have met nothing since their serve."""
 AFTER = 8
 """Emulator frames that a scene goes on after what it is about."""
 TURNING = (9, 19, 49, 99, 199, 299, 399, 499, 599, 699, 799)
@@ -54,6 +52,7 @@ SETTLE = 3
 WALL_BOTTOM, RIGHT_WALL = WALL_TOP + BRICK_ROWS * BRICK_HEIGHT, 150
 """The first row below the bricks, and the ball's last column before the right wall."""
 NARROW_SHARE, STEEP_SHARE, FAST_SHARE, OFF_TOP_SHARE = 0.25, 0.5, 0.25, 0.2
+SERVED_SHARE = 0.07  # of falling balls; they have met nothing since their serve
 
 
 def speed(hits: int, fast: bool, steep: bool) -> tuple[float, float]:
@@ -154,29 +153,31 @@ def put_game(
         emulator.poke(_ball_bytes(rng, ball))
 
 
-class Meet:
+class Meet(Policy):
     """Brings the paddle's left end to a column, now and then with another key."""
 
     def __init__(self, rng: np.random.Generator, target: float) -> None:
-        self._rng, self._target, self._noise = rng, target, rng.choice([0.0, 0.15, 0.4])
+        super().__init__(rng, 1)
+        self._target, self._noise = target, rng.choice([0.0, 0.15, 0.4])
 
     def act(self, objects: Objects) -> int:
         if self._rng.random() < self._noise:
-            return int(self._rng.integers(len(Action)))
+            return super().act(objects)
         return toward(self._target, objects.paddle, 3.0)
 
 
-class Keys:
+class Keys(Policy):
     """Holds random keys for random times; `fire` is the chance of FIRE at each step."""
 
     def __init__(self, rng: np.random.Generator, fire: float = 0.0) -> None:
-        self._rng, self._fire, self._left, self._key = rng, fire, 0, 0
+        super().__init__(rng, 1)
+        self._fire, self._left, self._key = fire, 0, 0
 
     def act(self, objects: Objects) -> int:
         if self._rng.random() < self._fire:
             return Action.FIRE
         if self._left == 0:
-            self._key, self._left = int(self._rng.integers(len(Action))), int(self._rng.integers(1, 25))
+            self._key, self._left = super().act(objects), int(self._rng.integers(1, 25))
         self._left -= 1
         return self._key
 
@@ -259,8 +260,7 @@ def _side_wall(emulator: Emulator, rng: np.random.Generator) -> Scene:
     """The ball flies at a side wall, at any height below the bricks."""
     ball = draw_ball(rng, down=rng.random() < 0.5)
     frames, row = rng.uniform(2, 8), rng.uniform(WALL_BOTTOM + 24, AT_PADDLE - 8)
-    ball = replace(ball, row=row, column=RIGHT_WALL if ball.right else FIELD_LEFT)
-    put_game(emulator, rng, ball.flown(-frames))
+    put_game(emulator, rng, replace(ball, row=row, column=RIGHT_WALL if ball.right else FIELD_LEFT).flown(-frames))
     return round(frames) + AFTER, None
 
 
@@ -280,8 +280,7 @@ def _reset(emulator: Emulator, rng: np.random.Generator) -> Scene:
 def _lost(emulator: Emulator, rng: np.random.Generator) -> Scene:
     """The ball falls past the paddle: a life is lost, or with the last one the game."""
     ball, frames = draw_ball(rng, True, served=SERVED_SHARE), rng.uniform(4, 12)
-    paddle = emulator.objects().paddle
-    below = rng.uniform(FIELD_LEFT, RIGHT_WALL)
+    paddle, below = emulator.objects().paddle, rng.uniform(FIELD_LEFT, RIGHT_WALL)
     if abs(below - paddle - LONG_PADDLE / 2) < 40:  # too near: the other half of the field
         below = RIGHT_WALL - 20 * rng.random() if paddle < 70 else FIELD_LEFT + 20 * rng.random()
     put_game(emulator, rng, replace(ball, row=LOST, column=below).flown(-frames))
@@ -296,7 +295,7 @@ KINDS: dict[str, tuple[float, Callable[[Emulator, np.random.Generator], Scene]]]
     "digits": (0.08, lambda e, rng: _bricks(e, rng, max(0, int(rng.choice(TURNING)) - int(rng.integers(7))))),
     "last bricks": (0.02, _last_bricks),
     # The first wall is gone, and the ball comes down to the paddle: another wall is built.
-    "new wall": (0.015, lambda e, rng: _at_paddle(e, rng, NO_WALL.copy(), ram.FIRST_WALL)),
+    "new wall": (0.015, lambda e, rng: _at_paddle(e, rng, NO_WALL, ram.FIRST_WALL)),
     "above": (0.06, _above),
     "tunnel": (0.03, _tunnel),
     "side wall": (0.01, _side_wall),
