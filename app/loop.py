@@ -242,7 +242,7 @@ class Loop:
 
     def _change_speed(self, by: int) -> None:
         nearest = min(range(len(SPEEDS)), key=lambda i: abs(SPEEDS[i] - self.clock.speed))
-        self.clock.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))]
+        self.clock.set_speed(SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))])
         self.say(f"speed {self.clock.speed:g}")
 
     def _autopilot(self) -> None:
