@@ -33,7 +33,14 @@ def play(options: PlayOptions) -> None:
     if saved is not None:
         options = replace(options, seed=saved.seed, dream=saved.dream, dream_only=saved.dream_only)
         options = replace(options, controller=ControllerName(saved.controller))
-    _check_outputs(options)
+    # Whatever can be known to be impossible is said before anything is loaded.
+    if options.record:
+        check_suffix(options.record)
+    for path in (options.record, options.report, options.save_session):
+        if path is not None:
+            make_directory(path.parent)
+            if path.is_dir() or not os.access(path.parent, os.W_OK):
+                raise FileError(f"{path} cannot be written")
     keys = load_keys(options.keys)
     # What takes long to import comes when the window is there, and after whatever may be wrong with the options.
     from app.window import NoWindow, Window
@@ -141,17 +148,6 @@ def _make_session(options: PlayOptions, saved: players.SavedSession | None) -> S
     session = Session(engine, emulator, options.dream, options.controller)
     session.warm_up()
     return session
-
-
-def _check_outputs(options: PlayOptions) -> None:
-    """Whatever can be known to be impossible before anything is loaded."""
-    if options.record:
-        check_suffix(options.record)
-    for path in (options.record, options.report, options.save_session):
-        if path is not None:
-            make_directory(path.parent)
-            if path.is_dir() or not os.access(path.parent, os.W_OK):
-                raise FileError(f"{path} cannot be written")
 
 
 def _player(options: PlayOptions, saved: players.SavedSession | None) -> players.Player | None:

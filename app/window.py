@@ -155,7 +155,15 @@ class Window(NoWindow):
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             return "quit"
         if event.type == pygame.KEYDOWN:
-            return self._key_down(event)
+            self._last_key = time.monotonic()
+            self.pressed += 1
+            if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
+                return None  # Alt+Tab is the window manager's
+            key = self._name(event)
+            command = self.held.press(key, bool(event.mod & pygame.KMOD_SHIFT))
+            if command is not None:
+                self._commands_down[key] = command
+            return command or ""
         if event.type == pygame.KEYUP:
             key = self._name(event)
             self.held.release(key)
@@ -168,17 +176,6 @@ class Window(NoWindow):
             return ""
         self._mouse(event)
         return self._pad(event)
-
-    def _key_down(self, event: Event) -> str | None:
-        self._last_key = time.monotonic()
-        self.pressed += 1
-        if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
-            return None  # Alt+Tab is the window manager's
-        key = self._name(event)
-        command = self.held.press(key, bool(event.mod & pygame.KMOD_SHIFT))
-        if command is not None:
-            self._commands_down[key] = command
-        return command or ""
 
     def _name(self, event: Event) -> str:
         return self._keys.meant(pygame.key.name(event.key).lower(), event.scancode)

@@ -57,16 +57,13 @@ class MixedPolicy(Policy):
         self._left = 0
         self._noise = rng.choice([0.0, 0.05, 0.2])
 
-    def _new_spell(self) -> None:
-        self._spell = self._rng.choice(self.SPELLS, p=self.SHARES)
-        self._left = self._steps(0.1, 4.0 if self._spell == "follow" else 1.0) + 1
-        self._lag = int(self._rng.integers(1, max(2, round(0.12 * self._per_second))))
-        self._aim, self._slack = self._rng.uniform(-9, 9), self._rng.uniform(0.5, 5)
-        self._held, self._hold_left = 0, 0
-
     def act(self, objects: Objects) -> int:
         if self._left == 0:
-            self._new_spell()
+            self._spell = self._rng.choice(self.SPELLS, p=self.SHARES)
+            self._left = self._steps(0.1, 4.0 if self._spell == "follow" else 1.0) + 1
+            self._lag = int(self._rng.integers(1, max(2, round(0.12 * self._per_second))))
+            self._aim, self._slack = self._rng.uniform(-9, 9), self._rng.uniform(0.5, 5)
+            self._held, self._hold_left = 0, 0
         self._left -= 1
         if objects.ball is not None:
             self._seen.append(objects.ball[1])
