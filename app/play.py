@@ -98,7 +98,7 @@ def _introduce(loop: Loop, seed: int) -> bool:
     if not loop.records.save():  # nobody could remember that it was shown
         return True
     if loop.session.emulator is not None:
-        from app.tour import Tour
+        from app.loop import Tour
         from collect.emulator import Emulator
 
         engine = loop.session.engine
