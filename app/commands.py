@@ -96,9 +96,9 @@ def doctor(
         from app.doctor import examine
 
         broken = False
-        for finding in examine(weights, seconds):
-            broken |= bool(finding.remedy)
-            print(finding.line(), flush=True)
+        for line, wrong in examine(weights, seconds):
+            broken |= wrong
+            print(line, flush=True)
         if broken:
             raise typer.Exit(1)
 

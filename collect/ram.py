@@ -147,7 +147,7 @@ def knob_places(
     `first` (E + 1,) is where each episode's frames begin. What RAM reads at each place is taken from the episodes that
     begin with the knob in its centre, of which there must be some.
     """
-    read, found = ram[:, KNOB], np.full(len(ram), -1, np.int16)
+    reads, found = ram[:, KNOB], np.full(len(ram), -1, np.int16)
     turns = {Action.RIGHT: _KNOB_STEP * frameskip, Action.LEFT: -_KNOB_STEP * frameskip}
     episodes = list(pairwise(first.tolist()))
 
@@ -157,14 +157,14 @@ def knob_places(
 
     known: dict[int, set[int]] = {}
     for begin, end in episodes:
-        if read[begin] == _CENTRE_READ:
+        if reads[begin] == _CENTRE_READ:
             follow(begin, end, KNOB_CENTRE)
-            for place, value in zip(found[begin:end].tolist(), read[begin:end].tolist(), strict=True):
+            for place, value in zip(found[begin:end].tolist(), reads[begin:end].tolist(), strict=True):
                 known.setdefault(value, set()).add(place)
     told = {value: place for value, (place, *others) in known.items() if not others}
     for begin, end in episodes:
         # The first moment that tells the place decides all later ones.
-        start = next((t for t in range(begin, end) if int(read[t]) in told), None)
-        if read[begin] != _CENTRE_READ and start is not None:
-            follow(start, end, told[int(read[start])])
+        start = next((t for t in range(begin, end) if int(reads[t]) in told), None)
+        if reads[begin] != _CENTRE_READ and start is not None:
+            follow(start, end, told[int(reads[start])])
     return found
