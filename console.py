@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -48,25 +48,19 @@ def finite(low: float | None = None, high: float | None = None, above: float | N
     """
 
     def check(value: float | None) -> float | None:
+        if value is None:
+            return None
         for wrong, says in (
-            ()
-            if value is None
-            else (
-                (not math.isfinite(value), "is not a number to work with"),
-                (low is not None and value < low, f"is less than {low}"),
-                (high is not None and value > high, f"is more than {high}"),
-                (above is not None and value <= above, f"is not more than {above}"),
-            )
+            (not math.isfinite(value), "is not a number to work with"),
+            (low is not None and value < low, f"is less than {low}"),
+            (high is not None and value > high, f"is more than {high}"),
+            (above is not None and value <= above, f"is not more than {above}"),
         ):
             if wrong:
                 raise typer.BadParameter(f"{value} {says}.")
         return value
 
     return check
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -76,7 +70,7 @@ def clean_errors() -> Iterator[None]:
     Ctrl-C and SIGTERM end in status 130. Anything else is a bug of the program and keeps its traceback.
     """
     main = threading.current_thread() is threading.main_thread()  # no other thread may set a signal's handler
-    before = signal.signal(signal.SIGTERM, _interrupt) if main else None
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     try:
         yield
     except KeyboardInterrupt:

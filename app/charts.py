@@ -8,7 +8,7 @@ import numpy as np
 import pygame
 from pygame import Rect
 
-from app.futures import Ahead
+from app.session import Ahead
 from app.style import LINE, MARKS, QUIET, RAISED, REAL, TELEVISION, TEXT, TONES, TWIN, WARN, Brush
 from app.view import PART, Remembered, Timeline, View
 from model.breakout import ACTIONS, CELLS, COLUMNS, PALETTE, ROWS, Action, Frame

@@ -30,19 +30,12 @@ class Clock:
         self._costs: deque[float] = deque(maxlen=60)
         self.slow = False
         """Whether the machine has missed the pace clearly, below 50 steps of 60, and for three seconds."""
-        self.speed = speed
+        self.set_speed(speed)
         self.start()
 
-    @property
-    def speed(self) -> float:
-        """How many times true pace."""
-        return self._speed
-
-    @speed.setter
-    def speed(self, speed: float) -> None:
-        if not SLOWEST <= speed <= FASTEST:
-            raise ValueError(f"speed must be {SLOWEST}..{FASTEST:g}, got {speed:g}")
-        self._speed, self.target = speed, self._rate * speed
+    def set_speed(self, speed: float) -> None:
+        """Go on at so many times true pace."""
+        self.speed, self.target = speed, self._rate * speed
         self._ends.clear()
 
     def start(self) -> None:

@@ -52,15 +52,14 @@ class PlayOptions:
     replay: Annotated[Path | None, typer.Option(help="Play a saved session again, pixel by pixel.")] = None
     dream_only: Annotated[bool, typer.Option("--dream-only", help="The twin alone, no emulator behind it.")] = False
 
-    def wrong_usage(self) -> str:
-        """What is wrong with the options together, before anything is read; "" if nothing is."""
+    def check(self) -> None:
+        """Wrong usage, before anything is read, if the options do not go together."""
         if self.replay and self.actions:
-            return "--replay brings its own actions; leave out --actions"
+            raise typer.BadParameter("--replay brings its own actions; leave out --actions")
         if self.headless and self.frames is None and not (self.replay or self.actions not in (None, "random")):
-            return "--headless needs an end: --frames N, --actions FILE or --replay FILE"
+            raise typer.BadParameter("--headless needs an end: --frames N, --actions FILE or --replay FILE")
         if self.record and self.record.suffix.lower() not in (".gif", ".mp4"):
-            return f"--record writes .gif or .mp4, got {self.record.name!r}"
-        return ""
+            raise typer.BadParameter(f"--record writes .gif or .mp4, got {self.record.name!r}")
 
 
 def play(**given: Any) -> None:
@@ -72,8 +71,7 @@ def play(**given: Any) -> None:
         from app.play import play as run
 
         options = PlayOptions(**given)
-        if wrong := options.wrong_usage():
-            raise typer.BadParameter(wrong)
+        options.check()
         run(options)
 
 
@@ -98,9 +96,9 @@ def doctor(
         from app.doctor import examine
 
         broken = False
-        for finding in examine(weights, seconds):
-            broken |= bool(finding.remedy)
-            print(finding.line(), flush=True)
+        for line, wrong in examine(weights, seconds):
+            broken |= wrong
+            print(line, flush=True)
         if broken:
             raise typer.Exit(1)
 

@@ -10,12 +10,14 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from app.saved import records_path
+from app.players import records_path
+from console import EXTRAS
 from model.breakout import EMULATOR_HZ
 
 if TYPE_CHECKING:
@@ -24,40 +26,40 @@ if TYPE_CHECKING:
 CORE = ("numpy", "onnxruntime", "gymnasium", "ale-py")
 """Packages without which nothing else can be looked at."""
 PACKAGES = (*CORE, "pygame-ce", "pillow")
-EXTRAS = {"imageio-ffmpeg": "record", "torch": "train", "matplotlib": "report"}
+OPTIONAL = {name: EXTRAS[name.replace("-", "_")] for name in ("imageio-ffmpeg", "torch", "matplotlib")}
 """Packages that only some commands need, and the extra that brings them."""
 _WIDE, _WARM_UP, _DREAM_STEPS = 14, 3, 60
 
 
-class Finding(NamedTuple):
-    """What was looked at, what was found, and, where playing is not possible like this, what to do about it."""
+Finding = tuple[str, bool]
+"""A line for the terminal, and whether playing is not possible like this."""
 
-    name: str
-    found: str
-    remedy: str = ""
 
-    def line(self) -> str:
-        """One line for the terminal."""
-        text = f"{self.name:<{_WIDE}}{'BROKEN: ' if self.remedy else ''}{self.found}"
-        return " ".join(text.splitlines()) + (f" -> {self.remedy}" if self.remedy else "")
+def _finding(name: str, found: str, remedy: str = "") -> Finding:
+    """What was looked at, what was found, and, where that is broken, what to do about it."""
+    text = f"{name:<{_WIDE}}{'BROKEN: ' if remedy else ''}{found}"
+    return " ".join(text.splitlines()) + (f" -> {remedy}" if remedy else ""), bool(remedy)
 
 
 def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
     """Look at everything that playing needs; steps are measured for `seconds` twice, or not at all if that is 0."""
-    yield Finding("system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores")
-    yield Finding("python", platform.python_version())
-    there = {name: version for name in (*PACKAGES, *EXTRAS) if (version := _version(name))}
-    yield Finding("packages", ", ".join(f"{name} {version}" for name, version in there.items()) or "none")
-    if extra := [f'{name}: pip install -e ".[{brings}]"' for name, brings in EXTRAS.items() if name not in there]:
-        yield Finding("extras", f"not installed, and not needed to play: {'; '.join(extra)}")
+    yield _finding("system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores")
+    yield _finding("python", platform.python_version())
+    there: dict[str, str] = {}
+    for name in (*PACKAGES, *OPTIONAL):
+        with suppress(metadata.PackageNotFoundError):
+            there[name] = metadata.version(name)
+    yield _finding("packages", ", ".join(f"{name} {version}" for name, version in there.items()) or "none")
+    if extra := [f'{name}: pip install -e ".[{brings}]"' for name, brings in OPTIONAL.items() if name not in there]:
+        yield _finding("extras", f"not installed, and not needed to play: {'; '.join(extra)}")
     if missing := sorted({*PACKAGES} - {*there}):
-        yield Finding("packages", f"{', '.join(missing)} not installed", "pip install -e . in this environment")
+        yield _finding("packages", f"{', '.join(missing)} not installed", "pip install -e . in this environment")
     if {*CORE} & {*missing}:
         return
     emulator = _look("emulator", _emulator, "pip install --force-reinstall ale-py gymnasium")
     yield emulator
     yield _look("display", _display, "check DISPLAY, WAYLAND_DISPLAY and SDL_VIDEODRIVER; or play --headless")
-    yield Finding("files", f"captures go to {Path('captures').absolute()}, records to {records_path()}")
+    yield _finding("files", f"captures go to {Path('captures').absolute()}, records to {records_path()}")
     engines: list[Engine] = []
 
     def load() -> str:
@@ -70,7 +72,7 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
 
     remedy = "give others with --weights DIR" if weights else "restore the repository's: git checkout assets/weights"
     yield _look("weights", load, remedy)
-    if not engines or not seconds or "pygame-ce" in missing or emulator.remedy:
+    if not engines or not seconds or "pygame-ce" in missing or emulator[1]:
         return
     for name, everything, hint in (
         ("step", False, "the game runs slower then; a smaller window helps"),
@@ -80,20 +82,13 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
         yield _look(name, pace, "report this line with those above it")
 
 
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 def _look(name: str, look: Callable[[], str], remedy: str) -> Finding:
     """What `look` finds; whatever is wrong with an installation is a finding and not a traceback."""
     try:
-        return Finding(name, look())
+        return _finding(name, look())
     except Exception as error:
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        return Finding(name, f"{kind}{error}", remedy)
+        return _finding(name, f"{kind}{error}", remedy)
 
 
 def _emulator() -> str:

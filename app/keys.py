@@ -168,21 +168,17 @@ class Held:
     def take(self, paddle: float | None = None) -> Action:
         """The action for the next step; `paddle` is the column of the paddle's middle, for the pointer to follow."""
         before, self._paddle = self._paddle, paddle
-        self._last = self._choose(paddle, before)
-        return self._last
-
-    def _choose(self, paddle: float | None, before: float | None) -> Action:
-        if self._fire_tapped:
-            self._fire_tapped = False
-            return Action.FIRE
-        tapped, self._tapped = self._tapped, None
-        if tapped is not None:
-            return tapped
         moves = [action for action in self.down.values() if action != Action.FIRE]
-        if moves:
-            return moves[-1]
-        move = Action.NOOP if self.aim is None or paddle is None else self._steer(self.aim, paddle, before)
-        return Action.FIRE if self.down and move == Action.NOOP else move
+        if self._fire_tapped:
+            self._last, self._fire_tapped = Action.FIRE, False
+        elif self._tapped is not None:
+            self._last, self._tapped = self._tapped, None
+        elif moves:
+            self._last = moves[-1]
+        else:
+            move = Action.NOOP if self.aim is None or paddle is None else self._steer(self.aim, paddle, before)
+            self._last = Action.FIRE if self.down and move == Action.NOOP else move
+        return self._last
 
     def _steer(self, aim: float, paddle: float, before: float | None) -> Action:
         """Towards where the pointer is, unless the paddle comes to rest there by itself: what is left of its way halves

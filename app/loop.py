@@ -10,26 +10,32 @@ import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from app.clock import Clock
-from app.futures import Futures
 from app.keys import KeyMap
-from app.players import AUTOPILOTS, Autopilot, Player, Scripted, next_autopilot
+from app.players import AUTOPILOTS, Autopilot, Player, Records, Scripted, next_autopilot
 from app.recording import Recorder
-from app.saved import Records
-from app.session import COMMANDS, REWIND_SECONDS, Session
-from app.sound import Sound
-from app.view import PART, Choices, View, board, heading, help_lines, make_view
-
-if TYPE_CHECKING:
-    from app.window import NoWindow
+from app.session import COMMANDS, REWIND_SECONDS, Futures, Session
+from app.view import PART, Choices, View, board, first_key, heading, help_lines, make_view
+from app.window import NoWindow, Sound
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 FLIPS = {"difference": "difference", "memory": "memory", "layout": "large", "help": "help", "futures": "futures"}
 """Commands that switch one of `Choices`."""
 CAPTURES = Path("captures")
 _IDLE, _TOAST_SECONDS = 0.5, 3.0
+CARDS = {
+    0.0: (
+        "one step",
+        "Left, the real game. Right, its twin: a neural network.\nIt is shown every frame and predicts the next.",
+    ),
+    3.5: ("a dream", "{dream}: now it sees nothing any more.\nIt plays on in its head, under the same keys."),
+    7.0: (
+        "parting",
+        "Sooner or later the two games part, and it says so.\n{dream} or {resync} puts it back on reality.",
+    ),
+}
+"""Seconds at which a card comes -> its head and lines."""
 
 
 class Loop:
@@ -83,7 +89,7 @@ class Loop:
     def run(self) -> None:
         """Until the player quits, the frames are played, or the player has no more actions."""
         self.clock.start()
-        self._show()
+        self.screen.show(self.view)
         while self._left is None or self._left > 0:
             waiting, pressed = self._waiting(), self.screen.pressed
             commands = self.screen.poll(_IDLE if waiting else self.clock.wait_time())
@@ -101,7 +107,7 @@ class Loop:
                 self._stand(self._standing_since)
             if self._waiting():
                 if commands or waiting:
-                    self._show()
+                    self.screen.show(self.view)
             elif self.clock.wait_time() == 0 and not self.step():
                 return
 
@@ -138,7 +144,7 @@ class Loop:
         self.sound.hear(session)
         if session.over:
             self._note_records()
-        self._show()
+        self.screen.show(self.view)
         self.clock.end()
         if self._left is not None:
             self._left -= 1
@@ -165,9 +171,6 @@ class Loop:
         self.records.save()
         self.sound.close()
         self.stop_recording()
-
-    def _show(self) -> None:
-        self.screen.show(self.view)
 
     def view(self) -> View:
         """What the window shows now."""
@@ -244,7 +247,7 @@ class Loop:
 
     def _change_speed(self, by: int) -> None:
         nearest = min(range(len(SPEEDS)), key=lambda i: abs(SPEEDS[i] - self.clock.speed))
-        self.clock.speed = SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))]
+        self.clock.set_speed(SPEEDS[max(0, min(len(SPEEDS) - 1, nearest + by))])
         self.say(f"speed {self.clock.speed:g}")
 
     def _autopilot(self) -> None:
@@ -312,3 +315,31 @@ class Loop:
         except OSError as error:
             self.recording_error = error
             self.say(f"recording failed: {error.strerror or error}")
+
+
+class Tour(Loop):
+    """The first run: ten seconds of play that show what one step, a dream and a parting are. Any key ends it.
+
+    It has a session of its own, which the autopilot plays; `run` returns when it is over or skipped.
+    """
+
+    def __init__(self, session: Session, screen: NoWindow, keys: KeyMap, paced: bool = True) -> None:
+        clock = Clock(session.steps_per_second, paced=paced)
+        super().__init__(session, screen, clock, keys, Autopilot("follow", 1), session.steps(10.0))
+        self._cards = {round(begin * session.steps_per_second): card for begin, card in CARDS.items()}
+        self._pressed = screen.pressed
+
+    def step(self) -> bool:
+        """See `Loop.step`; the next card when it is due."""
+        if self.screen.pressed != self._pressed:
+            return False
+        if self.session.taken in self._cards:
+            head, lines = self._cards[self.session.taken]
+            names = {name: first_key(self.keys, name) for name in ("dream", "resync")}
+            self.caption = head, lines.format(**names)
+            if head == "a dream":
+                self.session.do("dream")
+        return super().step()
+
+    def obey(self, command: str) -> None:
+        """Every key only ends it."""

@@ -5,24 +5,22 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app import players
 from app.clock import Clock
 from app.commands import ControllerName, PlayOptions
-from app.keys import KeyMap, load_keys
+from app.keys import load_keys
 from app.recording import check_suffix
-from app.saved import Records, SavedSession, load_session, records_path, report, save_session
+from app.session import Session
 from model.files import SCHEMA, FileError, make_directory, write_json
 
 if TYPE_CHECKING:
     from app.loop import Loop
-    from app.players import Player
-    from app.session import Session
     from app.window import NoWindow
 
 TURN = 0.0005
@@ -31,13 +29,23 @@ TURN = 0.0005
 
 def play(options: PlayOptions) -> None:
     """Run `play`. Raises ValueError, FileError or OSError with one clear line for whatever a user can cause."""
-    saved = load_session(options.replay) if options.replay else None
+    saved = players.load_session(options.replay) if options.replay else None
     if saved is not None:
         options = replace(options, seed=saved.seed, dream=saved.dream, dream_only=saved.dream_only)
         options = replace(options, controller=ControllerName(saved.controller))
-    _check_outputs(options)
+    # Whatever can be known to be impossible is said before anything is loaded.
+    if options.record:
+        check_suffix(options.record)
+    for path in (options.record, options.report, options.save_session):
+        if path is not None:
+            make_directory(path.parent)
+            if path.is_dir() or not os.access(path.parent, os.W_OK):
+                raise FileError(f"{path} cannot be written")
     keys = load_keys(options.keys)
-    with _open_screen(options, keys) as screen:
+    # What takes long to import comes when the window is there, and after whatever may be wrong with the options.
+    from app.window import NoWindow, Window
+
+    with closing(NoWindow(keys) if options.headless else Window(keys, options.fullscreen)) as screen:
         from app.loop import Loop
 
         player = _player(options, saved)
@@ -51,7 +59,7 @@ def play(options: PlayOptions) -> None:
         if options.record:
             loop.start_recording(options.record)
         if not options.headless:
-            loop.records = Records.load(records_path())
+            loop.records = players.Records.load(players.records_path())
             if options.sound:
                 loop.say(loop.sound.toggle())
         _run(loop, options, first=stay and player is None and not loop.records.introduced)
@@ -79,9 +87,9 @@ def _run(loop: Loop, options: PlayOptions, first: bool) -> None:
         loop.close()
         if options.report:
             pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
-            write_json(options.report, {"schema": SCHEMA, **report(session), **pace})
+            write_json(options.report, {"schema": SCHEMA, **players.report(session), **pace})
         if options.save_session:
-            save_session(options.save_session, session, options.seed, options.controller, options.dream)
+            players.save_session(options.save_session, session, options.seed, options.controller, options.dream)
 
 
 def _introduce(loop: Loop, seed: int) -> bool:
@@ -90,8 +98,7 @@ def _introduce(loop: Loop, seed: int) -> bool:
     if not loop.records.save():  # nobody could remember that it was shown
         return True
     if loop.session.emulator is not None:
-        from app.session import Session
-        from app.tour import Tour
+        from app.loop import Tour
         from collect.emulator import Emulator
 
         engine = loop.session.engine
@@ -107,27 +114,10 @@ def _introduce(loop: Loop, seed: int) -> bool:
 # --- loading ---
 
 
-@contextmanager
-def _open_screen(options: PlayOptions, keys: KeyMap) -> Iterator[NoWindow]:
-    from app.window import NoWindow, Window
-
-    if options.headless:
-        yield NoWindow(keys)
-        return
-    window = Window(keys, options.fullscreen)
-    try:
-        window.say("loading")
-        yield window
-    finally:
-        window.close()
-
-
-def _load(options: PlayOptions, saved: SavedSession | None, screen: NoWindow) -> Session | None:
+def _load(options: PlayOptions, saved: players.SavedSession | None, screen: NoWindow) -> Session | None:
     """Engine, emulator and session, warmed up. In a window that goes on in a thread, so that it answers meanwhile;
     None if the window was closed before it was done."""
-    from app.window import Window
-
-    if not isinstance(screen, Window):
+    if options.headless:
         return _make_session(options, saved)
     with ThreadPoolExecutor(1, "loading") as pool:
         future = pool.submit(_make_session, options, saved)
@@ -142,8 +132,7 @@ def _load(options: PlayOptions, saved: SavedSession | None, screen: NoWindow) ->
     return future.result()
 
 
-def _make_session(options: PlayOptions, saved: SavedSession | None) -> Session:
-    from app.session import Session
+def _make_session(options: PlayOptions, saved: players.SavedSession | None) -> Session:
     from collect.emulator import Emulator
     from model.engine import Engine
 
@@ -161,25 +150,12 @@ def _make_session(options: PlayOptions, saved: SavedSession | None) -> Session:
     return session
 
 
-def _check_outputs(options: PlayOptions) -> None:
-    """Whatever can be known to be impossible before anything is loaded."""
-    if options.record:
-        check_suffix(options.record)
-    for path in (options.record, options.report, options.save_session):
-        if path is not None:
-            make_directory(path.parent)
-            if path.is_dir() or not os.access(path.parent, os.W_OK):
-                raise FileError(f"{path} cannot be written")
-
-
-def _player(options: PlayOptions, saved: SavedSession | None) -> Player | None:
-    from app.players import Autopilot, Scripted, read_actions
-
+def _player(options: PlayOptions, saved: players.SavedSession | None) -> players.Player | None:
     if saved is not None:
-        return Scripted(bytes(map(int, saved.actions)), saved.commands)
+        return players.Scripted(bytes(map(int, saved.actions)), saved.commands)
     if options.actions == "random" or (options.headless and options.actions is None):
-        return Autopilot("random", options.seed)
-    return Scripted(read_actions(Path(options.actions))) if options.actions else None
+        return players.Autopilot("random", options.seed)
+    return players.Scripted(players.read_actions(Path(options.actions))) if options.actions else None
 
 
 def _summary(session: Session) -> str:

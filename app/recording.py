@@ -117,15 +117,27 @@ def _steps(source: BinaryIO) -> Iterator[Step]:
 
 
 def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
-    """Write `steps`, at `rate` a second. OSError if it cannot be written."""
+    """Write `steps`, at `rate` a second, as GIF or H.264. OSError if it cannot be written."""
     pictures = (compose(*step) for step in steps)
     if path.suffix.lower() == ".gif":
         write_atomic(path, lambda file: write_gif(file, pictures, rate))
         return
+    import imageio_ffmpeg
+
+    first = next(pictures, None)
+    if first is None:
+        raise OSError("nothing was recorded")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp.mp4")
+    # Twice the size, so that halved chroma costs no sharpness; the index first, so that it plays while it loads.
+    command = [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{first.shape[1]}x{first.shape[0]}", "-r", f"{rate:g}"),
+        *("-i", "-", "-vf", "scale=iw*2:ih*2:flags=neighbor", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
+        *("-crf", "16", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart", str(beside)),
+    ]
     try:
-        _write_mp4(beside, pictures, rate)
+        _feed(command, (COLOURS[picture].tobytes() for picture in itertools.chain([first], pictures)), 0)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
@@ -162,23 +174,6 @@ def compose(notes: tuple[str, ...], frames: Sequence[Frame]) -> Frame:
         panel = np.concatenate((_heading(name, note), np.repeat(frame, 2, 1)))
         picture[: len(panel), left : left + 2 * COLUMNS] = panel
     return picture
-
-
-def _write_mp4(path: Path, pictures: Iterator[Frame], rate: float) -> None:
-    """Write pictures (rows, columns) uint8 of indices into `COLOURS` as H.264. OSError if the encoder gives up."""
-    import imageio_ffmpeg
-
-    first = next(pictures, None)
-    if first is None:
-        raise OSError("nothing was recorded")
-    # Twice the size, so that halved chroma costs no sharpness; the index first, so that it plays while it loads.
-    command = [
-        *(imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"),
-        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{first.shape[1]}x{first.shape[0]}", "-r", f"{rate:g}"),
-        *("-i", "-", "-vf", "scale=iw*2:ih*2:flags=neighbor", "-c:v", "libx264", "-pix_fmt", "yuv420p"),
-        *("-crf", "16", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart", str(path)),
-    ]
-    _feed(command, (COLOURS[picture].tobytes() for picture in itertools.chain([first], pictures)), 0)
 
 
 def write_gif(file: BinaryIO, pictures: Iterable[Frame], rate: float) -> None:

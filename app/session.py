@@ -4,21 +4,26 @@ Three words. FOLLOW: after every step the twin is shown the real frame, and pred
 its own frames, under the same keys. BACK: it is put on reality again. A session holds two states of the twin, one that
 follows reality and the one on show: a dream begins with an assignment, and coming back is another.
 A session is a seed, a list of commands and a list of actions: the same three give the same pixels on both sides.
+
+FUTURES are what the twin expects of the next half second, for each of the four keys: four dreams as one batch. The work
+is spread over the steps of play, a few of its own steps in each, so that the pace holds.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
+import math
+import time
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Frame
 from model.metrics import Parting, StepScore, Tally, score_step
-from model.state import BALL_COLUMN, BALL_ROW, INDEX, PADDLE, VARIABLES, WIDTH, State, stack
+from model.state import BALL_COLUMN, BALL_ROW, INDEX, PADDLE, VARIABLES, WIDTH, Prediction, State, stack
 
 if TYPE_CHECKING:
     from collect.emulator import Emulator, Objects, Snapshot
@@ -26,8 +31,13 @@ if TYPE_CHECKING:
 
 REMEMBERED_SECONDS, RECENT_SECONDS, REWIND_SECONDS, REWIND_ROOM_SECONDS = 30, 5, 2, 12
 KEPT_PER_SECOND = 6  # moments to rewind to take 9 MB like this; every step of twelve seconds would take 90
+_KEPT = ("_game_steps", "reality", "twin", "dreaming", "since_real", "parting")
+"""What a session takes back when it rewinds, beside the emulator."""
 COMMANDS = ("dream", "resync", "controller", "restart", "rewind")
 """What `Session.do` understands, and what a session file holds beside the actions."""
+AHEAD_SECONDS, BUDGET = 0.5, 0.0003
+"""How far the futures go, and the seconds of work on them in one step of play, or half a step of the four dreams (its
+prediction, or what follows from it) if that takes longer: the picture is new at least once a second."""
 _LIFE_DUE = VARIABLES[INDEX["life_due"]].classes.index("yes")
 Codes = npt.NDArray[np.int64]
 
@@ -44,18 +54,6 @@ class Moment(NamedTuple):
     real: Frame | None = None
     actual: Codes | None = None
     score: StepScore | None = None
-
-
-class Kept(NamedTuple):
-    """A moment to rewind to: steps of this game, both states, whether and how long it dreamt, and the emulator."""
-
-    game_steps: int
-    reality: State
-    twin: State
-    dreaming: bool
-    since_real: int
-    parting: Parting
-    emulator: Snapshot | None
 
 
 class Session:
@@ -90,7 +88,7 @@ class Session:
         self.played = self.exact_now = self.exact_longest = self.longest_true = 0  # steps with a ball in play
         self.marks: deque[tuple[int, str]] = deque(maxlen=64)  # what is worth a line on the timeline, and when
         self._hashes = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
-        self._kept: deque[Kept] = deque(maxlen=REWIND_ROOM_SECONDS * KEPT_PER_SECOND)
+        self._kept: deque[tuple[dict[str, Any], Snapshot | None]] = deque(maxlen=REWIND_ROOM_SECONDS * KEPT_PER_SECOND)
         self._begin()
 
     def steps(self, seconds: float) -> int:
@@ -115,9 +113,8 @@ class Session:
     def step(self, action: int) -> Moment:
         """Take one step with `action` 0..3 on both sides."""
         if self._game_steps % self.steps(1 / KEPT_PER_SECOND) == 0:
-            snapshot = self.emulator.snapshot() if self.emulator else None
-            dream = self.dreaming, self.since_real, copy.copy(self.parting)
-            self._kept.append(Kept(self._game_steps, self.reality, self.twin, *dream, snapshot))
+            kept = {name: copy.copy(getattr(self, name)) for name in _KEPT}
+            self._kept.append((kept, self.emulator.snapshot() if self.emulator else None))
         self.actions.append(action)
         self.taken, self._game_steps, self.since_real = self.taken + 1, self._game_steps + 1, self.since_real + 1
         if self.emulator is None:
@@ -283,14 +280,58 @@ class Session:
         if not self._kept:
             return "nothing to rewind"
         begun, target = self._game_steps, self._game_steps - self.steps(REWIND_SECONDS)
-        kept = self._kept.pop()
-        while self._kept and kept.game_steps > target:
-            kept = self._kept.pop()
-        self._game_steps, self.reality, self.twin, self.dreaming, self.since_real, parting, snapshot = kept
-        self.parting, self._true = copy.copy(parting), 0
+        kept, snapshot = self._kept.pop()
+        while self._kept and kept["_game_steps"] > target:
+            kept, snapshot = self._kept.pop()
+        vars(self).update(kept, _true=0)
         if self.emulator is not None and snapshot is not None:
             self.emulator.restore(snapshot)
         self._show_twin()
         self._mark("rewind")
         mode = "" if self.emulator is None else ": in the dream" if self.dreaming else ": following reality"
         return f"{self.seconds(begun - self._game_steps):.1f} s back{mode}"
+
+
+# --- futures ---
+
+
+class Ahead(NamedTuple):
+    """For each key: the frame after half a second (4, 210, 160) uint8, and where the ball was at each step
+    (steps + 1, 4, 2) int64, row and column of its top left corner, row 0 for none."""
+
+    frames: Frame
+    balls: npt.NDArray[np.int64]
+
+
+class Futures:
+    """Four dreams from the twin's newest moment, begun anew whenever they are done."""
+
+    def __init__(self) -> None:
+        self.ahead: Ahead | None = None
+        self._left, self._finished = 0, -1
+        self._guess: Prediction | None = None
+
+    def finish(self, session: Session) -> None:
+        """Time stands still: unless that is done, let the four dreams start from this very moment, and end, now."""
+        if self._finished != session.taken:
+            self._left, self._finished = 0, session.taken
+            self.work(session, math.inf)
+
+    def work(self, session: Session, seconds: float = BUDGET) -> None:
+        """Go on for so long, at most to the end of the four dreams. Changes nothing in the session."""
+        end = time.perf_counter() + seconds
+        if self._left == 0:
+            self._states, self._controller = stack([session.twin] * ACTIONS), session.controller
+            self._left, self._balls, self._guess = session.steps(AHEAD_SECONDS), [self._states.objects], None
+        actions = np.arange(ACTIONS)
+        while self._left:
+            if self._guess is None:
+                self._guess = session.engine.predict(self._states, actions, self._controller)
+            else:
+                self._states = session.engine.advance(self._states, actions, self._guess.frame, self._guess)
+                self._balls.append(self._states.objects)
+                self._left, self._guess = self._left - 1, None
+            if time.perf_counter() > end:
+                break
+        if self._left == 0:
+            self.ahead = Ahead(self._states.frame, np.stack(self._balls)[:, :, -1, [BALL_ROW, BALL_COLUMN]])

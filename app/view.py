@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from app.clock import Clock
-from app.futures import Ahead
 from app.keys import SHIFT, KeyMap
-from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Session
+from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Ahead, Session
 from model.breakout import CELLS, Action, Frame
 from model.metrics import Tally
 from model.state import SIGNED_SPEEDS, VARIABLES

@@ -50,7 +50,9 @@ def build(weights: Path | None, out: Path) -> Path:
     where = weights or SHIPPED
     manifest, graphs = read_weights(where)
     start = reset_state(Engine.load(where))
-    runtime = _read_runtime(download())
+    with tarfile.open(fileobj=io.BytesIO(download())) as archive:
+        members = {name: archive.extractfile(f"package/dist/{name}") for name in (_SCRIPT, _WASM, _GLUE)}
+        runtime = {name: member.read() for name, member in members.items() if member is not None}
     (out / "parts").mkdir(parents=True, exist_ok=True)
     for path in PAGE.iterdir():
         shutil.copy(path, out / path.name)
@@ -100,7 +102,13 @@ def download() -> bytes:
     """onnxruntime-web's package, by npm where there is one, else from the public registry. FileError if it cannot be
     had, or is not the one that is meant."""
     try:
-        data = _by_npm(npm) if (npm := shutil.which("npm")) else _by_url()
+        if (npm := shutil.which("npm")) is None:
+            data = _by_url()
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                command = [npm, "pack", f"onnxruntime-web@{RUNTIME}", "--ignore-scripts", "--pack-destination", folder]
+                subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, cwd=folder)
+                data = (Path(folder) / f"onnxruntime-web-{RUNTIME}.tgz").read_bytes()
     except (OSError, subprocess.SubprocessError) as error:
         raise FileError(f"onnxruntime-web {RUNTIME} cannot be fetched from the npm registry: {error}") from None
     if base64.b64encode(hashlib.sha512(data).digest()).decode() != INTEGRITY:
@@ -108,21 +116,7 @@ def download() -> bytes:
     return data
 
 
-def _by_npm(npm: str) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", f"onnxruntime-web@{RUNTIME}", "--ignore-scripts", "--pack-destination", folder]
-        subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, cwd=folder)
-        return (Path(folder) / f"onnxruntime-web-{RUNTIME}.tgz").read_bytes()
-
-
 def _by_url() -> bytes:
     with urllib.request.urlopen(_URL, timeout=_SECONDS) as answer:
         data: bytes = answer.read()
     return data
-
-
-def _read_runtime(package: bytes) -> dict[str, bytes]:
-    """The three files of the package that a page on one thread needs."""
-    with tarfile.open(fileobj=io.BytesIO(package)) as archive:
-        files = {name: archive.extractfile(f"package/dist/{name}") for name in (_SCRIPT, _WASM, _GLUE)}
-        return {name: file.read() for name, file in files.items() if file is not None}

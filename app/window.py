@@ -1,4 +1,9 @@
-"""The real window: events of pygame's in, commands out; views drawn. `NoWindow` is the same without a screen."""
+"""The real window: events of pygame's in, commands out; views drawn; and sound. `NoWindow` is one without a screen.
+
+Sound is told by the emulator's RAM when there is one: a short tone for bricks, the paddle and the walls. It is off
+until it is asked for, and off where there is no device. ALE itself gives sound only together with every observation,
+which would slow each step down; RAM 95, which counts a tone down, costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pygame
 from pygame.event import Event
 
 from app import style
 from app.draw import Painter
 from app.keys import Held, KeyMap
+from app.session import Session
 from app.view import View
 from model.breakout import COLUMNS, Action
 from model.files import write_atomic
@@ -26,6 +33,11 @@ BUTTONS = {0: "fire", 1: "rewind", 2: "dream", 3: "resync", 6: "help", 7: "resta
 """A gamepad's button (of the common layout: A, B, X, Y, Back, Start) -> fire, or a command."""
 NO_SCREEN = "no display: play opens a window; without a screen use: python main.py play --headless --frames 300"
 _LOST_SECONDS, _TILT = 2.0, 0.5
+_RATE, _TONE_SECONDS, _LOUDNESS = 22050, 0.07, 5000
+_TIMER, _KIND = 95, 64
+"""RAM 95: the upper two bits say what the ball has met (brick, wall, paddle), the lower three count the tone down."""
+PITCHES: dict[str | int, int] = {"wall": 165, "paddle": 247, 1: 330, 4: 440, 7: 587}
+"""Hertz of what the ball meets; a brick by its points."""
 
 
 class NoWindow:
@@ -56,6 +68,15 @@ class NoWindow:
     def screenshot(self, path: Path) -> None:
         """Write what is shown as PNG; OSError if it cannot be written."""
         raise OSError("there is no window")
+
+    def say(self, words: str) -> None:
+        """A line in the middle of an empty window, before there is a game to show."""
+
+    def open_pads(self) -> None:
+        """Look for gamepads; that may take a moment, so it is not done while the window opens."""
+
+    def close(self) -> None:
+        """It is not used any more."""
 
 
 def _has_display() -> bool:
@@ -110,9 +131,9 @@ class Window(NoWindow):
         self._fullscreen = False
         if fullscreen:
             self.toggle_fullscreen()
+        self.say("loading")
 
     def say(self, words: str) -> None:
-        """An empty window with a line in its middle, before there is a game to show."""
         surface = self._window.get_surface()
         surface.fill(style.GROUND)
         x, y = surface.get_width() // 2, surface.get_height() // 2
@@ -121,7 +142,6 @@ class Window(NoWindow):
         self._window.flip()
 
     def open_pads(self) -> None:
-        """Look for gamepads; that may take a moment, so it is not done while the window opens."""
         pygame.joystick.init()
 
     def poll(self, seconds: float) -> list[str]:
@@ -135,7 +155,15 @@ class Window(NoWindow):
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             return "quit"
         if event.type == pygame.KEYDOWN:
-            return self._key_down(event)
+            self._last_key = time.monotonic()
+            self.pressed += 1
+            if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
+                return None  # Alt+Tab is the window manager's
+            key = self._name(event)
+            command = self.held.press(key, bool(event.mod & pygame.KMOD_SHIFT))
+            if command is not None:
+                self._commands_down[key] = command
+            return command or ""
         if event.type == pygame.KEYUP:
             key = self._name(event)
             self.held.release(key)
@@ -148,17 +176,6 @@ class Window(NoWindow):
             return ""
         self._mouse(event)
         return self._pad(event)
-
-    def _key_down(self, event: Event) -> str | None:
-        self._last_key = time.monotonic()
-        self.pressed += 1
-        if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
-            return None  # Alt+Tab is the window manager's
-        key = self._name(event)
-        command = self.held.press(key, bool(event.mod & pygame.KMOD_SHIFT))
-        if command is not None:
-            self._commands_down[key] = command
-        return command or ""
 
     def _name(self, event: Event) -> str:
         return self._keys.meant(pygame.key.name(event.key).lower(), event.scancode)
@@ -239,7 +256,6 @@ class Window(NoWindow):
         write_atomic(path, lambda file: file.write(data.getvalue()))
 
     def close(self) -> None:
-        """Close the window; pygame is done."""
         self._window.destroy()
         style.forget_fonts()
         pygame.quit()
@@ -254,3 +270,53 @@ def _icon() -> pygame.Surface:
     pygame.draw.rect(icon, style.TEXT, (18, 19, 3, 3))
     pygame.draw.rect(icon, style.TEXT, (9, 27, 13, 2))
     return icon
+
+
+class Sound:
+    """Plays a tone for every new sound of the real game while it is on. `tones` is empty while it is off."""
+
+    def __init__(self) -> None:
+        self.tones: dict[str | int, pygame.mixer.Sound] = {}
+        self._left = self._score = 0
+
+    def toggle(self) -> str:
+        """On or off; returns what to say. A machine without a device stays silent."""
+        if self.tones:
+            self.close()
+            return "sound off"
+        errors = os.dup(2)
+        with open(os.devnull, "w") as nothing:  # where there is no device, ALSA says so there in many lines
+            os.dup2(nothing.fileno(), 2)
+        try:
+            pygame.mixer.init(_RATE, -16, 1, 256)
+            self.tones = {what: pygame.mixer.Sound(buffer=_tone(pitch)) for what, pitch in PITCHES.items()}
+        except (pygame.error, NotImplementedError) as error:
+            self.close()
+            return f"no sound: {error}"
+        finally:
+            os.dup2(errors, 2)
+            os.close(errors)
+        return "sound on"
+
+    def hear(self, session: Session) -> None:
+        """The step just taken: play what it sounds like."""
+        if not self.tones or session.emulator is None or session.objects is None:
+            return
+        kind, left = divmod(int(session.emulator.ram()[_TIMER]), _KIND)
+        points, self._score = session.objects.score - self._score, session.objects.score
+        began, self._left = (left & 7) > self._left, left & 7
+        if began:
+            self.tones[(points if points in self.tones else 1, "wall", "paddle", "wall")[kind]].play()
+
+    def close(self) -> None:
+        """Silence, and the device given back."""
+        self.tones = {}
+        with suppress(pygame.error, NotImplementedError):
+            pygame.mixer.quit()
+
+
+def _tone(pitch: int) -> bytes:
+    """A square wave that fades, 16 bits with a sign."""
+    time = np.arange(round(_RATE * _TONE_SECONDS)) / _RATE
+    wave = np.sign(np.sin(2 * np.pi * pitch * time)) * np.linspace(1, 0, len(time)) * _LOUDNESS
+    return wave.astype(np.int16).tobytes()

@@ -56,20 +56,15 @@ def collect_pairs(
     Example: python main.py collect pairs --out data/actions/action_latent_pairs.json
     """
     with clean_errors():
-        from collect.pairs import PairSource
         from collect.pairs import collect_pairs as collect
         from model.engine import Engine
 
         engine = Engine.load(weights)
-        source = PairSource(frames, engine.frameskip, seed)
         # Whose codes these are: graphs may be made anew of the same VQ-VAE.
         codes = engine.meta.get("made", {}).get("codes_sha256", engine.checksum)
         with progress("collecting pairs") as bar:
-
-            def show(done: int) -> None:
-                bar(done / transitions, f"{done} of {transitions}")
-
-            stats = collect(engine, source, out, transitions, show, codes)
+            games = engine.encode, engine.frameskip, out, transitions, seed, frames
+            stats = collect(*games, lambda n: bar(n / transitions, f"{n} of {transitions}"), codes)
         actions = ", ".join(f"{name} {part['share']:.1%}" for name, part in stats["actions"].items())
         print(f"{out}: {stats['pairs']} pairs of {stats['episodes']} episodes; {actions}")
         of = stats["codes"]

@@ -1,23 +1,25 @@
 """Scenario resets: short scenes around what is rare in a game, made by editing RAM.
 
 In a game the ball is in free flight most of the time, and no two bounces are alike. A scene takes up a game at some
-place of the paddle, puts wall, score, lives, clock and ball as its kind asks for (`collect.staging`), lets the edit
-show, and plays on for a moment: the same bounce is met at many places of the paddle, under every key, among all bricks.
+place of the paddle, puts wall, score, lives, clock and ball as its kind asks for, lets the edit show, and plays on for
+a moment: the same bounce is met at many places of the paddle, under every key, among all bricks.
+
+Every state is one that a game could be in: the ball's speed follows from hits, fast and steep; a fast ball or a narrow
+paddle has a wall that lets it through; wall and score agree, unless a score is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from collect import ram
 from collect.dataset import EpisodeWriter
-from collect.emulator import Emulator, Objects, Snapshot
-from collect.policies import MixedPolicy, Policy, lay_wall, toward
-from collect.staging import RIGHT_WALL, SETTLE, WALL_BOTTOM, Ball, draw_ball, draw_wall, put_game
+from collect.emulator import MOST_LIVES, Emulator, Objects, Snapshot
+from collect.policies import MixedPolicy, Policy, lay_wall, random_wall, toward
 from model.breakout import (
     BRICK_COLUMNS,
     BRICK_HEIGHT,
@@ -35,40 +37,148 @@ POOL_FRAMES = 480
 """Emulator frames of an episode's pool: the moments with the paddle in all places that scenes begin from."""
 AT_PADDLE, LOST = 185, 217
 """The ball's row when it touches the paddle, and after which it is lost."""
-SERVED_SHARE = 0.07
-"""The share of falling balls that have met nothing since their serve."""
 AFTER = 8
 """Emulator frames that a scene goes on after what it is about."""
 TURNING = (9, 19, 49, 99, 199, 299, 399, 499, 599, 699, 799)
 """Scores that are about to turn over: a scene of digits begins up to six points below."""
 Wall = npt.NDArray[np.bool_]
+"""(6, 18), whether a brick is there, from the top left."""
+NO_WALL: Wall = np.zeros((BRICK_ROWS, BRICK_COLUMNS), np.bool_)
 Scene = tuple[int, Policy | None]
 """A scene that is set up: how many emulator frames it lasts, and who plays it; None: the mixed policy."""
+MOST_HITS = 12
+SETTLE = 3
+"""Emulator frames in which an edit, and what a restored screen keeps of before, go by; never part of a scene."""
+WALL_BOTTOM, RIGHT_WALL = WALL_TOP + BRICK_ROWS * BRICK_HEIGHT, 150
+"""The first row below the bricks, and the ball's last column before the right wall."""
+NARROW_SHARE, STEEP_SHARE, FAST_SHARE, OFF_TOP_SHARE, EIGHTHS_SHARE = 0.25, 0.5, 0.25, 0.2, 0.6
+SERVED_SHARE = 0.07  # of falling balls; they have met nothing since their serve
 
 
-class Meet:
+def speed(hits: int, fast: bool, steep: bool) -> tuple[float, float]:
+    """The ball's speed (rows, columns), pixels a frame, as the game sets it at the paddle and at the bricks."""
+    if fast:
+        return 3.375, 2.0
+    if hits == 0:
+        return 1.0, 1.0
+    if hits < 4:
+        return (1.5, 1.0) if steep else (1.0, 1.5)
+    if hits < 8:
+        return (2.0, 0.5) if steep else (2.0, 1.5)
+    return (1.0, 2.0) if hits < MOST_HITS else (2.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Ball:
+    """The ball's state: its way, what RAM remembers of it, and its place in pixels of the screen."""
+
+    down: bool
+    right: bool
+    hits: int
+    fast: bool
+    steep: bool
+    contact: int
+    row: float = 0.0
+    column: float = 0.0
+
+    @property
+    def velocity(self) -> tuple[float, float]:
+        """(rows, columns), pixels a frame, down and right positive."""
+        rows, columns = speed(self.hits, self.fast, self.steep)
+        return rows if self.down else -rows, columns if self.right else -columns
+
+    def flown(self, frames: float) -> Ball:
+        """After so many frames (before, if negative) if only the side walls turned it."""
+        rows, columns = self.velocity
+        column, right = self.column + columns * frames, self.right
+        for wall in (FIELD_LEFT, RIGHT_WALL, FIELD_LEFT, RIGHT_WALL):
+            if (column < wall) == (wall == FIELD_LEFT) and column != wall:
+                column, right = 2 * wall - column, not right
+        return replace(self, row=self.row + rows * frames, column=column, right=right)
+
+
+def draw_ball(rng: np.random.Generator, down: bool, fast_share: float = FAST_SHARE, served: float = 0.0) -> Ball:
+    """A ball of any speed at no place yet. It comes off the paddle if it flies up, else off top wall or bricks."""
+    fast = rng.random() < fast_share
+    hits = 0 if fast else int(rng.integers(1, MOST_HITS + 1))
+    right, steep = rng.random() < 0.5, rng.random() < STEEP_SHARE
+    if rng.random() < served:  # it has not met anything since the serve
+        return Ball(True, right, 0, False, steep, 0)
+    return Ball(down, right, hits, fast, steep, 1 if not down else 0 if rng.random() < OFF_TOP_SHARE else 2)
+
+
+def draw_wall(rng: np.random.Generator) -> Wall:
+    """A wall at a random stage of being eaten."""
+    return ram.read_wall(np.frombuffer(random_wall(rng), np.uint8))
+
+
+def _ball_bytes(rng: np.random.Generator, ball: Ball) -> dict[int, int]:
+    """What RAM holds of a ball that will be in its place when the edit has settled. Half pixels are chance's."""
+    ball = ball.flown(-SETTLE)
+    down, left = (round(256 * part) & 0xFFFF for part in (ball.velocity[0], -ball.velocity[1]))
+    # A fast ball moves by eighths of a row, and all balls after it in a game begin at one.
+    finest = 32 if ball.fast or rng.random() < EIGHTHS_SHARE else 128
+    return {
+        ram.BALL_Y: int(ball.row) + ram.BALL_Y_OFFSET,
+        ram.BALL_X: int(ball.column) + ram.BALL_X_OFFSET,
+        ram.BALL_Y_FRACTION: finest * int(rng.integers(256 // finest)),
+        ram.BALL_X_FRACTION: 128 * int(rng.integers(2)),
+        ram.SPEED_Y: down >> 8,
+        ram.SPEED_Y_FRACTION: down & 255,
+        ram.SPEED_X: left >> 8,
+        ram.SPEED_X_FRACTION: left & 255,
+        ram.CONTACT: ball.contact << 6 | ball.fast << 4 | ball.hits,
+        ram.STEEP: 2 * ball.steep,
+    }
+
+
+def put_game(
+    emulator: Emulator, rng: np.random.Generator, ball: Ball | None = None, wall: Wall | None = None,
+    score: int | None = None,
+) -> None:  # fmt: skip
+    """Put everything but the paddle's place: what is not given is drawn, so that it fits what is."""
+    narrow = rng.random() < NARROW_SHARE
+    if ball is not None and ball.contact == 0:  # either it was at the top wall, or it has just been served
+        narrow = ball.fast or ball.hits > 0
+    if wall is None:
+        wall = draw_wall(rng)
+        if ball is not None and (narrow or ball.fast):
+            wall[:, rng.integers(BRICK_COLUMNS)] = False
+    if score is None:  # of the first wall or the second
+        score = ram.FIRST_WALL * int(rng.integers(1, 3)) - ram.wall_points(wall)
+    lives, clock = int(rng.integers(1, MOST_LIVES + 1)), int(rng.integers(256))
+    emulator.poke(ram.wall_and_score(ram.wall_bytes(wall), score) | {ram.LIVES: lives, ram.CLOCK: clock})
+    if ball is not None:
+        if narrow and not wall.any(axis=0).all():  # there must be a way to the top wall
+            emulator.poke({ram.NARROW: 128, ram.SPRITE: 0xE0, ram.SPRITE_PLACE: 6})
+        emulator.poke(_ball_bytes(rng, ball))
+
+
+class Meet(Policy):
     """Brings the paddle's left end to a column, now and then with another key."""
 
     def __init__(self, rng: np.random.Generator, target: float) -> None:
-        self._rng, self._target, self._noise = rng, target, rng.choice([0.0, 0.15, 0.4])
+        super().__init__(rng, 1)
+        self._target, self._noise = target, rng.choice([0.0, 0.15, 0.4])
 
     def act(self, objects: Objects) -> int:
         if self._rng.random() < self._noise:
-            return int(self._rng.integers(len(Action)))
+            return super().act(objects)
         return toward(self._target, objects.paddle, 3.0)
 
 
-class Keys:
+class Keys(Policy):
     """Holds random keys for random times; `fire` is the chance of FIRE at each step."""
 
     def __init__(self, rng: np.random.Generator, fire: float = 0.0) -> None:
-        self._rng, self._fire, self._left, self._key = rng, fire, 0, 0
+        super().__init__(rng, 1)
+        self._fire, self._left, self._key = fire, 0, 0
 
     def act(self, objects: Objects) -> int:
         if self._rng.random() < self._fire:
             return Action.FIRE
         if self._left == 0:
-            self._key, self._left = int(self._rng.integers(len(Action))), int(self._rng.integers(1, 25))
+            self._key, self._left = super().act(objects), int(self._rng.integers(1, 25))
         self._left -= 1
         return self._key
 
@@ -81,11 +191,6 @@ def _at_paddle(
     lands = np.clip(emulator.objects().paddle + rng.uniform(-12, 12 + LONG_PADDLE), FIELD_LEFT, RIGHT_WALL)
     put_game(emulator, rng, replace(ball, row=AT_PADDLE, column=lands).flown(-frames), wall, score)
     return round(frames) + AFTER, Meet(rng, lands - rng.uniform(-2, LONG_PADDLE + 1))
-
-
-def _new_wall(emulator: Emulator, rng: np.random.Generator) -> Scene:
-    """The first wall is gone, and the ball comes down to the paddle: another wall is built."""
-    return _at_paddle(emulator, rng, np.zeros((BRICK_ROWS, BRICK_COLUMNS), np.bool_), ram.FIRST_WALL)
 
 
 def _at_brick(
@@ -111,14 +216,9 @@ def _bricks(emulator: Emulator, rng: np.random.Generator, score: int | None = No
     return _at_brick(emulator, rng, ball, wall, (np.flatnonzero(wall[:, column]).max(), column), 7, score)
 
 
-def _digits(emulator: Emulator, rng: np.random.Generator) -> Scene:
-    """The same, with a score that is about to turn over."""
-    return _bricks(emulator, rng, max(0, int(rng.choice(TURNING)) - int(rng.integers(7))))
-
-
 def _last_bricks(emulator: Emulator, rng: np.random.Generator) -> Scene:
     """The ball flies at one of the last bricks of a wall."""
-    wall, bricks = np.zeros((BRICK_ROWS, BRICK_COLUMNS), np.bool_), rng.integers(1, 4)
+    wall, bricks = NO_WALL.copy(), rng.integers(1, 4)
     wall[rng.integers(BRICK_ROWS, size=bricks), rng.integers(BRICK_COLUMNS, size=bricks)] = True
     return _at_brick(emulator, rng, draw_ball(rng, down=False), wall, tuple(np.argwhere(wall)[-1]), 12)
 
@@ -161,8 +261,7 @@ def _side_wall(emulator: Emulator, rng: np.random.Generator) -> Scene:
     """The ball flies at a side wall, at any height below the bricks."""
     ball = draw_ball(rng, down=rng.random() < 0.5)
     frames, row = rng.uniform(2, 8), rng.uniform(WALL_BOTTOM + 24, AT_PADDLE - 8)
-    ball = replace(ball, row=row, column=RIGHT_WALL if ball.right else FIELD_LEFT)
-    put_game(emulator, rng, ball.flown(-frames))
+    put_game(emulator, rng, replace(ball, row=row, column=RIGHT_WALL if ball.right else FIELD_LEFT).flown(-frames))
     return round(frames) + AFTER, None
 
 
@@ -182,8 +281,7 @@ def _reset(emulator: Emulator, rng: np.random.Generator) -> Scene:
 def _lost(emulator: Emulator, rng: np.random.Generator) -> Scene:
     """The ball falls past the paddle: a life is lost, or with the last one the game."""
     ball, frames = draw_ball(rng, True, served=SERVED_SHARE), rng.uniform(4, 12)
-    paddle = emulator.objects().paddle
-    below = rng.uniform(FIELD_LEFT, RIGHT_WALL)
+    paddle, below = emulator.objects().paddle, rng.uniform(FIELD_LEFT, RIGHT_WALL)
     if abs(below - paddle - LONG_PADDLE / 2) < 40:  # too near: the other half of the field
         below = RIGHT_WALL - 20 * rng.random() if paddle < 70 else FIELD_LEFT + 20 * rng.random()
     put_game(emulator, rng, replace(ball, row=LOST, column=below).flown(-frames))
@@ -194,9 +292,11 @@ KINDS: dict[str, tuple[float, Callable[[Emulator, np.random.Generator], Scene]]]
     "paddle": (0.32, _at_paddle),
     "bricks": (0.235, _bricks),
     "among bricks": (0.15, _among),
-    "digits": (0.08, _digits),
+    # The same, with a score that is about to turn over.
+    "digits": (0.08, lambda e, rng: _bricks(e, rng, max(0, int(rng.choice(TURNING)) - int(rng.integers(7))))),
     "last bricks": (0.02, _last_bricks),
-    "new wall": (0.015, _new_wall),
+    # The first wall is gone, and the ball comes down to the paddle: another wall is built.
+    "new wall": (0.015, lambda e, rng: _at_paddle(e, rng, NO_WALL, ram.FIRST_WALL)),
     "above": (0.06, _above),
     "tunnel": (0.03, _tunnel),
     "side wall": (0.01, _side_wall),
@@ -218,28 +318,22 @@ def play(emulator: Emulator, policy: Policy, writer: EpisodeWriter, steps: int) 
 
 
 def play_drills(emulator: Emulator, rng: np.random.Generator, steps: int) -> EpisodeWriter:
-    """An episode of drills with `steps` transitions, each drill a scene of its own."""
+    """An episode of drills with `steps` transitions, each drill a scene of its own, from one of a pool's moments."""
     pool, writer = _pool(emulator, rng), None
     while writer is None or len(writer) < steps:
-        frames, policy = _begin(emulator, rng, pool)
+        kind = rng.choice(list(KINDS), p=[share for share, _ in KINDS.values()])
+        emulator.restore(pool[rng.integers(len(pool))])
+        frames, chosen = KINDS[kind][1](emulator, rng)
+        policy = chosen or MixedPolicy(rng, emulator.frameskip)
+        if kind != "reset":  # there nothing was edited, and the first frame counts
+            for _ in range(-(-SETTLE // emulator.frameskip)):
+                emulator.advance(Action.NOOP if kind == "serve" else policy.act(emulator.objects()))
         if writer is None:
             writer = EpisodeWriter(emulator.screen, emulator.ram())
         else:
             writer.cut(emulator.screen, emulator.ram())
         play(emulator, policy, writer, min(steps, len(writer) + frames // emulator.frameskip))
     return writer
-
-
-def _begin(emulator: Emulator, rng: np.random.Generator, pool: list[Snapshot]) -> tuple[int, Policy]:
-    """Set up a scene of some kind from one of the pool's moments. The emulator shows its first frame."""
-    kind = rng.choice(list(KINDS), p=[share for share, _ in KINDS.values()])
-    emulator.restore(pool[rng.integers(len(pool))])
-    frames, policy = KINDS[kind][1](emulator, rng)
-    policy = policy or MixedPolicy(rng, emulator.frameskip)
-    if kind != "reset":  # there nothing was edited, and the first frame counts
-        for _ in range(-(-SETTLE // emulator.frameskip)):
-            emulator.advance(Action.NOOP if kind == "serve" else policy.act(emulator.objects()))
-    return frames, policy
 
 
 def _pool(emulator: Emulator, rng: np.random.Generator) -> list[Snapshot]:

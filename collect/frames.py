@@ -133,19 +133,6 @@ def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[in
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _finished(out: Path) -> dict[str, Any] | None:
-    """The manifest, if all that it lists is there and sound. What is damaged is removed, to be played again."""
-    try:
-        manifest = read_manifest(out)
-    except FileError:
-        return None
-    digests = {out / entry["file"]: entry["sha256"] for entry in manifest["episodes"]}
-    damaged = [path for path, digest in digests.items() if not path.exists() or checksum(path) != digest]
-    for path in damaged:
-        path.unlink(missing_ok=True)
-    return None if damaged else manifest
-
-
 def check_settings(path: Path, wanted: dict[str, Any]) -> None:
     """FileError unless the settings of the dataset that is there are the `wanted` ones."""
     found = read_json(path, "settings of the dataset", limit=1 << 16)
@@ -208,9 +195,15 @@ def _collect(settings: CollectSettings, out: Path, workers: int, progress: Calla
     wanted = {"schema": DATASET_SCHEMA, **asdict(settings)}
     if (out / SETTINGS).exists():
         check_settings(out / SETTINGS, wanted)
-        if (manifest := _finished(out)) is not None:
-            progress(settings.transitions)
-            return manifest
+        with suppress(FileError):
+            manifest = read_manifest(out)
+            digests = {out / entry["file"]: entry["sha256"] for entry in manifest["episodes"]}
+            damaged = [path for path, digest in digests.items() if not path.exists() or checksum(path) != digest]
+            if not damaged:
+                progress(settings.transitions)
+                return manifest
+            for path in damaged:  # to be played again
+                path.unlink(missing_ok=True)
     else:
         write_json(out / SETTINGS, wanted)
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -23,23 +23,8 @@ from model.files import SCHEMA, FileError, checksum, write_described
 
 BATCH = 256
 PAIRS_SHA256 = "pairs_sha256"
-
-
-class Encoder(Protocol):
-    """A trained encoder."""
-
-    def encode(self, before: Frame, after: Frame) -> npt.NDArray[np.integer]:
-        """Codes (B, 35), integers 0..255, of frames and the frames after them, (B, 210, 160) uint8 classes each."""
-        ...
-
-
-class PairSource(NamedTuple):
-    """Where the games come from: a dataset's directory, or None to play anew with a random agent. `frameskip` is that
-    of the frames that the encoder was trained on."""
-
-    frames: Path | None
-    frameskip: int
-    seed: int
+Encode = Callable[[Frame, Frame], npt.NDArray[np.integer]]
+"""Codes (B, 35), integers 0..255, of frames and the frames after them, (B, 210, 160) uint8 classes each."""
 
 
 def stats_path(pairs: Path) -> Path:
@@ -47,9 +32,8 @@ def stats_path(pairs: Path) -> Path:
     return pairs.with_name(f"{pairs.stem}_stats.json")
 
 
-def _games(source: PairSource) -> tuple[Iterator[Episode], dict[str, Any]]:
+def _games(directory: Path | None, frameskip: int, seed: int) -> tuple[Iterator[Episode], dict[str, Any]]:
     """Episodes, and what the statistics say of them."""
-    directory, frameskip, seed = source
     if directory is None:
         settings = CollectSettings(0, "random", frameskip, seed)
         played = (play_episode(settings, number) for number in count())
@@ -63,20 +47,23 @@ def _games(source: PairSource) -> tuple[Iterator[Episode], dict[str, Any]]:
 
 
 def collect_pairs(
-    encoder: Encoder,
-    source: PairSource,
+    encode: Encode,
+    frameskip: int,
     out: Path,
     transitions: int,
+    seed: int = 0,
+    frames: Path | None = None,
     progress: Callable[[int], None] = lambda done: None,
     codes_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Encode `transitions` pairs (or all of a smaller dataset) into `out`, and return the statistics written beside.
 
-    Memory stays small whatever the number. `codes_sha256` says in the statistics whose codes these are. FileError if
-    the dataset cannot be used or is of another frame skip, or the machine refuses to write; an `out` that was there is
-    replaced only when the new one is whole.
+    The games are those of the dataset `frames`, or played anew by a random agent; `frameskip` is that of the frames
+    that the encoder was trained on. `codes_sha256` says in the statistics whose codes these are. Memory stays small
+    whatever the number. FileError if the dataset cannot be used or is of another frame skip, or the machine refuses to
+    write; an `out` that was there is replaced only when the new one is whole.
     """
-    games, about = _games(source)
+    games, about = _games(frames, frameskip, seed)
 
     def write(file: BinaryIO) -> dict[str, Any]:
         counts, lengths, done = np.zeros((ACTIONS, CELLS, CODES), np.int64), [], 0
@@ -84,7 +71,7 @@ def collect_pairs(
             steps = np.flatnonzero(episode.actions != CUT)[: transitions - done]
             for start in range(0, len(steps), BATCH):
                 t = steps[start : start + BATCH]
-                found, taken = encoder.encode(episode.frame(t), episode.frame(t + 1)), episode.actions[t]
+                found, taken = encode(episode.frame(t), episode.frame(t + 1)), episode.actions[t]
                 np.add.at(counts, (taken[:, None], np.arange(CELLS), found), 1)
                 for action, code in zip(taken.tolist(), found.tolist(), strict=True):
                     item = json.dumps({"action": action, "latent_code": code})
@@ -96,14 +83,14 @@ def collect_pairs(
             if done >= transitions:
                 break
         if not done:
-            raise FileError(f"dataset {source.frames} has no transitions")
+            raise FileError(f"dataset {frames} has no transitions")
         file.write(b"\n]\n")
         of_action = zip(Action, counts[:, 0].sum(axis=1), strict=True)
         return {
             "schema": SCHEMA,
             "pairs": done,
             "codes_sha256": codes_sha256,
-            "frameskip": source.frameskip,
+            "frameskip": frameskip,
             **about,
             "episodes": len(lengths),
             "episode_lengths": lengths,

@@ -8,8 +8,6 @@ uses. `people` is never trained on: it plays the held-out games, with reaction t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
@@ -18,14 +16,6 @@ from collect.emulator import Emulator, Objects
 from model.breakout import ACTIONS, BRICK_COLUMNS, BRICK_ROWS, EMULATOR_HZ, LONG_PADDLE, Action
 
 FULL_WALL = ram.wall_bytes(np.ones((BRICK_ROWS, BRICK_COLUMNS), np.bool_))
-
-
-class Policy(Protocol):
-    """Chooses actions for one episode. A fresh one is made for every episode."""
-
-    def act(self, objects: Objects) -> int:
-        """The action 0..3 for the next step, given what RAM says now."""
-        ...
 
 
 def toward(target: float, paddle: float, slack: float) -> Action:
@@ -37,13 +27,14 @@ def toward(target: float, paddle: float, slack: float) -> Action:
     return Action.NOOP
 
 
-class RandomPolicy:
-    """Every action equally likely at every step."""
+class Policy:
+    """Chooses actions for one episode, for which it is made. This one gives each the same chance at every step."""
 
     def __init__(self, rng: np.random.Generator, frameskip: int) -> None:
         self._rng, self._per_second = rng, EMULATOR_HZ / frameskip
 
     def act(self, objects: Objects) -> int:
+        """The action 0..3 for the next step, given what RAM says now."""
         return int(self._rng.integers(ACTIONS))
 
     def _steps(self, least: float, most: float) -> int:
@@ -51,7 +42,7 @@ class RandomPolicy:
         return int(self._rng.uniform(least, most) * self._per_second)
 
 
-class MixedPolicy(RandomPolicy):
+class MixedPolicy(Policy):
     """Spells of following the ball (with lag and noise), holding keys, idling and pure chance.
 
     Following wins often enough to reach the deep wall; the rest shows every key in every situation.
@@ -66,16 +57,13 @@ class MixedPolicy(RandomPolicy):
         self._left = 0
         self._noise = rng.choice([0.0, 0.05, 0.2])
 
-    def _new_spell(self) -> None:
-        self._spell = self._rng.choice(self.SPELLS, p=self.SHARES)
-        self._left = self._steps(0.1, 4.0 if self._spell == "follow" else 1.0) + 1
-        self._lag = int(self._rng.integers(1, max(2, round(0.12 * self._per_second))))
-        self._aim, self._slack = self._rng.uniform(-9, 9), self._rng.uniform(0.5, 5)
-        self._held, self._hold_left = 0, 0
-
     def act(self, objects: Objects) -> int:
         if self._left == 0:
-            self._new_spell()
+            self._spell = self._rng.choice(self.SPELLS, p=self.SHARES)
+            self._left = self._steps(0.1, 4.0 if self._spell == "follow" else 1.0) + 1
+            self._lag = int(self._rng.integers(1, max(2, round(0.12 * self._per_second))))
+            self._aim, self._slack = self._rng.uniform(-9, 9), self._rng.uniform(0.5, 5)
+            self._held, self._hold_left = 0, 0
         self._left -= 1
         if objects.ball is not None:
             self._seen.append(objects.ball[1])
@@ -94,7 +82,7 @@ class MixedPolicy(RandomPolicy):
         return toward(seen + self._aim, objects.paddle + LONG_PADDLE / 2 - 1, self._slack)
 
 
-class PeoplePolicy(RandomPolicy):
+class PeoplePolicy(Policy):
     """A person at the keys: reacts late, leads the ball, overshoots, rests, and mashes a key now and then."""
 
     def __init__(self, rng: np.random.Generator, frameskip: int) -> None:
@@ -140,8 +128,8 @@ class PeoplePolicy(RandomPolicy):
         return self._key
 
 
-POLICIES: dict[str, Callable[[np.random.Generator, int], Policy]] = {
-    "random": RandomPolicy,
+POLICIES: dict[str, type[Policy]] = {
+    "random": Policy,
     "mixed": MixedPolicy,
     "drill": MixedPolicy,
     "people": PeoplePolicy,

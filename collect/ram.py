@@ -3,16 +3,22 @@
 All addresses are decimal offsets into the Atari's 128 bytes. They were checked against the pixels
 (`tests/collect/test_ram.py`); ALE knows some of them too (`src/ale/games/supported/Breakout.cpp`).
 The ball is fixed point: a byte of whole pixels and a byte of 256ths for each axis, and a signed speed of the same form.
+
+Of the paddle controller's knob RAM shows only a part. The keys turn it by a step each emulator frame, between two ends,
+from the centre on. Its ends and centre do not lie whole steps apart, but in sevenths of a step they do, to a tenth of
+one (ALE `src/ale/environment/ale_state.hpp`: from 27450 to 790196 by 23000). RAM 70 is what the game reads of it: at
+the right end, and for some neighbours, the same for several places.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model.breakout import BRICK_COLUMNS, BRICK_ROWS, LONG_PADDLE, SHORT_PADDLE
+from model.breakout import BRICK_COLUMNS, BRICK_ROWS, LONG_PADDLE, SHORT_PADDLE, Action
 from model.state import SIGNED_SPEEDS, VARIABLES
 
 BYTES = 128
@@ -33,77 +39,56 @@ POINTS = (7, 7, 4, 4, 1, 1)
 """What a brick of each row is worth, from the top."""
 FIRST_WALL = BRICK_COLUMNS * sum(POINTS)
 """The score at which the ball, coming off the paddle, has the second wall built. There is no third."""
+KNOB_END, KNOB_CENTRE, _KNOB_STEP = 232, 116, 7
+_CENTRE_READ = 88
+"""RAM 70 with the knob in its centre, as after a reset; no other place reads so."""
 
-
-def _brick_bits() -> npt.NDArray[np.intp]:
-    """Where each brick is: (6, 18), the number of its first bit of two in the wall's 288, low bit of a byte first.
-
-    Six bytes, lowest row first, hold four columns of bricks; three of these six blocks run backwards, as the Atari's
-    playfield registers do, and the first, third and last hold fewer.
-    """
-    columns = [(5, 6)] + [(4, bit) for bit in (6, 4, 2, 0)] + [(3, bit) for bit in (0, 2, 4, 6)]
-    columns += [(2, 4), (2, 6)] + [(1, bit) for bit in (6, 4, 2, 0)] + [(0, bit) for bit in (0, 2, 4)]
-    rows = np.arange(BRICK_ROWS)[:, None]
-    block, bit = np.array(columns).T
-    return (block * BRICK_ROWS + BRICK_ROWS - 1 - rows) * 8 + bit
-
-
-_BRICK_BITS = _brick_bits()
+# Six bytes, lowest row first, hold four columns of bricks; three of these six blocks run backwards, as the Atari's
+# playfield registers do, and the first, third and last hold fewer.
+_BLOCK = np.array([5, *[4] * 4, *[3] * 4, *[2] * 2, *[1] * 4, *[0] * 3])
+_BIT = np.array([6, *(6, 4, 2, 0), *(0, 2, 4, 6), *(4, 6), *(6, 4, 2, 0), *(0, 2, 4)])
+_BRICK_BITS = (_BLOCK * BRICK_ROWS + BRICK_ROWS - 1 - np.arange(BRICK_ROWS)[:, None]) * 8 + _BIT
+"""Where each brick is: (6, 18), the number of its first bit of two in the wall's 288, low bit of a byte first."""
 _WALL_REST = np.unpackbits(np.array([0] * 12 + [0x0F] * 6 + [0] * 18, np.uint8), bitorder="little")
 """Bits of the third block that are set in every wall, although the screen shows no brick there."""
 
 
-class GameState(NamedTuple):
-    """What RAM says, each an array of the leading shape of the RAM that was read. Rows and columns are in pixels."""
+class GameState:
+    """RAM (..., 128) uint8 by name, each an array of its leading shape. Rows and columns are in pixels.
 
-    ball_row: npt.NDArray[np.int16]  # 0: no ball in play
-    ball_column: npt.NDArray[np.int16]
-    row_fraction: npt.NDArray[np.uint8]  # 256ths of a pixel, multiples of 32
-    column_fraction: npt.NDArray[np.uint8]  # 0 or 128
-    row_speed: npt.NDArray[np.int16]  # 256ths of a pixel a frame, down is positive
-    column_speed: npt.NDArray[np.int16]  # 256ths of a pixel a frame, right is positive
-    hits: npt.NDArray[np.uint8]  # of the paddle since the serve, 0..12; 0 while fast
-    fast: npt.NDArray[np.bool_]  # the ball has hit one of the top three rows since the serve
-    contact: npt.NDArray[np.uint8]  # the ball last met: 0 top wall or serve, 1 paddle, 2 brick (then it breaks none)
-    steep: npt.NDArray[np.bool_]  # it left the paddle by one of the steep sections
-    clock: npt.NDArray[np.uint8]  # frames since the reset modulo 256; the last two bits decide a serve
-    knob: npt.NDArray[np.uint8]  # the paddle controller as the game reads it
-    lives: npt.NDArray[np.uint8]  # 0..5
-    score: npt.NDArray[np.int16]  # 0..999 points
-    wall: npt.NDArray[np.bool_]  # (..., 6, 18) whether a brick is there, from the top left
-    paddle_column: npt.NDArray[np.int16]  # of its left end
-    paddle_width: npt.NDArray[np.uint8]  # 16, or 12 after the top wall was touched
+    Raises ValueError if RAM is of another shape or type.
+    """
+
+    def __init__(self, ram: npt.NDArray[np.uint8]) -> None:
+        if ram.dtype != np.uint8 or ram.shape[-1:] != (BYTES,):
+            raise ValueError(f"RAM must be (..., {BYTES}) uint8, got {ram.shape} {ram.dtype}")
+        byte = np.moveaxis(ram, -1, 0)
+        wide = byte.astype(np.int16)
+
+        def signed(high: int, low: int) -> npt.NDArray[np.int16]:
+            return np.asarray(byte[high].view(np.int8).astype(np.int16) * np.int16(256) + wide[low])
+
+        self.ball_row = np.where(byte[BALL_Y] > 0, wide[BALL_Y] - BALL_Y_OFFSET, 0).astype(np.int16)  # 0: none in play
+        self.ball_column = wide[BALL_X] - BALL_X_OFFSET
+        self.row_fraction = byte[BALL_Y_FRACTION]  # 256ths of a pixel, multiples of 32
+        self.column_fraction = byte[BALL_X_FRACTION]  # 0 or 128
+        self.row_speed = signed(SPEED_Y, SPEED_Y_FRACTION)  # 256ths of a pixel a frame, int16, down is positive
+        self.column_speed = -signed(SPEED_X, SPEED_X_FRACTION)  # right is positive: the game takes it off the column
+        self.hits = byte[CONTACT] & 15  # of the paddle since the serve, 0..12; 0 while fast
+        self.fast = (byte[CONTACT] & 16) > 0  # the ball has hit one of the top three rows since the serve
+        self.contact = byte[CONTACT] >> 6  # it last met: 0 top wall or serve, 1 paddle, 2 brick (then it breaks none)
+        self.steep = byte[STEEP] > 0  # it left the paddle by one of the steep sections
+        self.clock = byte[CLOCK]  # frames since the reset modulo 256; the last two bits decide a serve
+        self.knob = byte[KNOB]  # the paddle controller as the game reads it
+        self.lives = byte[LIVES]  # 0..5
+        self.score = (wide[SCORE_HIGH] & 15) * 100 + (wide[SCORE_LOW] >> 4) * 10 + (wide[SCORE_LOW] & 15)  # 0..999
+        self.wall = read_wall(ram)  # (..., 6, 18) bool, whether a brick is there, from the top left
+        self.paddle_column = wide[PADDLE_X] - PADDLE_X_OFFSET  # of its left end
+        # Narrow after the top wall was touched.
+        self.paddle_width = np.where(byte[NARROW] & 128, SHORT_PADDLE, LONG_PADDLE).astype(np.uint8)
 
 
-def read(ram: npt.NDArray[np.uint8]) -> GameState:
-    """RAM (..., 128) uint8 by name. Raises ValueError if it is of another shape or type."""
-    if ram.dtype != np.uint8 or ram.shape[-1:] != (BYTES,):
-        raise ValueError(f"RAM must be (..., {BYTES}) uint8, got {ram.shape} {ram.dtype}")
-    byte = np.moveaxis(ram, -1, 0)
-    wide = byte.astype(np.int16)
-
-    def signed(high: int, low: int) -> npt.NDArray[np.int16]:
-        return np.asarray(byte[high].view(np.int8).astype(np.int16) * np.int16(256) + wide[low])
-
-    return GameState(
-        ball_row=np.where(byte[BALL_Y] > 0, wide[BALL_Y] - BALL_Y_OFFSET, 0).astype(np.int16),
-        ball_column=wide[BALL_X] - BALL_X_OFFSET,
-        row_fraction=byte[BALL_Y_FRACTION],
-        column_fraction=byte[BALL_X_FRACTION],
-        row_speed=signed(SPEED_Y, SPEED_Y_FRACTION),
-        column_speed=-signed(SPEED_X, SPEED_X_FRACTION),  # the game takes it off the column
-        hits=byte[CONTACT] & 15,
-        fast=(byte[CONTACT] & 16) > 0,
-        contact=byte[CONTACT] >> 6,
-        steep=byte[STEEP] > 0,
-        clock=byte[CLOCK],
-        knob=byte[KNOB],
-        lives=byte[LIVES],
-        score=(wide[SCORE_HIGH] & 15) * 100 + (wide[SCORE_LOW] >> 4) * 10 + (wide[SCORE_LOW] & 15),
-        wall=read_wall(ram),
-        paddle_column=wide[PADDLE_X] - PADDLE_X_OFFSET,
-        paddle_width=np.where(byte[NARROW] & 128, SHORT_PADDLE, LONG_PADDLE).astype(np.uint8),
-    )
+read = GameState
 
 
 def hidden(truth: GameState, shown: npt.NDArray[Any], knob: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -152,3 +137,34 @@ def wall_and_score(wall: bytes, score: int) -> dict[int, int]:
 def wall_points(wall: npt.NDArray[np.bool_]) -> int:
     """What the bricks (6, 18) of a wall are worth together, 0..432."""
     return int(wall.sum(axis=1) @ np.array(POINTS))
+
+
+def knob_places(
+    ram: npt.NDArray[np.uint8], actions: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], frameskip: int
+) -> npt.NDArray[np.int16]:
+    """Where the knob is in each of N frames, (N,) 0..232, or -1 where RAM (N, 128) and actions (N,) do not tell it.
+
+    `first` (E + 1,) is where each episode's frames begin. What RAM reads at each place is taken from the episodes that
+    begin with the knob in its centre, of which there must be some.
+    """
+    reads, found = ram[:, KNOB], np.full(len(ram), -1, np.int16)
+    turns = {Action.RIGHT: _KNOB_STEP * frameskip, Action.LEFT: -_KNOB_STEP * frameskip}
+    episodes = list(pairwise(first.tolist()))
+
+    def follow(start: int, end: int, place: int) -> None:
+        moves = (turns.get(key, 0) for key in actions[start : end - 1].tolist())
+        found[start:end] = list(accumulate(moves, lambda at, by: min(KNOB_END, max(0, at + by)), initial=place))
+
+    known: dict[int, set[int]] = {}
+    for begin, end in episodes:
+        if reads[begin] == _CENTRE_READ:
+            follow(begin, end, KNOB_CENTRE)
+            for place, value in zip(found[begin:end].tolist(), reads[begin:end].tolist(), strict=True):
+                known.setdefault(value, set()).add(place)
+    told = {value: place for value, (place, *others) in known.items() if not others}
+    for begin, end in episodes:
+        # The first moment that tells the place decides all later ones.
+        start = next((t for t in range(begin, end) if int(reads[t]) in told), None)
+        if reads[begin] != _CENTRE_READ and start is not None:
+            follow(start, end, told[int(reads[start])])
+    return found

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from collect import knob, ram
+from collect import ram
 from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, play_episode
 from console import Show
@@ -155,7 +155,7 @@ def zones(dataset: TransitionDataset) -> Ints:
 
 def true_memory(dataset: TransitionDataset) -> Ints:
     """The class that each variable of the memory really has in each frame: (N, V) int64, -1 where RAM does not tell."""
-    place = knob.places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
+    place = ram.knob_places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
     return ram.hidden(ram.read(dataset.ram), digits_shown(dataset), place)
 
 

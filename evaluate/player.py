@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from collect.games import RealGames
+from collect.emulator import RealGames
 from console import Show
 from evaluate import quiet
 from model.breakout import ACTIONS, EMULATOR_HZ

@@ -140,7 +140,7 @@ class Follower:
 
 
 class Games(Protocol):
-    """N games in step, dreamt or real, as a player meets them: `collect.games.RealGames` and `DreamGames`."""
+    """N games in step, dreamt or real, as a player meets them: `collect.emulator.RealGames` and `DreamGames`."""
 
     objects: Array  # (N, 4, 4) int64, as `State.objects`
     lives: Array  # (N,) int64, 0..5

@@ -20,8 +20,7 @@ from torch.nn import functional as F
 
 from collect.dataset import MANIFEST, Episode, TransitionDataset, read_episodes, read_manifest
 from collect.emulator import Emulator
-from collect.knob import places
-from collect.ram import hidden, read
+from collect.ram import hidden, knob_places, read
 from console import Show
 from model.breakout import BALL_ROWS, PALETTE
 from model.files import FileError, checksum
@@ -107,7 +106,7 @@ def memory_of(ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip
     game, starts = read(ram), np.repeat(first[:-1], np.diff(first))
     score, lives = shown(game.score, starts), shown(game.lives, starts)
     digits = np.stack((score // 100, score // 10 % 10, score % 10, lives), 1)
-    return hidden(game, digits, places(ram, actions, first, frameskip)).astype(np.int16)
+    return hidden(game, digits, knob_places(ram, actions, first, frameskip)).astype(np.int16)
 
 
 def interesting(data: Data) -> Tensor:

@@ -22,7 +22,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from collect.games import RealGames
+from collect.emulator import RealGames
 from console import Show
 from model.files import FileError, make_directory
 from model.player import (

@@ -19,8 +19,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.commands import app
+from app.players import records_path
 from app.recording import COLOURS, NO_MP4, Recorder, compose
-from app.saved import records_path
 from collect.emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +116,7 @@ def test_bad_input_ends_in_one_line(
         ([], "--headless needs an end"),
         (["--frames", "5", "--record", "o.avi"], ".gif or .mp4"),
         (["--frames", "5", "--speed", "9"], "speed"),
+        (["--frames", "5", "--speed", "0.2"], "speed"),
         (["--frames", "5", "--speed", "nan"], "speed"),
         (["--frames", "5", "--back-after", "inf"], "back-after"),
         (["--replay", "s.json", "--actions", "random"], "its own actions"),

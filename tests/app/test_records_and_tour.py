@@ -11,10 +11,9 @@ import pygame
 import pytest
 
 from app.keys import load_keys
-from app.players import Autopilot
-from app.saved import Records, records_path
+from app.loop import CARDS, Tour
+from app.players import Autopilot, Records, records_path
 from app.session import Session
-from app.tour import CARDS, Tour
 from app.window import BUTTONS, Window
 from collect.emulator import Emulator
 from model.breakout import Action

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.players import Autopilot, Scripted
-from app.saved import load_session, report, save_session
+from app.players import Autopilot, Scripted, load_session, report, save_session
 from app.session import COMMANDS, Session
 from collect.emulator import Emulator
 from model.breakout import CELLS

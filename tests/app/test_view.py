@@ -199,7 +199,7 @@ def test_ram_is_told_in_the_words_of_the_memory() -> None:
 
 
 def test_every_view_paints_at_every_size(make_engine: Any) -> None:
-    from app.futures import Futures
+    from app.session import Futures
 
     session, futures = session_of(make_engine), Futures()
     futures.finish(session)

@@ -9,9 +9,8 @@ import pytest
 
 from collect import ram
 from collect.dataset import CUT, TransitionDataset
-from collect.drills import KINDS
+from collect.drills import KINDS, speed
 from collect.frames import GAMES_EVERY, CollectSettings, collect_frames, play_episode
-from collect.staging import speed
 from model.breakout import SHORT_PADDLE
 
 SETTINGS = CollectSettings(900, "drill", 2, 3, episode_seconds=10.0)
@@ -98,8 +97,7 @@ def test_a_brick_goes_whenever_there_are_points(drills: TransitionDataset) -> No
 def test_drills_are_full_of_what_is_rare(drills: TransitionDataset) -> None:
     """Counts in a hundred transitions; the least of each that 100,000 should hold."""
     t = drills.transitions()
-    state = ram.read(drills.ram)
-    before, after = (type(state)(*(part[n] for part in state)) for n in (t, t + 1))
+    before, after = ram.read(drills.ram[t]), ram.read(drills.ram[t + 1])
     fell, rises = before.row_speed > 0, after.row_speed < 0
     bounce = fell & rises & (after.contact == 1)
     brick = drills.rewards[t] > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from collect.dataset import load_episode, read_manifest
 from collect.frames import CollectSettings, play_episode
-from collect.pairs import PairSource, code_statistics, collect_pairs, stats_path
+from collect.pairs import code_statistics, collect_pairs, stats_path
 from model.breakout import CELLS, CODES, Frame, changed_cells, to_cells
 from model.files import FileError, checksum
 
@@ -22,23 +21,10 @@ def encode(before: Frame, after: Frame) -> np.ndarray:
     return np.where([changed_cells(b, a) for b, a in zip(before, after, strict=True)], numbers, 0)
 
 
-class Encoder:
-    """An encoder of frame skip 2; codes are a function's."""
-
-    frameskip = 2
-
-    def __init__(self, function: Callable[[Frame, Frame], np.ndarray]) -> None:
-        self.encode = function
-
-
-ENCODER = Encoder(encode)
-PLAYED = PairSource(None, frameskip=2, seed=3)
-
-
 def test_pairs_are_those_of_the_games_played(tmp_path: Path) -> None:
     out = tmp_path / "actions" / "pairs.json"
     done: list[int] = []
-    stats = collect_pairs(ENCODER, PLAYED, out, 700, done.append, codes_sha256="0" * 64)
+    stats = collect_pairs(encode, 2, out, 700, 3, progress=done.append, codes_sha256="0" * 64)
     items = json.loads(out.read_text())
     assert len(items) == stats["pairs"] == sum(stats["episode_lengths"]) == 700 == done[-1]
     assert all(set(item) == {"action", "latent_code"} for item in items)
@@ -56,7 +42,7 @@ def test_pairs_are_those_of_the_games_played(tmp_path: Path) -> None:
 
 
 def test_statistics_agree_with_the_pairs(tmp_path: Path) -> None:
-    stats = collect_pairs(ENCODER, PLAYED, tmp_path / "pairs.json", 400)
+    stats = collect_pairs(encode, 2, tmp_path / "pairs.json", 400, 3)
     items = json.loads((tmp_path / "pairs.json").read_text())
     codes = np.array([item["latent_code"] for item in items])
     counts = np.bincount([item["action"] for item in items], minlength=4)
@@ -82,14 +68,14 @@ def test_statistics_of_what_never_occurs() -> None:
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        collect_pairs(ENCODER, PLAYED, tmp_path / f"{name}.json", 300)
+        collect_pairs(encode, 2, tmp_path / f"{name}.json", 300, 3)
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
-    collect_pairs(ENCODER, PairSource(None, 2, seed=4), tmp_path / "c.json", 300)
+    collect_pairs(encode, 2, tmp_path / "c.json", 300, 4)
     assert (tmp_path / "c.json").read_bytes() != (tmp_path / "a.json").read_bytes()
 
 
 def test_pairs_of_a_dataset(frames_dir: Path, tmp_path: Path) -> None:
-    stats = collect_pairs(ENCODER, PairSource(frames_dir, 2, 0), tmp_path / "pairs.json", 10**6)
+    stats = collect_pairs(encode, 2, tmp_path / "pairs.json", 10**6, frames=frames_dir)
     manifest = read_manifest(frames_dir)
     assert stats["episode_lengths"] == [entry["transitions"] for entry in manifest["episodes"]]
     assert (stats["policy"], stats["seed"]) == ("mixed", manifest["seed"])
@@ -99,15 +85,15 @@ def test_pairs_of_a_dataset(frames_dir: Path, tmp_path: Path) -> None:
 
 def test_a_failure_leaves_what_was_there(frames_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "pairs.json"
-    collect_pairs(ENCODER, PLAYED, out, 50)
+    collect_pairs(encode, 2, out, 50, 3)
     before = out.read_bytes(), stats_path(out).read_bytes()
 
     def broken(before: Frame, after: Frame) -> np.ndarray:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        collect_pairs(Encoder(broken), PLAYED, out, 90)
+        collect_pairs(broken, 2, out, 90, 3)
     with pytest.raises(FileError, match="frame skip 2, the weights are of 4"):
-        collect_pairs(ENCODER, PairSource(frames_dir, 4, 0), out, 90)
+        collect_pairs(encode, 4, out, 90, frames=frames_dir)
     assert (out.read_bytes(), stats_path(out).read_bytes()) == before
     assert len(list(tmp_path.iterdir())) == 2

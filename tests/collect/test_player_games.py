@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from collect.emulator import Emulator
-from collect.games import RealGames
+from collect.emulator import Emulator, RealGames
 from model.breakout import Action
 
 KEYS = [1] * 3 + [2] * 30 + [3] * 50 + [0] * 40

@@ -86,8 +86,8 @@ def test_score_lives_clock_and_shapes() -> None:
         assert (state.score, state.lives, state.clock) == (987, 3, frames)
     many = ram.read(np.zeros((2, 3, 128), np.uint8))
     assert many.wall.shape == (2, 3, 6, 18)
-    assert {name: part.shape for name, part in many._asdict().items() if name != "wall"} == dict.fromkeys(
-        set(many._fields) - {"wall"}, (2, 3)
+    assert {name: part.shape for name, part in many.__dict__.items() if name != "wall"} == dict.fromkeys(
+        set(vars(many)) - {"wall"}, (2, 3)
     )
     for wrong in (np.zeros(127, np.uint8), np.zeros(128, np.int64)):
         with pytest.raises(ValueError, match="RAM must be"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from collect.games import RealGames
+from collect.emulator import RealGames
 from evaluate import player as measuring
 from evaluate.tables import print_players
 from model.player import SHAPES, Player

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pytest
 
-from collect.pairs import PairSource, collect_pairs
+from collect.pairs import collect_pairs
 from model.files import checksum, keep_as, read_description, write_atomic, write_described, write_json
 from tools.robustness.jobs import StandIn
 from tools.robustness.operations import at_every_operation
@@ -64,7 +64,7 @@ def test_pairs_and_their_statistics_are_of_one_run(tmp_path: Path) -> None:
     def collect() -> None:
         nonlocal number
         number += 1
-        collect_pairs(StandIn(shift=number), PairSource(None, 2, 0), out, 5, codes_sha256=str(number))
+        collect_pairs(StandIn(shift=number).encode, 2, out, 5, codes_sha256=str(number))
 
     collect()
 

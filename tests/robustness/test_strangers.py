@@ -13,8 +13,7 @@ import pytest
 from safetensors.numpy import save as save_arrays
 
 from app.keys import DEFAULT_KEYS, load_keys
-from app.players import read_actions
-from app.saved import KIND, load_session
+from app.players import KIND, load_session, read_actions
 from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDataset, load_episode, read_manifest
 from collect.frames import CollectSettings, collect_frames
 from collect.pairs import stats_path

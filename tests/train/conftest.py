@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from collect.frames import CollectSettings, collect_frames
-from collect.pairs import PairSource, collect_pairs
+from collect.pairs import collect_pairs
 from model.engine import Engine
 from model.vqvae import VQVAE
 from train.action import train_action
@@ -92,8 +92,8 @@ def trained(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     for name in ("memory", "context"):
         begin(name, frames, found.world, Run(found.world, replace(SETTINGS, epochs=4)))
     model, meta = load_vqvae(found.world)
-    encoder, source = Encoder(model), PairSource(frames, 1, 0)
-    collect_pairs(encoder, source, home / "pairs.json", 1200, codes_sha256=meta["sha256"])
+    encode = Encoder(model).encode
+    collect_pairs(encode, 1, home / "pairs.json", 1200, frames=frames, codes_sha256=meta["sha256"])
     train_action(home / "pairs.json", Run(found.action, replace(SETTINGS, batch=256, epochs=20, decay=0.0)))
     ship_checkpoints(found.world, found.action, frames, found.weights, lambda text: None)
     return found

@@ -110,7 +110,7 @@ def pairs(home: Path) -> list[Target]:
 
 def sessions(home: Path) -> list[Target]:
     """A saved session."""
-    from app.saved import KIND, load_session
+    from app.players import KIND, load_session
 
     session = {
         "kind": KIND, "schema": 1, "seed": 3, "frameskip": 2, "controller": "context", "dream": False,

@@ -12,7 +12,7 @@ from random import Random
 
 import atheris
 
-LOADERS = ("collect.dataset", "collect.frames", "app.keys", "app.players", "app.saved", "train.loop")
+LOADERS = ("collect.dataset", "collect.frames", "app.keys", "app.players", "train.loop")
 PARSERS = ("train.latent_action_data", "tomllib", "zipfile", "numpy.lib.format", "json")
 with atheris.instrument_imports(include=["model", *LOADERS, *PARSERS], enable_loader_override=False):
     from tools.robustness.formats import FORMATS

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from collect.dataset import load_episode
 from collect.frames import CollectSettings, collect_frames
-from collect.pairs import PairSource, collect_pairs, stats_path
+from collect.pairs import collect_pairs, stats_path
 from model.breakout import CELLS, CODES, Frame
 from model.files import read_json
 
@@ -135,14 +135,14 @@ def prepare(home: Path) -> None:
     """The dataset, the weights and the pairs that the jobs start from."""
     collect_frames(CollectSettings(400, "mixed", 1, 0, episode_seconds=1.2), home / "frames", workers=1)
     for name, seed, count in (("pairs", 1, 1600), ("older", 2, 200)):
-        collect_pairs(StandIn(), PairSource(None, 2, seed), home / f"{name}.json", count, codes_sha256="stand-in")
+        collect_pairs(StandIn().encode, 2, home / f"{name}.json", count, seed, codes_sha256="stand-in")
 
 
 def collecting(home: Path) -> list[Job]:
     """Jobs that need no PyTorch."""
 
     def pairs(out: Path) -> None:
-        collect_pairs(StandIn(), PairSource(None, 2, 1), out / "pairs.json", 600, codes_sha256="stand-in")
+        collect_pairs(StandIn().encode, 2, out / "pairs.json", 600, 1, codes_sha256="stand-in")
 
     def older_pairs(out: Path) -> None:
         for path in (home / "older.json", stats_path(home / "older.json")):
