@@ -19,8 +19,7 @@ from torch.nn import functional as F
 from model.breakout import ACTIONS, CELLS, CODES, UNCHANGED, Action
 from model.controllers import ActionToLatentMLP
 from train.latent_action_data import ActionLatentPairDataset, Pairs, load_pairs, split_episodes
-from train.loop import check_new, train
-from train.run import Run, Task
+from train.loop import Run, Task, check_new, train
 
 ACTION_NAME = "action_to_latent_best"
 MASKS = 16
@@ -58,7 +57,7 @@ def majority_by_action(actions: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ActionTask(Task):
-    """See `train.run.Task`."""
+    """See `train.loop.Task`."""
 
     def __init__(self, pairs: Pairs, batch: int, device: torch.device, seed: int) -> None:
         super().__init__()

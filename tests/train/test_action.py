@@ -20,7 +20,7 @@ from model.controllers import ActionToLatentMLP
 from model.files import FileError, checksum
 from train.action import accuracies, majority_by_action, report, train_action
 from train.latent_action_data import get_action_latent_dataloaders, load_pairs, split_episodes
-from train.run import Run, Settings
+from train.loop import Run, Settings
 from train.weights import build, fill, load_part
 
 SETTINGS = Settings(batch=64, rate=3e-3, epochs=8, warmup=5, decay=0.0, log_every=1)
