@@ -14,26 +14,15 @@ from enum import StrEnum
 
 from console import Show
 
-
-class Without(StrEnum):
-    """What is taken from the twin, to see what it is worth."""
-
-    nothing = "nothing"
-    memory = "memory"  # nothing is remembered: before each step every variable is not known
-    actions = "actions"  # frames are given without the actions that led to them: NOOP stands for all
-    expectation = "expectation"  # the tracker finds ball and paddle by pixels alone, also where a frame hides them
-    # One variable of the memory, `model.state.VARIABLES`, is never known.
-    speed = "speed"
-    half_row = "half_row"
-    half_column = "half_column"
-    hits = "hits"
-    fast = "fast"
-    contact = "contact"
-    steep = "steep"
-    clock = "clock"
-    points_due = "points_due"
-    life_due = "life_due"
-    knob = "knob"
+Without = StrEnum(
+    "Without",
+    ["nothing", "memory", "actions", "expectation", "speed", "half_row", "half_column", "hits", "fast", "contact",
+     "steep", "clock", "points_due", "life_due", "knob"],
+)  # fmt: skip
+"""What is taken from the twin, to see what it is worth: nothing is remembered (`memory`: before each step every
+variable is not known); frames are given without the `actions` that led to them, NOOP standing for all; the tracker
+finds ball and paddle by pixels alone, also where a frame hides them (`expectation`); or one of `model.state.VARIABLES`
+is never known."""
 
 
 def quiet(share: float, text: str) -> None:

@@ -18,12 +18,7 @@ WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; 
 JsonOption = Annotated[Path | None, typer.Option(help="Write every number as JSON.")]
 
 
-class PolicyName(StrEnum):
-    """Who plays held-out games."""
-
-    people = "people"
-    mixed = "mixed"
-    random = "random"
+PolicyName = StrEnum("PolicyName", ["people", "mixed", "random"])  # of `collect.policies.POLICIES`
 
 
 def _seconds(text: str, high: float | None = None) -> Any:

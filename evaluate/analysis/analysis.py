@@ -14,11 +14,11 @@ from evaluate import heldout, quiet, summaries, within
 from evaluate.analysis import statistics
 from evaluate.analysis.gallery import Examples, Futures, collect_examples, describe_codes, four_futures
 from evaluate.heldout import Event, Starts, Zone, about
-from evaluate.rollouts import Logits, Pass, Predicted, Rollout, Truth, dream, predict_all, probabilities, select
+from evaluate.rollouts import Pass, Predicted, Rollout, Truth, dream, predict_all, probabilities, select
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
 from model.files import FileError, read_json
-from model.readers import Bools, Ints
+from model.readers import Bools, Floats, Ints
 
 WORST, CHANGES = 7, 5
 """Steps shown as the worst of all; codes shown for each action, all positions together."""
@@ -101,7 +101,7 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) 
         chosen.append(rng.choice(of_event, min(missing, len(of_event)), replace=False))
     watched = {name: statistics.Watched() for name in engine.controllers}
 
-    def watch(name: str, t: Ints, codes: Ints, logits: Logits, drawn: Frame) -> None:
+    def watch(name: str, t: Ints, codes: Ints, logits: Floats, drawn: Frame) -> None:
         watched[name].add(t, dataset.actions[t].astype(np.int64), codes, logits, np.isin(t, evenly))
         wrong = np.flatnonzero((drawn != dataset.frame(t + 1)).any((1, 2)))
         watched[name].wrong |= {int(t[row]): drawn[row].copy() for row in wrong}
