@@ -4,10 +4,10 @@ heldout.py      fresh games with RAM, the moments to dream from; what happened a
 rollouts.py     the one loop: from real history, dreaming, with one half held perfect, left alone
 possible.py     whether what a dream shows is possible
 summaries.py    from what was predicted to the numbers of a report
-reports.py      `evaluate`, `evaluate --live`, `match`; bench.py, player.py: the other reports; tables.py prints them
+reports.py      `evaluate`, `evaluate --live`, `match`, `evaluate-player`; bench.py: that report; tables.py prints them
 twin_env.py     dream and reality side by side as an environment
 analysis/       `analyze`: analysis.py makes the report with statistics.py and gallery.py (what each code does), page.py
-                makes the page from page.html, with the figures of plots.py and frames.py
+                makes the page from page.html, with the figures of plots.py
 """
 
 from enum import StrEnum

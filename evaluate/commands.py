@@ -202,7 +202,7 @@ def evaluate_player(
     """
     with clean_errors():
         from evaluate import tables
-        from evaluate.player import RIVAL, evaluate_players
+        from evaluate.reports import RIVAL, evaluate_players
         from model.player import SHIPPED
 
         playing = (player or [path for path in (SHIPPED, RIVAL) if path.exists()], games, seed, dream, weights)
