@@ -1,4 +1,4 @@
-"""The reports of `evaluate`, `evaluate --live`, `match` and `evaluate-player`: `tables.py` prints, `plain` makes JSON."""
+"""The reports of `evaluate`, `evaluate --live`, `match` and `evaluate-player`; `tables.py` prints them."""
 
 from __future__ import annotations
 

@@ -40,16 +40,9 @@ class AnalysisSettings:
     top: int
 
 
-class ActionPairs(NamedTuple):
-    """(action, code) pairs of `collect pairs`: `actions` (N,) int64, `codes` (N, 35) int64, and where from."""
-
-    actions: Ints
-    codes: Ints
-    source: str
-
-
-def load_pairs(path: Path) -> ActionPairs:
-    """Pairs as `collect pairs` writes them. FileError if the file is missing or not one."""
+def load_pairs(path: Path) -> tuple[Ints, str]:
+    """`count_codes` of pairs as `collect pairs` writes them, and the file's name. FileError if it is missing or not
+    one."""
     found = read_json(path, "pairs", limit=1 << 30)
     try:
         actions = np.array([pair["action"] for pair in found])
@@ -60,7 +53,7 @@ def load_pairs(path: Path) -> ActionPairs:
         sound = False
     if not sound:
         raise FileError(f"pairs {path} are not a list of actions 0..3, each with 35 codes 0..255")
-    return ActionPairs(actions.astype(np.int64), codes.astype(np.int64), path.name)
+    return statistics.count_codes(actions.astype(np.int64), codes.astype(np.int64)), path.name
 
 
 class Pictures(NamedTuple):
@@ -114,11 +107,11 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) 
 
 
 def analyse(
-    engine: Engine, settings: AnalysisSettings, pairs: ActionPairs | None = None, show: Show = quiet
+    engine: Engine, settings: AnalysisSettings, pairs: tuple[Ints, str] | None = None, show: Show = quiet
 ) -> tuple[dict[str, Any], Pictures]:
     """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same.
 
-    With `pairs` the action-only controller is compared with them instead of with the held-out steps.
+    With `pairs`, of `load_pairs`, the action-only controller is compared with them instead of with the held-out steps.
     """
     sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
@@ -204,17 +197,17 @@ def _worst_steps(
     }
 
 
-def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: ActionPairs | None) -> dict[str, Any]:
+def _compare_distributions(
+    engine: Engine, sample: Sample, actual: Ints, pairs: tuple[Ints, str] | None
+) -> dict[str, Any]:
     """`distances` of every controller, and of "unchanged", which always says that nothing changes."""
     source = "held-out steps"
     found = {name: statistics.distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
     if pairs is not None:
-        counts = statistics.count_codes(pairs.actions, pairs.codes)
         # From the action alone, every step with it has the same distribution.
         blank = engine.begin(sample.dataset.frame(np.zeros((ACTIONS, 1), np.int64)))
         shares = probabilities(engine.logits(blank, np.arange(ACTIONS), "action")).astype(np.float64)
-        predicted = shares * counts[:, 0].sum(-1)[:, None, None]
-        found["action"] = statistics.distances(counts, predicted, pairs.source)
+        found["action"] = statistics.distances(pairs[0], shares * pairs[0][:, 0].sum(-1)[:, None, None], pairs[1])
     unchanged = np.zeros(actual.shape)
     unchanged[..., UNCHANGED] = actual.sum(-1)
     found["unchanged"] = statistics.distances(actual, unchanged, source)
