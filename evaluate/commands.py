@@ -181,7 +181,7 @@ def match(
         from model.engine import Engine
 
         engine = Engine.load(weights)
-        _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show=show), tables.print_match)
+        _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show), tables.print_match)
 
 
 @app.command("evaluate-player")

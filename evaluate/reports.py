@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,22 +36,13 @@ LIVE_SECONDS = 600.0
 BATCH = 64
 
 
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the
-    games are predicted from real history, `transitions` of them looked at closely."""
-
-    seed: int
-    policies: tuple[str, ...]
-    episodes: int
-    game_seconds: float
-    transitions: int
-    runs: int
-    least_seconds: float
-    run_seconds: float
-    alone: int
-    alone_seconds: float
-    without: Without = Without.nothing
+EvaluationSettings = namedtuple(
+    "EvaluationSettings",
+    "seed policies episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds without",
+    defaults=(Without.nothing,),
+)
+"""What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the games
+are predicted from real history, `transitions` of them looked at closely."""
 
 
 def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> dict[str, Any]:
@@ -61,7 +52,7 @@ def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -
     return {
         **about(engine, "evaluation"),
         "context": engine.context,
-        "settings": asdict(settings),
+        "settings": settings._asdict(),
         "held_out": {policy: evaluate_policy(engine, policy, settings, part) for policy, part in parts.items()},
     }
 
@@ -161,23 +152,16 @@ def longest_run(right: Bools) -> int:
 # --- match ---
 
 
-def match(
-    engine: Engine,
-    seeds: int,
-    steps: int,
-    seed: int = 0,
-    policies: tuple[str, ...] = ("random", "people"),
-    show: Show = quiet,
-) -> dict[str, Any]:
-    """For each policy and each of `seeds` seeds, the emulator and the twin from a reset under the same actions: the
-    first step 1..`steps` whose frame differs in any pixel.
+def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
+    """For the random and the people policy, and each of `seeds` seeds, the emulator and the twin from a reset under
+    the same actions: the first step 1..`steps` whose frame differs in any pixel.
 
     It is what `gymnasium.utils.env_match.check_environments_match` asserts, without a number and for random actions
     alone. A game that ends before that, or is still equal after `steps`, is censored: `first_difference` has None.
     """
     found: dict[str, Any] = {}
-    for number, policy in enumerate(policies):
-        part = within(show, number / len(policies), (number + 1) / len(policies), f"{policy}: {seeds} games")
+    for number, policy in enumerate(("random", "people")):
+        part = within(show, number / 2, (number + 1) / 2, f"{policy}: {seeds} games")
         played = play_from_reset(policy, engine.frameskip, seeds, steps, seed, within(part, 0, 0.5))
         lasted, differs = first_differences(engine, played, within(part, 0.5, 1))
         found[policy] = {

@@ -6,7 +6,7 @@ what it would in play. Each prediction is made from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -146,11 +146,6 @@ class Pass(NamedTuple):
     states: State
 
 
-def joined(parts: Sequence[Record]) -> Record:
-    """One record of arrays from the records of its batches."""
-    return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
-
-
 def select(record: Record, chosen: Bools | Ints) -> Record:
     """The chosen rows of a record of arrays."""
     return type(record)(*(values[chosen] for values in record))
@@ -208,7 +203,7 @@ def predict_all(
             looks.append(_look_closely(engine, dataset, t[rows], state.rows(rows), others[t[rows]], watch))
         roll.keep(stays)
         show((step + 1) / longest, "one step from real history")
-    truth, *each = (joined(parts) for parts in zip(*looks, strict=True))
+    truth, *each = (type(of[0])(*map(np.concatenate, zip(*of, strict=True))) for of in zip(*looks, strict=True))
     order = np.argsort(truth.t)
     predicted = {name: select(one, order) for name, one in zip(engine.controllers, each, strict=True)}
     states = stack([kept[int(moment)] for moment in keep]) if len(keep) else state.rows(slice(0))

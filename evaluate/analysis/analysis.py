@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import namedtuple
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,18 +26,8 @@ GAME_SECONDS = 90.0
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 
 
-@dataclass(frozen=True)
-class AnalysisSettings:
-    """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
-
-    seed: int
-    policy: str
-    episodes: int
-    transitions: int
-    per_event: int
-    runs: int
-    dream_seconds: float
-    top: int
+AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
+"""What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 
 
 def load_pairs(path: Path) -> tuple[Ints, str]:
@@ -127,7 +117,7 @@ def analyse(
     report = {
         **about(engine, "analysis"),
         "context": engine.context,
-        "settings": asdict(settings),
+        "settings": settings._asdict(),
         "controllers": names,
         "distributions": distributions,
         "top_codes": top,
