@@ -88,7 +88,7 @@ def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, s
         marks = np.array([round(s * EMULATOR_HZ / frameskip) for s in (MARKS[:-1] if number else MARKS)], np.int64)
         marks = marks[marks <= starts.steps.max(initial=0)]
         part = within(show, 0.35 + 0.5 * number / len(jobs), 0.35 + 0.5 * (number + 1) / len(jobs))
-        roll = Rollout(engine, found.states, mode, without, controller)
+        roll = Rollout(engine, found.states, mode, without, controller=controller)
         dreams = dream(roll, dataset, starts, marks, part)
         held["dreams"][name] = summaries.summarise_dreams(dreams, frameskip)
         if number == 0:

@@ -46,21 +46,16 @@ class Rollout:
 
     rows   (B,) int64, which of the games that it began with still go on
     state  the twin's state in these; in the beginning it has seen the real frames
+
+    `choice` is how it chooses codes: controller, temperature and rng, as of `Engine.predict`.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        state: State,
-        mode: Mode = Mode.dream,
-        without: Without = Without.nothing,
-        controller: str = "context",
-        temperature: float = 0.0,
-        rng: np.random.Generator | None = None,
+        self, engine: Engine, state: State, mode: Mode = Mode.dream, without: Without = Without.nothing, **choice: Any
     ) -> None:
         self.engine, self.mode, self._without = engine, mode, without
         self._forgotten = [number for name, number in INDEX.items() if without in (Without.memory, name)]
-        self._choice = controller, temperature, rng
+        self._choice = choice
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
 
     def _forget(self, state: State) -> State:
@@ -77,7 +72,7 @@ class Rollout:
         if self.mode == Mode.decoder:
             guess = engine.follow(state, engine.encode(self._real, real))
         else:
-            guess = engine.predict(state, actions, *self._choice)
+            guess = engine.predict(state, actions, **self._choice)
         frame, told = guess.frame, guess
         if self.mode == Mode.real:
             frame = real

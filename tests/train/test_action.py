@@ -18,8 +18,15 @@ from model.breakout import CELLS
 from model.checkpoint import load_tensors
 from model.controllers import ActionToLatentMLP
 from model.files import FileError, checksum
-from train.action import accuracies, majority_by_action, report, train_action
-from train.latent_action_data import get_action_latent_dataloaders, load_pairs, split_episodes
+from train.action import (
+    accuracies,
+    get_action_latent_dataloaders,
+    load_pairs,
+    majority_by_action,
+    report,
+    split_episodes,
+    train_action,
+)
 from train.loop import Run, Settings
 from train.weights import build, fill, load_part
 
