@@ -14,7 +14,7 @@ from evaluate import heldout, quiet, summaries, within
 from evaluate.analysis import statistics
 from evaluate.analysis.gallery import Examples, Futures, collect_examples, describe_codes, four_futures
 from evaluate.heldout import Event, Starts, Zone, about
-from evaluate.rollouts import Pass, Predicted, Rollout, Truth, dream, predict_all, probabilities, select
+from evaluate.rollouts import Pass, Predicted, Rollout, dream, predict_all, probabilities, select
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
 from model.files import FileError, read_json
@@ -105,12 +105,15 @@ def analyse(
     """
     sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
-    truth, names = sample.found.truth, list(engine.controllers)
-    counts = statistics.count_codes(truth.actions[sample.even], truth.codes[sample.even])
+    dataset, events, every, names = sample.dataset, sample.events, sample.found.truth, list(engine.controllers)
+    truth = select(every, sample.even)
+    predicted = {name: select(one, sample.even) for name, one in sample.found.predicted.items()}
+    chances = {name: of.chances[sample.even] for name, of in sample.watched.items()}
+    counts = statistics.count_codes(truth.actions, truth.codes)
     distributions = _compare_distributions(engine, sample, counts, pairs)
     top = statistics.top_codes({name: of.shares for name, of in sample.watched.items()}, counts, settings.top)
     wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
-    examples = collect_examples(sample.dataset, truth, wanted)
+    examples = collect_examples(dataset, every, wanted)
     dreams = _dreams_by_temperature(engine, sample, within(show, 0.65, 0.95))
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
@@ -124,24 +127,6 @@ def analyse(
         "top_changes": statistics.top_changes(distributions, names, CHANGES),
         "dreams": dreams,
         "futures": futures_report,
-        **_of_steps(sample, describe_codes(truth.codes, examples), engine.majority),
-    }
-    wrong, worst = sample.watched[names[0]].wrong, {}
-    for which in ("of_each_event", "of_all"):
-        real = {step["frame"]: sample.dataset.frame(step["frame"] + 1) for step in report["worst"][which]}
-        worst[which] = [(after, wrong.get(t, after)) for t, after in real.items()]
-    return report, Pictures(sample.dataset.frame(int(truth.t[len(truth.t) // 2])), examples, worst, futures)
-
-
-def _of_steps(sample: Sample, names: dict[str, dict[str, Any]], majority: Ints) -> dict[str, Any]:
-    """What follows from the predicted steps alone."""
-    dataset, events, even, every = sample.dataset, sample.events, sample.even, sample.found.truth
-    truth = select(every, even)
-    predicted = {name: select(one, even) for name, one in sample.found.predicted.items()}
-    chances = {name: of.chances[even] for name, of in sample.watched.items()}
-    groups = summaries.by_group(every, sample.found.predicted, Event, events)
-    first, worst_by = next(iter(sample.found.predicted.items()))
-    return {
         "sample": {
             "policy": dataset.manifest["policy"],
             "seed": dataset.manifest["seed"],
@@ -150,23 +135,30 @@ def _of_steps(sample: Sample, names: dict[str, dict[str, Any]], majority: Ints) 
             "steps_predicted": len(every.t),
             "steps_drawn_evenly": len(truth.t),
         },
-        "accuracy": statistics.accuracy(truth, predicted, majority),
-        "codes": names,
+        "accuracy": statistics.accuracy(truth, predicted, engine.majority),
+        "codes": describe_codes(every.codes, examples),
         "codebook": statistics.codebook(truth, predicted),
         "calibration": {n: statistics.calibration(truth, one, chances[n]) for n, one in predicted.items()},
         "temperature": {n: statistics.temperatures(truth, one, chances[n]) for n, one in predicted.items()},
-        "events": {"frequency": summaries.frequency(dataset, events), "groups": groups},
+        "events": {
+            "frequency": summaries.frequency(dataset, events),
+            "groups": summaries.by_group(every, sample.found.predicted, Event, events),
+        },
         "zones": summaries.by_group(truth, predicted, Zone, heldout.zones(dataset)),
         "mistakes": {n: summaries.mistakes(truth, one, events) for n, one in predicted.items()},
-        "worst": {"controller": first, **_worst_steps(dataset, every, worst_by, events)},
+        "worst": {"controller": names[0], **_worst_steps(sample, sample.found.predicted[names[0]])},
     }
+    wrong, worst = sample.watched[names[0]].wrong, {}
+    for which in ("of_each_event", "of_all"):
+        real = {step["frame"]: dataset.frame(step["frame"] + 1) for step in report["worst"][which]}
+        worst[which] = [(after, wrong.get(t, after)) for t, after in real.items()]
+    return report, Pictures(dataset.frame(int(every.t[len(every.t) // 2])), examples, worst, futures)
 
 
-def _worst_steps(
-    dataset: TransitionDataset, truth: Truth, predicted: Predicted, events: Ints
-) -> dict[str, list[dict[str, Any]]]:
+def _worst_steps(sample: Sample, predicted: Predicted) -> dict[str, list[dict[str, Any]]]:
     """The steps with most wrong pixels: the worst of each group of events, and the `WORST` worst of all."""
-    of_step, order = events[truth.t], np.argsort(-predicted.wrong, kind="stable")
+    dataset, truth = sample.dataset, sample.found.truth
+    of_step, order = sample.events[truth.t], np.argsort(-predicted.wrong, kind="stable")
 
     def about(row: int) -> dict[str, Any]:
         t, episode = int(truth.t[row]), int(truth.episodes[row])
