@@ -19,17 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import HumanRendering
 
-from model.breakout import (
-    ACTIONS,
-    CELLS,
-    COLUMNS,
-    EMULATOR_HZ,
-    PALETTE,
-    ROWS,
-    Action,
-    classes_from_rgb,
-    rgb_from_classes,
-)
+from model.breakout import CELLS, COLUMNS, EMULATOR_HZ, PALETTE, ROWS, Action, classes_from_rgb, rgb_from_classes
 from model.engine import Engine, check_action, check_frames
 from model.files import FileError
 from model.state import INDEX, LIVES, VARIABLES, Array, Prediction, State, lives_left, where
@@ -102,7 +92,7 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
         fps = EMULATOR_HZ // self.engine.frameskip
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": fps, "autoreset_mode": self.autoreset_mode}
         top, self._colours = _KINDS[obs_type]
-        self.single_action_space = Discrete(ACTIONS)
+        self.single_action_space = Discrete(len(Action))
         self.single_observation_space = Box(0, top, (ROWS, COLUMNS, *self._colours.shape[1:]), np.uint8)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
