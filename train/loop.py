@@ -167,10 +167,6 @@ class Loop:
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self._logged, self._logged_at = 0, time.monotonic()
 
-    def has_checkpoint(self) -> bool:
-        """Whether the folder holds a run of this name that can be gone on with."""
-        return self.last_path.exists() or self.before_path.exists()
-
     def _meta(self, **more: Any) -> dict[str, Any]:
         best = self.best if math.isfinite(self.best) else None
         progress = {"step": self.step, "elapsed_seconds": round(self.elapsed, 1), "best_score": best}
@@ -272,7 +268,7 @@ class Loop:
     def _stopped(self, why: str) -> TrainingError:
         lower = self.settings.rate / 4
         text = f"{why} at step {self.step}; nothing was saved yet: begin again with --rate {lower:g}"
-        if self.has_checkpoint():
+        if self.last_path.exists() or self.before_path.exists():
             text = f"{why} at step {self.step}; the last good weights are in {self._asked.out}: go on from them with "
             text += f"--resume --rate {lower:g}"
         self._log_line({"step": self.step, "stopped": text})
