@@ -74,7 +74,7 @@ class Session:
     def __init__(
         self, engine: Engine, emulator: Emulator | None, dream: bool = False, controller: str = "context"
     ) -> None:
-        from model.vector_env import reset_state  # loads what takes long: only now, with the window there
+        from model.env import reset_state  # loads what takes long: only now, with the window there
 
         self.engine, self.emulator, self.controller = engine, emulator, controller
         self._start = reset_state(engine)

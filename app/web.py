@@ -25,9 +25,9 @@ import numpy as np
 from app.keys import load_keys
 from model.breakout import CODES, COLUMNS, EMULATOR_HZ, PALETTE, ROWS
 from model.engine import EVENTS, SHIPPED, Engine, read_weights
+from model.env import reset_state
 from model.files import FileError
 from model.state import VARIABLES, State
-from model.vector_env import reset_state
 
 RUNTIME = "1.30.0"
 INTEGRITY = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="

@@ -4,36 +4,25 @@ heldout.py      fresh games with RAM, the moments to dream from; what happened a
 rollouts.py     the one loop: from real history, dreaming, with one half held perfect, left alone
 possible.py     whether what a dream shows is possible
 summaries.py    from what was predicted to the numbers of a report
-reports.py      `evaluate`, `evaluate --live`, `match`; bench.py, player.py: the other reports; tables.py prints them
+reports.py      `evaluate`, `evaluate --live`, `match`, `evaluate-player`; bench.py: that report; tables.py prints them
 twin_env.py     dream and reality side by side as an environment
 analysis/       `analyze`: analysis.py makes the report with statistics.py and gallery.py (what each code does), page.py
-                makes the page from page.html, with the figures of plots.py and frames.py
+                makes the page from page.html, with the figures of plots.py
 """
 
 from enum import StrEnum
 
 from console import Show
 
-
-class Without(StrEnum):
-    """What is taken from the twin, to see what it is worth."""
-
-    nothing = "nothing"
-    memory = "memory"  # nothing is remembered: before each step every variable is not known
-    actions = "actions"  # frames are given without the actions that led to them: NOOP stands for all
-    expectation = "expectation"  # the tracker finds ball and paddle by pixels alone, also where a frame hides them
-    # One variable of the memory, `model.state.VARIABLES`, is never known.
-    speed = "speed"
-    half_row = "half_row"
-    half_column = "half_column"
-    hits = "hits"
-    fast = "fast"
-    contact = "contact"
-    steep = "steep"
-    clock = "clock"
-    points_due = "points_due"
-    life_due = "life_due"
-    knob = "knob"
+Without = StrEnum(
+    "Without",
+    ["nothing", "memory", "actions", "expectation", "speed", "half_row", "half_column", "hits", "fast", "contact",
+     "steep", "clock", "points_due", "life_due", "knob"],
+)  # fmt: skip
+"""What is taken from the twin, to see what it is worth: nothing is remembered (`memory`: before each step every
+variable is not known); frames are given without the `actions` that led to them, NOOP standing for all; the tracker
+finds ball and paddle by pixels alone, also where a frame hides them (`expectation`); or one of `model.state.VARIABLES`
+is never known."""
 
 
 def quiet(share: float, text: str) -> None:

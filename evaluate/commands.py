@@ -18,12 +18,7 @@ WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; 
 JsonOption = Annotated[Path | None, typer.Option(help="Write every number as JSON.")]
 
 
-class PolicyName(StrEnum):
-    """Who plays held-out games."""
-
-    people = "people"
-    mixed = "mixed"
-    random = "random"
+PolicyName = StrEnum("PolicyName", ["people", "mixed", "random"])  # of `collect.policies.POLICIES`
 
 
 def _seconds(text: str, high: float | None = None) -> Any:
@@ -186,7 +181,7 @@ def match(
         from model.engine import Engine
 
         engine = Engine.load(weights)
-        _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show=show), tables.print_match)
+        _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show), tables.print_match)
 
 
 @app.command("evaluate-player")
@@ -207,7 +202,7 @@ def evaluate_player(
     """
     with clean_errors():
         from evaluate import tables
-        from evaluate.player import RIVAL, evaluate_players
+        from evaluate.reports import RIVAL, evaluate_players
         from model.player import SHIPPED
 
         playing = (player or [path for path in (SHIPPED, RIVAL) if path.exists()], games, seed, dream, weights)

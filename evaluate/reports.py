@@ -1,14 +1,17 @@
-"""The reports of `evaluate`, `evaluate --live` and `match`; `tables.py` prints them, `plain` makes them JSON."""
+"""The reports of `evaluate`, `evaluate --live`, `match` and `evaluate-player`; `tables.py` prints them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import namedtuple
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from collect.dataset import EpisodeWriter, TransitionDataset
-from collect.emulator import Emulator
+from collect.emulator import Emulator, RealGames
 from collect.frames import CollectSettings, play_episode
 from collect.policies import make_policy
 from console import Show
@@ -16,10 +19,13 @@ from evaluate import Without, heldout, quiet, summaries, within
 from evaluate.heldout import SEED_OFFSET, Event, Zone, about, episode_of
 from evaluate.possible import live_alone
 from evaluate.rollouts import Mode, Rollout, dream, predict_all
-from model.breakout import EMULATOR_HZ, Action
+from model.breakout import ACTIONS, EMULATOR_HZ, Action
 from model.engine import Engine
+from model.files import SCHEMA
 from model.metrics import kaplan_meier, mean
+from model.player import LONGEST, MOST_NOOPS, SHIPPED, DreamGames, Follower, Games, Player
 from model.readers import Bools, Ints
+from model.state import BALL_COLUMN, BALL_ROW, PADDLE, WIDTH, Array
 
 MARKS = (1, 2, 5, 10, 30)
 """Seconds of game time after which the objects are compared."""
@@ -29,22 +35,13 @@ LIVE_SECONDS = 600.0
 BATCH = 64
 
 
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the
-    games are predicted from real history, `transitions` of them looked at closely."""
-
-    seed: int
-    policies: tuple[str, ...]
-    episodes: int
-    game_seconds: float
-    transitions: int
-    runs: int
-    least_seconds: float
-    run_seconds: float
-    alone: int
-    alone_seconds: float
-    without: Without = Without.nothing
+EvaluationSettings = namedtuple(
+    "EvaluationSettings",
+    "seed policies episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds without",
+    defaults=(Without.nothing,),
+)
+"""What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the games
+are predicted from real history, `transitions` of them looked at closely."""
 
 
 def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> dict[str, Any]:
@@ -54,7 +51,7 @@ def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -
     return {
         **about(engine, "evaluation"),
         "context": engine.context,
-        "settings": asdict(settings),
+        "settings": settings._asdict(),
         "held_out": {policy: evaluate_policy(engine, policy, settings, part) for policy, part in parts.items()},
     }
 
@@ -90,7 +87,7 @@ def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, s
         marks = np.array([round(s * EMULATOR_HZ / frameskip) for s in (MARKS[:-1] if number else MARKS)], np.int64)
         marks = marks[marks <= starts.steps.max(initial=0)]
         part = within(show, 0.35 + 0.5 * number / len(jobs), 0.35 + 0.5 * (number + 1) / len(jobs))
-        roll = Rollout(engine, found.states, mode, without, controller)
+        roll = Rollout(engine, found.states, mode, without, controller=controller)
         dreams = dream(roll, dataset, starts, marks, part)
         held["dreams"][name] = summaries.summarise_dreams(dreams, frameskip)
         if number == 0:
@@ -154,23 +151,16 @@ def longest_run(right: Bools) -> int:
 # --- match ---
 
 
-def match(
-    engine: Engine,
-    seeds: int,
-    steps: int,
-    seed: int = 0,
-    policies: tuple[str, ...] = ("random", "people"),
-    show: Show = quiet,
-) -> dict[str, Any]:
-    """For each policy and each of `seeds` seeds, the emulator and the twin from a reset under the same actions: the
-    first step 1..`steps` whose frame differs in any pixel.
+def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
+    """For the random and the people policy, and each of `seeds` seeds, the emulator and the twin from a reset under
+    the same actions: the first step 1..`steps` whose frame differs in any pixel.
 
     It is what `gymnasium.utils.env_match.check_environments_match` asserts, without a number and for random actions
     alone. A game that ends before that, or is still equal after `steps`, is censored: `first_difference` has None.
     """
     found: dict[str, Any] = {}
-    for number, policy in enumerate(policies):
-        part = within(show, number / len(policies), (number + 1) / len(policies), f"{policy}: {seeds} games")
+    for number, policy in enumerate(("random", "people")):
+        part = within(show, number / 2, (number + 1) / 2, f"{policy}: {seeds} games")
         played = play_from_reset(policy, engine.frameskip, seeds, steps, seed, within(part, 0, 0.5))
         lasted, differs = first_differences(engine, played, within(part, 0.5, 1))
         found[policy] = {
@@ -218,3 +208,70 @@ def first_differences(engine: Engine, games: TransitionDataset, show: Show = qui
                 break
             show((start + len(roll.rows) * (step + 1) / lengths.max()) / games.episodes, "")
     return compared, differs
+
+
+# --- evaluate-player ---
+
+RIVAL = SHIPPED.with_name("player_real.safetensors")
+"""The same training in the real game."""
+STICKY = (0.0, 0.25)
+RANDOM_HOLD = 4
+"""Frames for which a random key is held, as ALE's usual frame skip has it."""
+PUBLISHED = {"human (Mnih et al. 2015)": 31.8, "DQN (Mnih et al. 2015)": 401.2}
+"""Means of https://doi.org/10.1038/nature14236, Extended Data Table 2, of games of at most 5 minutes without sticky
+actions: 30 of DQN (401.2 +- 26.9, with 5% random actions, each held for 4 frames), about 20 of a human."""
+Act = Callable[[Array], Array]
+
+
+def play(games: Games, act: Act, seed: int, longest: int) -> tuple[Array, Array]:
+    """Play N games to their ends: points (N,) float64 and frames (N,) int64 of each. Each starts with 0..30 NOOPs, as
+    `seed` decides, and is cut after `longest` frames. `act` gives the keys (N,) for objects (N, 4, 4)."""
+    noops = np.random.default_rng([seed, 3]).integers(0, MOST_NOOPS + 1, len(games.lives))
+    scores, frames, alive = np.zeros(len(noops)), np.zeros(len(noops), np.int64), games.lives > 0
+    while alive.any() and frames.max() < longest:
+        points = games.step(np.where(frames < noops, 0, act(games.objects)))
+        scores, frames = scores + points * alive, frames + alive
+        alive = alive & (games.lives > 0)
+    return scores, frames
+
+
+def chance(games: int, seed: int) -> Act:
+    """Each key as likely, held for `RANDOM_HOLD` frames."""
+    drawn = np.random.default_rng([seed, 4]).integers(0, ACTIONS, (LONGEST // RANDOM_HOLD + 1, games))
+    keys = iter(np.repeat(drawn, RANDOM_HOLD, 0))
+    return lambda objects: next(keys)
+
+
+def autopilot(games: int, seed: int) -> Act:
+    """The built-in ball follower, one for each game."""
+    each = [Follower(np.random.default_rng([seed, 5, game])) for game in range(games)]
+
+    def side(now: Array) -> tuple[tuple[int, int] | None, float]:
+        ball = (int(now[BALL_ROW]), int(now[BALL_COLUMN])) if now[BALL_ROW] else None
+        return ball, float(now[PADDLE] + now[WIDTH] / 2)
+
+    return lambda objects: np.array([one.act([side(now)]) for one, now in zip(each, objects[:, -1], strict=True)])
+
+
+def evaluate_players(
+    paths: list[Path], number: int, seed: int, dream: bool = False, weights: Path | None = None, show: Show = quiet
+) -> dict[str, Any]:
+    """`number` real games of chance, the autopilot and the players of `paths` at each stickiness, and with `dream` as
+    many in the twin of `weights`."""
+    worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in STICKY}
+    if dream:
+        worlds["in the dream"] = partial(DreamGames, number, weights, seed=seed)
+    players: dict[str, Callable[[], Act]] = {
+        "random keys": partial(chance, number, seed), "the built-in autopilot": partial(autopilot, number, seed),
+    }  # fmt: skip
+    for path in paths:
+        world = "in the dream" if Player.load(path).about.get("world") == "dream" else "in the real game"
+        players[f"trained {world}: {path}"] = lambda path=path: Player.load(path, seed).act  # type: ignore[misc]
+    found: dict[str, Any] = {who: {} for who in players}
+    for done, (who, world) in enumerate((who, world) for who in players for world in worlds):
+        show(done / len(players) / len(worlds), f"{who}, {world}")
+        scores, frames = play(worlds[world](), players[who](), seed, LONGEST)
+        minutes = frames.mean() / EMULATOR_HZ / 60
+        found[who][world] = {"score": mean(scores, np.arange(number)), "minutes": minutes, "scores": scores}
+    settings = {"games": number, "seed": seed, "noops": MOST_NOOPS, "longest": LONGEST}
+    return {"schema": SCHEMA, "kind": "player", **settings, "players": found, "published": PUBLISHED}

@@ -6,7 +6,7 @@ what it would in play. Each prediction is made from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,9 +24,8 @@ from model.metrics import PARTED_STEPS, ball_error, horizons, is_off, paddle_err
 from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN, Array, Prediction, State, stack
 
-Logits = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-Watch = Callable[[str, Ints, Ints, Logits, Frame], None]
+Watch = Callable[[str, Ints, Ints, Floats, Frame], None]
 """Told a controller's name, frame numbers (B,), the real codes (B, 35), the controller's logits (B, 35, 256), and what
 it drew (B, 210, 160)."""
 Record = TypeVar("Record", bound="tuple[Any, ...]")
@@ -47,21 +46,16 @@ class Rollout:
 
     rows   (B,) int64, which of the games that it began with still go on
     state  the twin's state in these; in the beginning it has seen the real frames
+
+    `choice` is how it chooses codes: controller, temperature and rng, as of `Engine.predict`.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        state: State,
-        mode: Mode = Mode.dream,
-        without: Without = Without.nothing,
-        controller: str = "context",
-        temperature: float = 0.0,
-        rng: np.random.Generator | None = None,
+        self, engine: Engine, state: State, mode: Mode = Mode.dream, without: Without = Without.nothing, **choice: Any
     ) -> None:
         self.engine, self.mode, self._without = engine, mode, without
         self._forgotten = [number for name, number in INDEX.items() if without in (Without.memory, name)]
-        self._choice = controller, temperature, rng
+        self._choice = choice
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
 
     def _forget(self, state: State) -> State:
@@ -78,7 +72,7 @@ class Rollout:
         if self.mode == Mode.decoder:
             guess = engine.follow(state, engine.encode(self._real, real))
         else:
-            guess = engine.predict(state, actions, *self._choice)
+            guess = engine.predict(state, actions, **self._choice)
         frame, told = guess.frame, guess
         if self.mode == Mode.real:
             frame = real
@@ -99,7 +93,7 @@ class Rollout:
         self.rows, self.state, self._real = self.rows[stays], self.state.rows(stays), self._real[stays]
 
 
-def probabilities(logits: Logits, temperature: float = 1.0) -> Logits:
+def probabilities(logits: Floats, temperature: float = 1.0) -> Floats:
     """softmax(logits / temperature) over the last axis."""
     shares = np.exp((logits - logits.max(-1, keepdims=True)) / temperature)
     return shares / shares.sum(-1, keepdims=True)
@@ -147,11 +141,6 @@ class Pass(NamedTuple):
     states: State
 
 
-def joined(parts: Sequence[Record]) -> Record:
-    """One record of arrays from the records of its batches."""
-    return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
-
-
 def select(record: Record, chosen: Bools | Ints) -> Record:
     """The chosen rows of a record of arrays."""
     return type(record)(*(values[chosen] for values in record))
@@ -162,6 +151,14 @@ def compare(before: Frame, after: Frame, drawn: Frame) -> tuple[Ints, Ints, Doub
     uint8 classes each."""
     wrong = drawn != after
     return wrong.sum((1, 2)), ((before != after) & ~wrong).sum((1, 2)), psnr(after, drawn)
+
+
+def judged(logits: Floats, chosen: Ints, real: Ints, drawn: tuple[Ints, Ints, Doubles], random: Doubles) -> Predicted:
+    """What a controller says of N steps: its logits (N, 35, 256), the codes it chose and the real ones (N, 35), what
+    `compare` says of the frames that its codes draw, and the PSNR (N,) of those for a random action."""
+    shares = probabilities(logits)
+    confidence, of_truth = (np.take_along_axis(shares, c[..., None], -1)[..., 0] for c in (chosen, real))
+    return Predicted(chosen, confidence, of_truth, (shares > of_truth[..., None]).sum(-1), *drawn, random)
 
 
 def predict_all(
@@ -186,7 +183,7 @@ def predict_all(
     state = engine.begin(dataset.frame(dataset.first[:-1, None]), fresh=True)
     exact, memory = np.zeros(frames, bool), np.zeros((frames, state.memory.shape[1]), np.int64)
     kept: dict[int, State] = {}
-    looks: list[tuple[Truth, list[Predicted]]] = []
+    looks: list[list[Any]] = []
     roll, longest = Rollout(engine, state, Mode.real, without), int(np.diff(dataset.first).max())
     for step in range(longest):
         t, state = dataset.first[roll.rows] + step, roll.state
@@ -201,33 +198,29 @@ def predict_all(
             looks.append(_look_closely(engine, dataset, t[rows], state.rows(rows), others[t[rows]], watch))
         roll.keep(stays)
         show((step + 1) / longest, "one step from real history")
-    truth = joined([look[0] for look in looks])
+    truth, *each = (type(of[0])(*map(np.concatenate, zip(*of, strict=True))) for of in zip(*looks, strict=True))
     order = np.argsort(truth.t)
-    each = zip(engine.controllers, zip(*(look[1] for look in looks), strict=True), strict=True)
-    predicted = {name: select(joined(parts), order) for name, parts in each}
+    predicted = {name: select(one, order) for name, one in zip(engine.controllers, each, strict=True)}
     states = stack([kept[int(moment)] for moment in keep]) if len(keep) else state.rows(slice(0))
     return Pass(select(truth, order), predicted, exact, memory, states)
 
 
 def _look_closely(
     engine: Engine, dataset: TransitionDataset, t: Ints, state: State, others: Ints, watch: Watch
-) -> tuple[Truth, list[Predicted]]:
+) -> list[Any]:
+    """`Truth` of some steps, and `Predicted` of every controller."""
     before, after, actions = dataset.frame(t), dataset.frame(t + 1), dataset.actions[t].astype(np.int64)
     codes, changed = engine.encode(before, after), (before != after).sum((1, 2))
     inferred = compare(before, after, engine.draw(state, codes))
     cells = np.stack([changed_cells(*pair) for pair in zip(before, after, strict=True)])
     truth = Truth(t, actions, episode_of(dataset, t), codes, cells, changed, *inferred)
-    found = []
+    found: list[Any] = [truth]
     for name in engine.controllers:
         guess, logits = engine.predict(state, actions, name), engine.logits(state, actions, name)
         watch(name, t, codes, logits, guess.frame)
-        shares = probabilities(logits)
-        confidence, of_truth = (np.take_along_axis(shares, c[..., None], -1)[..., 0] for c in (guess.codes, codes))
-        rank = (shares > of_truth[..., None]).sum(-1)
         random_psnr = psnr(after, engine.predict(state, others, name).frame)
-        drawn = compare(before, after, guess.frame)
-        found.append(Predicted(guess.codes, confidence, of_truth, rank, *drawn, random_psnr))
-    return truth, found
+        found.append(judged(logits, guess.codes, codes, compare(before, after, guess.frame), random_psnr))
+    return found
 
 
 # --- dreaming ---

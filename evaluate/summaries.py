@@ -35,12 +35,9 @@ DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])
 
 def by_action(parts: Numbers, wholes: Numbers | int, truth: Truth) -> dict[str, Rate]:
     """`ratio` over all steps and for each action taken; `wholes` may be one number for every step."""
-    wholes = np.broadcast_to(wholes, parts.shape)
-    chosen = {action.name.lower(): truth.actions == action for action in Action}
-    return {
-        "all": ratio(parts, wholes, truth.episodes),
-        **{name: ratio(parts[of], wholes[of], truth.episodes[of]) for name, of in chosen.items()},
-    }
+    wholes, chosen = np.broadcast_to(wholes, parts.shape), {"all": truth.actions >= 0}
+    chosen |= {action.name.lower(): truth.actions == action for action in Action}
+    return {name: ratio(parts[of], wholes[of], truth.episodes[of]) for name, of in chosen.items()}
 
 
 def summarise_truth(truth: Truth, majority: Ints) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from gymnasium.spaces import Box, Dict, Discrete
 
 from collect.emulator import Emulator
 from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, rgb_from_classes
+from model.env import reset_state, shared_engine
 from model.metrics import Parting, StepScore, score_step
 from model.state import Array
-from model.vector_env import reset_state, shared_engine
 
 SCREEN = Box(0, 255, (ROWS, COLUMNS, 3), np.uint8)
 

@@ -10,19 +10,20 @@ to choose). What was found is in docs/log.md. Takes a few minutes of one core, a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
+from rich.console import Console
 from torch.nn import functional as F
 
 from console import SeedOption, clean_errors, progress
 from evaluate.heldout import play_held_out, sample_transitions
-from evaluate.rollouts import Pass, Predicted, compare, predict_all, probabilities
+from evaluate.rollouts import Pass, Predicted, compare, judged, predict_all
 from evaluate.summaries import plain, summarise_predicted, summarise_truth
 from evaluate.tables import make_table, with_interval
-from model.breakout import ACTIONS, CELLS, CODES
+from model.breakout import ACTIONS
 from model.controllers import ActionToLatentMLP
 from model.engine import Engine
 from model.files import write_json
@@ -84,45 +85,20 @@ def tables(actions: Ints, codes: Ints, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def draw(
-    engine: Engine, found: Pass, dataset_frames: tuple[np.ndarray, np.ndarray], codes: Ints
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What codes (N, 35) draw in the states of a pass: `compare` with the real frames before and after."""
-    parts = []
-    for start in range(0, len(codes), CHUNK):
-        part = slice(start, start + CHUNK)
-        drawn = engine.draw(found.states.rows(part), codes[part])
-        parts.append(compare(dataset_frames[0][part], dataset_frames[1][part], drawn))
-    wrong, right, decibels = (np.concatenate(of) for of in zip(*parts, strict=True))
-    return wrong, right, decibels
-
-
 def predicted(
-    engine: Engine,
-    found: Pass,
-    frames: tuple[np.ndarray, np.ndarray],
-    table: np.ndarray,
-    draws: int,
-    seed: int,
+    engine: Engine, found: Pass, frames: tuple[np.ndarray, np.ndarray], table: np.ndarray, draws: int, seed: int
 ) -> Predicted:
     """The steps as the action alone predicts them: the likeliest codes, or the best of so many draws."""
-    truth = found.truth
-    shares = probabilities(table)  # (4, 35, 256)
-    of_truth = shares[truth.actions[:, None], np.arange(CELLS), truth.codes]
+    truth, logits = found.truth, table[found.truth.actions]  # (N, 35, 256)
+    codes = logits.argmax(-1)
     if draws:
         rng = np.random.default_rng([seed, 5])
         # Gumbel noise: the likeliest of noisy logits is a draw from the softmax.
-        options = [
-            (table[truth.actions] + rng.gumbel(size=(len(truth.t), CELLS, CODES))).argmax(-1) for _ in range(draws)
-        ]
-        right = np.stack([(codes == truth.codes).sum(1) for codes in options])
-        codes = np.stack(options)[right.argmax(0), np.arange(len(truth.t))]
-    else:
-        codes = table[truth.actions].argmax(-1)
-    of_chosen = shares[truth.actions[:, None], np.arange(CELLS), codes]
-    rank = (shares[truth.actions] > of_truth[..., None]).sum(-1)
-    drawn = draw(engine, found, frames, codes)
-    return Predicted(codes, of_chosen, of_truth, rank, *drawn, psnr(frames[1], frames[0]))
+        options = np.stack([(logits + rng.gumbel(size=logits.shape)).argmax(-1) for _ in range(draws)])
+        codes = options[(options == truth.codes).sum(2).argmax(0), np.arange(len(codes))]
+    parts = [slice(start, start + CHUNK) for start in range(0, len(codes), CHUNK)]
+    drawn = np.concatenate([engine.draw(found.states.rows(part), codes[part]) for part in parts])
+    return judged(logits, codes, truth.codes, compare(*frames, drawn), psnr(frames[1], frames[0]))
 
 
 def main(
@@ -132,7 +108,7 @@ def main(
     """Compare what can be done to a controller that sees the key alone with one that sees the state."""
     with clean_errors():
         engine = Engine.load()
-        report = {}
+        report: dict[str, Any] = {}
         with progress("refinements") as show:
             show(0.0, "pairs")
             variants = tables(*make_pairs(engine, seed), seed)
@@ -152,19 +128,11 @@ def main(
             show(1.0, "")
         if json is not None:
             write_json(json, plain(report))
-        show_tables(report)
-
-
-def show_tables(report: dict[str, dict[str, dict]]) -> None:
-    """One table for each policy."""
-    from rich.console import Console
-
-    for policy, rows in report.items():
-        table = make_table(policy, "controller", *(name.replace("_", " ") for name in COLUMNS))
-        for name, found in rows.items():
-            if name != "truth":
-                table.add_row(name, *(with_interval(found[column]["all"]) for column in COLUMNS))
-        Console(width=140).print(table)
+        for policy, rows in report.items():
+            shown = ((name, found) for name, found in rows.items() if name != "truth")
+            cells = ([name, *(with_interval(found[column]["all"]) for column in COLUMNS)] for name, found in shown)
+            names = (name.replace("_", " ") for name in COLUMNS)
+            Console(width=140).print(make_table(policy, "controller", *names, rows=cells))
 
 
 if __name__ == "__main__":

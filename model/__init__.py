@@ -17,7 +17,7 @@ __all__ = ["WorldModel"]
 register(
     "NeuralBreakout-v0",
     entry_point="model.env:NeuralBreakout",
-    vector_entry_point="model.vector_env:NeuralBreakoutVector",
+    vector_entry_point="model.env:NeuralBreakoutVector",
 )
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from model.breakout import LONG_PADDLE, Action
 from model.checkpoint import check_fit, load_tensors, save_tensors
+from model.env import NeuralBreakoutVector
 from model.files import FileError
 from model.state import BALL_COLUMN, BALL_ROW, HISTORY, PADDLE, WIDTH, Array
-from model.vector_env import NeuralBreakoutVector
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "player.safetensors"
 KIND = "player"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from console import SeedOption, clean_errors, finite, progress
-
-if TYPE_CHECKING:
-    from train.run import Run
 
 app = typer.Typer(no_args_is_help=True)
 train_app = typer.Typer(no_args_is_help=True, help="Train the networks of the twin, one after the other.")
@@ -28,183 +26,140 @@ FramesOption = Annotated[
     list[Path] | None, typer.Option(help=f"A dataset made by `collect frames`; may be repeated. Default: {FRAMES}.")
 ]
 OutOption = Annotated[Path, typer.Option(help="Where the weights go, and what --resume needs.")]
-WeightsOption = Annotated[Path, typer.Option(help="Directory with the VQ-VAE whose codes are meant.")]
 MinutesOption = Annotated[
     float | None,
     typer.Option(help="How long to train, on this machine's clock; preparing apart.", callback=finite(above=0.0)),
 ]
-EpochsOption = Annotated[
-    float | None, typer.Option(help="How long to train, in passes over the data.", callback=finite(above=0.0))
-]
-BatchOption = Annotated[int, typer.Option(min=1, max=1 << 20, help="Samples in a step.")]
-RateOption = Annotated[float, typer.Option(help="Highest learning rate.", callback=finite(above=0.0, high=10.0))]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")]
-TensorBoardOption = Annotated[bool, typer.Option("--tensorboard", help="Log to TensorBoard as well.")]
-WandbOption = Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases as well.")]
+WorldName = StrEnum("WorldName", ["dream", "real"])
 
 
-class WorldName(StrEnum):
-    """Where a player trains."""
-
-    dream = "dream"
-    real = "real"
-
-
-def _train(
-    what: str,
-    begin: Callable[[Run], dict[str, Any]],
-    length: tuple[float | None, float | None, float],
-    device: str,
-    out: Path,
-    extras: tuple[bool, bool, bool],
-    **settings: Any,
-) -> dict[str, Any]:
-    """Train as the options say: `length` is minutes, epochs, and the minutes if neither is given; `extras` are resume,
-    tensorboard and wandb. Returns the last validation's figures."""
-    from train.run import Run, Settings, choose_device
-
-    minutes, epochs, usual = length
-    if minutes is not None and epochs is not None:
-        raise typer.BadParameter("give either --minutes or --epochs.")
-    chosen = choose_device(device)
-    settings["validate_every"] = 1000 if chosen.type == "cpu" else 2000  # half a minute of steps, about
-    made = Settings(minutes=usual if minutes is None and epochs is None else minutes, epochs=epochs, **settings)
-    with progress(f"train {what}") as show:
-        return begin(Run(out, made, chosen, *extras, show))
+def _options(
+    out: OutOption = WORLD,
+    minutes: MinutesOption = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="How long to train, in passes over the data.", callback=finite(above=0.0))
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1 << 20, help="Samples in a step.")] = 512,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.", callback=finite(above=0.0, high=10.0))] = 1.5e-3,
+    seed: SeedOption = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log to TensorBoard as well.")] = False,
+    wandb: Annotated[bool, typer.Option("--wandb", help="Log to Weights & Biases as well.")] = False,
+) -> None:
+    """The options that the trainings of all networks have."""
 
 
-def _datasets(frames: list[Path] | None) -> list[Path]:
-    return frames or [FRAMES]
+def _trains(network: str, usual: float | None = None, decay: float = 0.02, **defaults: Any) -> Callable[..., Any]:
+    """Make a command of a function that trains a network into `run.out`/`network`.safetensors.
+
+    Its options are its own and those of `_options`, with these `defaults`. The function is given the `Run` that they
+    describe and its own options, and returns what to say and the words of the command that comes next. `usual`: the
+    minutes, if no length is given; None: it has no --minutes.
+    """
+
+    def register(begin: Callable[..., tuple[Any, ...]]) -> None:
+        own, shared = (dict(inspect.signature(of, eval_str=True).parameters) for of in (begin, _options))
+        del own["run"]
+        if usual is None:
+            del shared["minutes"]
+        parameters = {name: of for name, of in own.items() if name not in shared} | shared | own
+        name = begin.__name__.removeprefix("train_")
+
+        def command(**given: Any) -> None:
+            with clean_errors():
+                from train.loop import Run, Settings, choose_device
+
+                lengths = {"minutes": given.get("minutes"), "epochs": given["epochs"]}
+                if None not in lengths.values():
+                    raise typer.BadParameter("give either --minutes or --epochs.")
+                if lengths["epochs"] is None:
+                    lengths["minutes"] = lengths["minutes"] or usual
+                device, how = choose_device(given["device"]), {key: given[key] for key in ("batch", "rate", "seed")}
+                every = 1000 if device.type == "cpu" else 2000  # half a minute of steps, about
+                settings = Settings(**how, **lengths, decay=decay, validate_every=every)
+                extras = {key: given[key] for key in ("resume", "tensorboard", "wandb")}
+                with progress(f"train {name}") as show:
+                    run = Run(given["out"], settings, device, show=show, **extras)
+                    text, *following = begin(run, **{key: given[key] for key in own if key not in shared})
+                print(f"{run.out / network}.safetensors:{text}")
+                _next(*following)
+
+        signed: Any = command
+        signed.__signature__ = inspect.Signature(
+            [of.replace(default=defaults.get(name, of.default)) for name, of in parameters.items()]
+        )
+        signed.__annotations__ = {name: of.annotation for name, of in parameters.items()}
+        train_app.command(name, help=begin.__doc__)(command)
+
+    return register
 
 
-def _say(path: Path, figures: dict[str, Any], *following: object) -> None:
-    """The figures in a line, and the command that comes next, as one may type it."""
-    print(f"{path}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items() if isinstance(v, (int, float))))
-    _next(*following)
+def _told(figures: dict[str, Any]) -> str:
+    return " " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items() if isinstance(v, (int, float)))
 
 
 def _next(*words: object) -> None:
+    """Name the command that comes next, as one may type it."""
     print("next: python main.py " + " ".join(shlex.quote(str(word)) for word in words))
 
 
-def _frames_words(frames: list[Path] | None) -> list[object]:
+def _words(frames: list[Path] | None) -> list[object]:
     return [word for directory in frames or [] for word in ("--frames", directory)]
 
 
-@train_app.command("vqvae")
-def train_vqvae(
-    frames: FramesOption = None,
-    out: OutOption = WORLD,
-    minutes: MinutesOption = None,
-    epochs: EpochsOption = None,
-    batch: BatchOption = 512,
-    rate: RateOption = 1.5e-3,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
+@_trains("vqvae", 4.0, decay=1e-4)
+def train_vqvae(run: Any, frames: FramesOption = None) -> tuple[Any, ...]:
     """Learn what things look like, and the codes of what happens in a step. Without --minutes or --epochs: 4 minutes.
 
     Example: python main.py train vqvae --frames data/frames --out checkpoints/world --minutes 4
     """
-    with clean_errors():
-        from train.vqvae import train_vqvae as begin
+    from train.vqvae import train_vqvae
 
-        figures = _train(
-            "vqvae", lambda run: begin(_datasets(frames), run), (minutes, epochs, 4.0), device, out,
-            (resume, tensorboard, wandb), batch=batch, rate=rate, seed=seed, decay=1e-4,
-        )  # fmt: skip
-        _say(out / "vqvae.safetensors", figures, "train", "memory", *_frames_words(frames), "--out", out)
+    return _told(train_vqvae(frames or [FRAMES], run)), "train", "memory", *_words(frames), "--out", run.out
 
 
-@train_app.command("memory")
-def train_memory(
-    frames: FramesOption = None,
-    out: OutOption = WORLD,
-    minutes: MinutesOption = None,
-    epochs: EpochsOption = None,
-    batch: BatchOption = 512,
-    rate: RateOption = 1.5e-3,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
+@_trains("memory", 20.0)
+def train_memory(run: Any, frames: FramesOption = None) -> tuple[Any, ...]:
     """Learn to carry what no frame shows, with the emulator's RAM as teacher. Without --minutes or --epochs: 20.
 
     Example: python main.py train memory --frames data/frames --out checkpoints/world --minutes 20
     """
-    with clean_errors():
-        from train.memory import train_memory as begin
+    from train.memory import train_memory
 
-        figures = _train(
-            "memory", lambda run: begin(_datasets(frames), run), (minutes, epochs, 20.0), device, out,
-            (resume, tensorboard, wandb), batch=batch, rate=rate, seed=seed,
-        )  # fmt: skip
-        following = ("train", "context", *_frames_words(frames), "--weights", out, "--out", out)
-        _say(out / "memory.safetensors", figures, *following)
+    following = "train", "context", *_words(frames), "--weights", run.out, "--out", run.out
+    return _told(train_memory(frames or [FRAMES], run)), *following
 
 
-@train_app.command("context")
+@_trains("context", 20.0)
 def train_context(
+    run: Any,
     frames: FramesOption = None,
-    weights: WeightsOption = WORLD,
-    out: OutOption = WORLD,
-    minutes: MinutesOption = None,
-    epochs: EpochsOption = None,
-    batch: BatchOption = 512,
-    rate: RateOption = 1.5e-3,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
+    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE whose codes are meant.")] = WORLD,
+) -> tuple[Any, ...]:
     """Learn the codes of the next step from the state and the key. Without --minutes or --epochs: 20 minutes.
 
     Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 20
     """
-    with clean_errors():
-        from train.context import train_context as begin
+    from train.context import train_context
 
-        figures = _train(
-            "context", lambda run: begin(_datasets(frames), weights, run), (minutes, epochs, 20.0), device, out,
-            (resume, tensorboard, wandb), batch=batch, rate=rate, seed=seed,
-        )  # fmt: skip
-        _say(out / "context.safetensors", figures, "ship", "--world", out, *_frames_words((frames or [])[:1]))
+    figures = train_context(frames or [FRAMES], weights, run)
+    return _told(figures), "ship", "--world", run.out, *_words((frames or [])[:1])
 
 
-@train_app.command("action")
+@_trains("action_to_latent_best", decay=0.0, out=ACTION, batch=1024, rate=1e-3)
 def train_action(
+    run: Any,
     pairs: Annotated[Path, typer.Option(help="Pairs made by `collect pairs`.")] = PAIRS,
-    out: OutOption = ACTION,
     epochs: Annotated[float, typer.Option(help="Passes over the pairs.", callback=finite(above=0.0))] = 50,
-    batch: BatchOption = 1024,
-    rate: RateOption = 1e-3,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
-    resume: ResumeOption = False,
-    tensorboard: TensorBoardOption = False,
-    wandb: WandbOption = False,
-) -> None:
+) -> tuple[Any, ...]:
     """Train the seed design's controller: from the key alone to the 35 codes.
 
     Example: python main.py train action --pairs data/actions/action_latent_pairs.json --epochs 50
     """
-    with clean_errors():
-        from train.action import report
-        from train.action import train_action as begin
+    from train.action import report, train_action
 
-        figures = _train(
-            "action", lambda run: begin(pairs, run), (None, epochs, 0.0), device, out,
-            (resume, tensorboard, wandb), batch=batch, rate=rate, seed=seed, decay=0.0,
-        )  # fmt: skip
-        print("\n".join([f"{out / 'action_to_latent_best.safetensors'}:", *report(figures)]))
-        _next("ship", "--action", out)
+    return "\n" + "\n".join(report(train_action(pairs, run))), "ship", "--action", run.out
 
 
 @train_app.command("player")
@@ -221,13 +176,15 @@ def train_player(
     Example: python main.py train player --world dream --minutes 30 --out checkpoints/player
     """
     with clean_errors():
-        from train.player import train_player as begin
+        from train.player import train_player
 
         minutes = 30.0 if minutes is None and frames is None else minutes
         with progress(f"train player --world {world.value}") as show:
-            figures = begin(world.value, out, minutes, frames, seed, weights, show)
+            figures = train_player(world.value, out, minutes, frames, seed, weights, show)
             show(1.0, "")
-        _say(out / "player.safetensors", figures, "evaluate-player", "--player", out / "player.safetensors")
+        path = out / "player.safetensors"
+        print(f"{path}:{_told(figures)}")
+        _next("evaluate-player", "--player", path)
 
 
 @app.command("ship")

@@ -18,8 +18,7 @@ from model.controllers import EVENTS, PADDLE_EVENT, ContextController
 from model.files import FileError
 from model.state import INDEX
 from train.data import Data, Sampler, about, held_out, load_frames, taught_loss
-from train.loop import check_new, train
-from train.run import Run, Task
+from train.loop import Run, Task, check_new, train
 from train.targets import NO_CODE, targets
 from train.vqvae import hide
 from train.weights import load_vqvae
@@ -32,7 +31,7 @@ PART = 4096
 
 
 class ContextTask(Task):
-    """See `train.run.Task`. The codes are those of the VQ-VAE in `weights`; `sizes` are settings of the controller,
+    """See `train.loop.Task`. The codes are those of the VQ-VAE in `weights`; `sizes` are settings of the controller,
     where they are not its own. FileError if the weights are of another frame skip than the dataset."""
 
     def __init__(

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from collect.dataset import MANIFEST, Episode, TransitionDataset, read_episodes, read_manifest
 from collect.emulator import Emulator
-from collect.ram import hidden, knob_places, read
+from collect.ram import GameState, hidden, knob_places, read
 from console import Show
 from model.breakout import BALL_ROWS, PALETTE
 from model.files import FileError, checksum
@@ -58,25 +58,15 @@ class Data:
     @classmethod
     def of(cls, dataset: TransitionDataset, episodes: npt.NDArray[np.integer] | None = None) -> Data:
         """A dataset's frames; the `steps` are those of the given episodes alone."""
-        game = read(dataset.ram)
+        game, first, board, memory = from_ram(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
         row = np.clip(game.ball_row, 0, BALL_ROWS - 1)
         column = np.where(row > 0, game.ball_column, 0)
         objects = np.stack((row, column, game.paddle_column, game.paddle_width), 1).astype(np.int16)
-        first = np.repeat(dataset.first[:-1], np.diff(dataset.first))
-        score, lives = shown(game.score, first), shown(game.lives, first)
-        board = np.stack((score // 100, score // 10 % 10, score % 10, lives), 1).astype(np.uint8)
         # What the screen shows of score and lives in an episode's first frame, RAM does not say.
         steps = dataset.transitions(episodes)
         steps = steps[steps > first[steps]]
-        parts = (
-            objects,
-            game.wall.astype(np.uint8),
-            board,
-            memory_of(dataset.ram, dataset.actions, dataset.first, dataset.frameskip),
-            dataset.actions.copy(),
-            first,
-            steps,
-        )
+        wall, actions = game.wall.astype(np.uint8), dataset.actions.copy()
+        parts = objects, wall, board.astype(np.uint8), memory.astype(np.int16), actions, first, steps
         return cls(*map(torch.from_numpy, parts))
 
     def to(self, device: torch.device) -> Data:
@@ -96,17 +86,16 @@ class Data:
         return Things(objects[:, :2], objects[:, 2:], self.wall[t], self.board[t].long())
 
 
-def shown(values: npt.NDArray[Any], first: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    """What the screen shows of score or lives (N,): it is a frame behind RAM. `first` (N,): each frame's episode."""
-    return values[np.maximum(np.arange(len(values)) - 1, first)]
-
-
-def memory_of(ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip: int) -> np.ndarray:
-    """The true class of each variable of the memory at each frame, from RAM: (N, V) int16."""
+def from_ram(
+    ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip: int
+) -> tuple[GameState, np.ndarray, np.ndarray, np.ndarray]:
+    """What RAM says of N frames: the game, where each frame's episode begins (N,), the board that the screen shows
+    (N, 4), and the true class of each variable of the memory (N, V)."""
     game, starts = read(ram), np.repeat(first[:-1], np.diff(first))
-    score, lives = shown(game.score, starts), shown(game.lives, starts)
-    digits = np.stack((score // 100, score // 10 % 10, score % 10, lives), 1)
-    return hidden(game, digits, knob_places(ram, actions, first, frameskip)).astype(np.int16)
+    behind = np.maximum(np.arange(len(ram)) - 1, starts)  # the screen shows score and lives a frame later
+    score = game.score[behind]
+    board = np.stack((score // 100, score // 10 % 10, score % 10, game.lives[behind]), 1)
+    return game, starts, board, hidden(game, board, knob_places(ram, actions, first, frameskip))
 
 
 def interesting(data: Data) -> Tensor:
@@ -194,5 +183,5 @@ def about(dataset: TransitionDataset) -> dict[str, Any]:
 def fresh_memory(frameskip: int) -> list[int]:
     """The classes of the memory in the first frame of a game: the same for every game."""
     ram = Emulator(frameskip).ram()[None]
-    found: list[int] = memory_of(ram, np.zeros(1, np.uint8), np.array([0, 1]), frameskip)[0].tolist()
+    found: list[int] = from_ram(ram, np.zeros(1, np.uint8), np.array([0, 1]), frameskip)[3][0].tolist()
     return found

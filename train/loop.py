@@ -17,8 +17,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,107 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from console import Show
 from model.checkpoint import load_tensors, save_tensors
 from model.files import FileError, UserError, keep_as, make_directory
-from train.run import FREE, Run, Settings, Task, learning_rate
 from train.trackers import Tracker
-from train.weights import Arrays, arrays, fill
+from train.weights import arrays, fill
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
+FREE = ("rate", "minutes", "epochs", "validate_every", "log_every")
+"""Settings that a resumed run may change: they are no part of what makes a checkpoint fit."""
+LEAST_RATE = 0.01
+COARSE_UNTIL = 0.7
+"""The share of a run in which tasks may compute in bfloat16."""
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how to train. One of `minutes` and `epochs` is set; an epoch is as many samples as the data has.
+
+    Raises ValueError for neither, both, or a length that is not above 0.
+    """
+
+    batch: int
+    rate: float
+    seed: int = 0
+    minutes: float | None = None
+    epochs: float | None = None
+    warmup: int = 100
+    clip: float = 5.0
+    decay: float = 0.02
+    validate_every: int = 500
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.epochs is None):
+            raise ValueError("give either minutes or epochs")
+        if not (self.minutes or self.epochs or 0) > 0:
+            raise ValueError("minutes and epochs must be above 0")
+
+
+@dataclass(frozen=True)
+class Run:
+    """All of a run but what is trained: settings, where to, on what, and who hears of it."""
+
+    out: Path
+    settings: Settings
+    device: torch.device = CPU
+    resume: bool = False
+    tensorboard: bool = False
+    wandb: bool = False
+    show: Show = lambda share, text: None
+
+
+class Task:
+    """What is trained; each network has one of its own.
+
+    module    the network whose parameters are trained; its tensors have the names that they have in the `Twin`
+    samples   how many samples an epoch is
+    meta      goes into every checkpoint; one that differs in it is refused
+    extra     tensors beside the weights that a resumed run needs back
+    progress  the share of the run that is done, 0..1; the loop sets it before each step
+    """
+
+    module: nn.Module
+    samples: int
+    meta: dict[str, Any]
+
+    def __init__(self) -> None:
+        self.extra: dict[str, Tensor] = {}
+        self.progress = 0.0
+
+    def coarse(self) -> AbstractContextManager[Any]:
+        """Matrix products in bfloat16, which takes half the time, but for the last part of the run, which settles the
+        weights in full precision."""
+        device = next(self.module.parameters()).device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.progress < COARSE_UNTIL)
+
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss of step `step`, to be minimised, and figures for the log. `generator` is of the training device."""
+        raise NotImplementedError
+
+    def after_step(self, step: int, generator: torch.Generator) -> None:
+        """Called after the optimiser's step."""
+
+    def validate(self) -> tuple[float, dict[str, Any]]:
+        """The score that the best checkpoint is chosen by (higher is better), and figures for the log."""
+        raise NotImplementedError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` (a CUDA GPU if there is one), `cpu` or `cuda`. Raises ValueError for another, or one that is not there."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"--device must be auto, cpu or cuda, got {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: PyTorch finds no CUDA GPU here")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def learning_rate(settings: Settings, step: int, progress: float) -> float:
+    """Linear warm-up over `warmup` steps, then linear in `progress` 0..1 down to a hundredth."""
+    warm = min(1.0, (step + 1) / settings.warmup)
+    return settings.rate * warm * (1 - (1 - LEAST_RATE) * min(1.0, progress))
 
 
 class TrainingError(UserError):
@@ -66,12 +161,11 @@ class Loop:
         )
         trained = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, lr=self.settings.rate, weight_decay=self.settings.decay, fused=True)
+        for of in trained:  # as the first step would make it; made now, a checkpoint finds its places
+            moments = {name: torch.zeros_like(of) for name in ("exp_avg", "exp_avg_sq")}
+            self.optimiser.state[of] = {"step": torch.zeros((), device=of.device), **moments}
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
         self._logged, self._logged_at = 0, time.monotonic()
-
-    def has_checkpoint(self) -> bool:
-        """Whether the folder holds a run of this name that can be gone on with."""
-        return self.last_path.exists() or self.before_path.exists()
 
     def _meta(self, **more: Any) -> dict[str, Any]:
         best = self.best if math.isfinite(self.best) else None
@@ -82,11 +176,15 @@ class Loop:
         """Write `last`; what it was is kept as `before`, and `last` stays sound until it is replaced as a whole."""
         if self.last_path.exists():
             keep_as(self.last_path, self.before_path)
+        save_tensors(self.last_path, arrays(self._parts()), self._meta())
+
+    def _parts(self) -> dict[str, Tensor]:
+        """All tensors of the run, by the names that they have in its checkpoint: whoever fills them goes on from it."""
         parts = {f"model.{name}": tensor for name, tensor in self.task.module.state_dict().items()}
         parts |= {f"extra.{name}": tensor for name, tensor in self.task.extra.items()}
-        for number, state in self.optimiser.state_dict()["state"].items():
-            parts |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
-        save_tensors(self.last_path, arrays(parts), self._meta())
+        for number, state in enumerate(self.optimiser.state.values()):
+            parts |= {f"optimiser.{number}.{name}": tensor for name, tensor in state.items()}
+        return {name: tensor if tensor.ndim else tensor.reshape(1) for name, tensor in parts.items()}
 
     def resume(self) -> None:
         """Go on from the newest sound checkpoint, and say so.
@@ -109,35 +207,15 @@ class Loop:
             return
         raise FileError(errors[0] if errors else f"{self._asked.out} holds no run of {self.best_path.stem} to resume")
 
-    def _take(self, tensors: Arrays, meta: dict[str, Any], path: Path) -> None:
+    def _take(self, tensors: dict[str, np.ndarray], meta: dict[str, Any], path: Path) -> None:
         wanted = {**self.task.meta, "training": _fixed(asdict(self.settings))}
         found = {**meta, "training": _fixed(meta.get("training"))}
         for key, value in json.loads(json.dumps(wanted)).items():
             if found.get(key) != value:
                 raise FileError(f"checkpoint {path} is of another run: its {key} differs; choose another --out")
-
-        def part(prefix: str) -> Arrays:
-            return {n.removeprefix(prefix): tensor for n, tensor in tensors.items() if n.startswith(prefix)}
-
-        self._fill_optimiser(part("optimiser."), path)
-        fill(self.task.module.state_dict(), part("model."), path)
-        fill(self.task.extra, part("extra."), path)
+        fill(self._parts(), tensors, path)
         self.step, self.elapsed = int(_number(meta, "step", path)), _number(meta, "elapsed_seconds", path)
         self.best = -math.inf if meta.get("best_score") is None else _number(meta, "best_score", path)
-
-    def _fill_optimiser(self, found: Arrays, path: Path) -> None:
-        state = {}
-        for number, parameter in enumerate(self.optimiser.param_groups[0]["params"]):
-            state[number] = {name: torch.empty_like(parameter).detach() for name in MOMENTS}
-            state[number]["step"] = torch.zeros(1)
-        flat = {f"{number}.{name}": tensor for number, each in state.items() for name, tensor in each.items()}
-        try:
-            fill(flat, found, path)
-        except FileError as error:
-            raise FileError(f"checkpoint {path} does not hold the optimiser of this model: {error}") from None
-        for each in state.values():
-            each["step"] = each["step"][0]
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
 
     def progress(self) -> float:
         """The share of the run that is done, 0..1."""
@@ -190,7 +268,7 @@ class Loop:
     def _stopped(self, why: str) -> TrainingError:
         lower = self.settings.rate / 4
         text = f"{why} at step {self.step}; nothing was saved yet: begin again with --rate {lower:g}"
-        if self.has_checkpoint():
+        if self.last_path.exists() or self.before_path.exists():
             text = f"{why} at step {self.step}; the last good weights are in {self._asked.out}: go on from them with "
             text += f"--resume --rate {lower:g}"
         self._log_line({"step": self.step, "stopped": text})

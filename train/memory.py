@@ -18,8 +18,7 @@ from model.context import step_number
 from model.memory import FRACTION, ROW_STEPS, SPEED, Memory
 from model.state import FRACTIONS, VARIABLES
 from train.data import Data, Sampler, about, held_out, load_frames, taught_loss
-from train.loop import check_new, train
-from train.run import Run, Task
+from train.loop import Run, Task, check_new, train
 from train.vqvae import hide
 
 WHOLE, WRONG = 0.5, 0.02
@@ -42,7 +41,7 @@ def answers(memory: Tensor) -> Tensor:
 
 
 class MemoryTask(Task):
-    """See `train.run.Task`. `sizes` are the settings of `Memory`, where they are not its own."""
+    """See `train.loop.Task`. `sizes` are the settings of `Memory`, where they are not its own."""
 
     def __init__(self, dataset: TransitionDataset, device: torch.device, sizes: dict[str, int] | None = None) -> None:
         super().__init__()

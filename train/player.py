@@ -24,20 +24,9 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from collect.emulator import RealGames
 from console import Show
+from model import player as rules
 from model.files import FileError, make_directory
-from model.player import (
-    FEATURES,
-    HIDDEN,
-    HOLD,
-    LONGEST,
-    MOST_NOOPS,
-    MOVES,
-    DreamGames,
-    Games,
-    Player,
-    features,
-    with_serves,
-)
+from model.player import HOLD, LONGEST, MOVES, DreamGames, Games, Player, features, with_serves
 from model.state import Array
 from train.trackers import Tracker
 from train.weights import arrays
@@ -52,7 +41,7 @@ class Lessons(VecEnv):
 
     def __init__(self, games: Games, seed: int) -> None:
         number = len(games.lives)
-        super().__init__(number, Box(-np.inf, np.inf, (FEATURES,), np.float32), Discrete(len(MOVES)))
+        super().__init__(number, Box(-np.inf, np.inf, (rules.FEATURES,), np.float32), Discrete(len(MOVES)))
         self.games, self._rng = games, np.random.default_rng([seed, 2])
         self._frames, self._noops = np.zeros((2, number), np.int64)
         self._score = np.zeros(number)
@@ -61,7 +50,7 @@ class Lessons(VecEnv):
     def _begin(self, mask: Array) -> None:
         self.games.begin(mask)
         self._frames[mask], self._score[mask] = 0, 0
-        self._noops[mask] = self._rng.integers(0, MOST_NOOPS + 1, int(mask.sum()))
+        self._noops[mask] = self._rng.integers(0, rules.MOST_NOOPS + 1, int(mask.sum()))
 
     def reset(self) -> Array:
         """All games anew: features (N, 11) float32."""
@@ -158,7 +147,7 @@ def train_player(
     model = PPO(
         "MlpPolicy", Lessons(games, seed), n_steps=ROLLOUT, batch_size=GAMES * ROLLOUT // 4, n_epochs=8, gamma=0.99,
         ent_coef=0.005, learning_rate=lambda _: RATE * (1.02 - keeper.share()),
-        policy_kwargs={"net_arch": [HIDDEN, HIDDEN]}, device="cpu", seed=seed,
+        policy_kwargs={"net_arch": [rules.HIDDEN, rules.HIDDEN]}, device="cpu", seed=seed,
     )  # fmt: skip
     model.learn(1 << 40, callback=keeper)
     return keeper.figures()

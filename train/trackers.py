@@ -29,10 +29,27 @@ class Tracker:
     """
 
     def __init__(self, directory: Path, name: str, tensorboard: bool = False, wandb: bool = False) -> None:
-        self._path = directory / f"{name}_log.jsonl"
-        self._board = _open_tensorboard(directory / "tensorboard") if tensorboard else None
-        self._wandb = _open_wandb(directory, name) if wandb else None
-        self._drop_half_line()
+        self._path, self._board, self._wandb = directory / f"{name}_log.jsonl", None, None
+        extra = "tensorboard" if tensorboard else "wandb"
+        try:
+            if tensorboard:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._board, extra = SummaryWriter(str(directory / "tensorboard")), "wandb"
+            if wandb:
+                from wandb import init
+
+                self._wandb = init(project=WANDB_PROJECT, name=name, dir=str(directory))
+        except ImportError:
+            raise UserError(f'--{extra} needs its package: pip install -e ".[{extra}]"') from None
+        except Exception as error:  # wandb's own kinds, of which there are many
+            if extra == "tensorboard":
+                raise
+            text = f"--wandb is not set up ({error}); run `wandb login`, or set WANDB_MODE=offline"
+            raise UserError(text) from None
+        if self._path.exists():
+            with open(self._path, "rb+") as file:  # cut off what a kill left of a line
+                file.truncate(file.read().rfind(b"\n") + 1)
 
     def __enter__(self) -> Tracker:
         return self
@@ -42,12 +59,6 @@ class Tracker:
             self._board.close()
         if self._wandb is not None:
             self._wandb.finish()
-
-    def _drop_half_line(self) -> None:
-        """Cut off what a kill left of a line, so that the next one begins where a line begins."""
-        if self._path.exists():
-            with open(self._path, "rb+") as file:
-                file.truncate(file.read().rfind(b"\n") + 1)
 
     def log(self, figures: dict[str, Any]) -> None:
         """One line; `figures` holds "step" and may nest."""
@@ -60,22 +71,3 @@ class Tracker:
                 self._board.add_scalar(key, value, step)
         if self._wandb is not None:
             self._wandb.log(flat, step=step)
-
-
-def _open_tensorboard(directory: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UserError('--tensorboard needs its package: pip install -e ".[tensorboard]"') from None
-    return SummaryWriter(str(directory))
-
-
-def _open_wandb(directory: Path, name: str) -> Any:
-    try:
-        import wandb
-    except ImportError:
-        raise UserError('--wandb needs its package: pip install -e ".[wandb]"') from None
-    try:
-        return wandb.init(project=WANDB_PROJECT, name=name, dir=str(directory))
-    except Exception as error:  # its own kinds, of which there are many
-        raise UserError(f"--wandb is not set up ({error}); run `wandb login`, or set WANDB_MODE=offline") from None

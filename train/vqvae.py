@@ -37,8 +37,7 @@ from train.appearance import learn
 from train.crops import changed_crops
 from train.data import Data, Sampler, about, interesting, load_frames, taught_loss
 from train.events import NAMES, broken, labels
-from train.loop import check_new, train
-from train.run import Run, Task
+from train.loop import Run, Task, check_new, train
 
 START_AT, START_SHARE = 1500, 0.4
 """The step at which the codebook starts, or the share of a run that is shorter than that would leave."""
@@ -128,7 +127,7 @@ def _leave_to_state(
 
 
 class VQVAETask(Task):
-    """See `train.run.Task`: the VQ-VAE of a dataset. `look` is learned already; `width` is that of the networks."""
+    """See `train.loop.Task`: the VQ-VAE of a dataset. `look` is learned already; `width` is that of the networks."""
 
     def __init__(
         self,
@@ -164,7 +163,7 @@ class VQVAETask(Task):
         return bool(self.extra["started"])
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `train.run.Task`."""
+        """See `train.loop.Task`."""
         which = torch.multinomial(self.weights, batch, True, generator=generator)
         vectors = self.model.encoder(self.patterns.unpacked(which), self.patterns.place[which].long())
         motion, moved = self._motion_loss(batch, generator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import namedtuple
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +14,11 @@ from evaluate import heldout, quiet, summaries, within
 from evaluate.analysis import statistics
 from evaluate.analysis.gallery import Examples, Futures, collect_examples, describe_codes, four_futures
 from evaluate.heldout import Event, Starts, Zone, about
-from evaluate.rollouts import Logits, Pass, Predicted, Rollout, Truth, dream, predict_all, probabilities, select
+from evaluate.rollouts import Pass, Predicted, Rollout, dream, predict_all, probabilities, select
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
 from model.files import FileError, read_json
-from model.readers import Bools, Ints
+from model.readers import Bools, Floats, Ints
 
 WORST, CHANGES = 7, 5
 """Steps shown as the worst of all; codes shown for each action, all positions together."""
@@ -26,30 +26,13 @@ GAME_SECONDS = 90.0
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 
 
-@dataclass(frozen=True)
-class AnalysisSettings:
-    """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
-
-    seed: int
-    policy: str
-    episodes: int
-    transitions: int
-    per_event: int
-    runs: int
-    dream_seconds: float
-    top: int
+AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
+"""What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 
 
-class ActionPairs(NamedTuple):
-    """(action, code) pairs of `collect pairs`: `actions` (N,) int64, `codes` (N, 35) int64, and where from."""
-
-    actions: Ints
-    codes: Ints
-    source: str
-
-
-def load_pairs(path: Path) -> ActionPairs:
-    """Pairs as `collect pairs` writes them. FileError if the file is missing or not one."""
+def load_pairs(path: Path) -> tuple[Ints, str]:
+    """`count_codes` of pairs as `collect pairs` writes them, and the file's name. FileError if it is missing or not
+    one."""
     found = read_json(path, "pairs", limit=1 << 30)
     try:
         actions = np.array([pair["action"] for pair in found])
@@ -60,7 +43,7 @@ def load_pairs(path: Path) -> ActionPairs:
         sound = False
     if not sound:
         raise FileError(f"pairs {path} are not a list of actions 0..3, each with 35 codes 0..255")
-    return ActionPairs(actions.astype(np.int64), codes.astype(np.int64), path.name)
+    return statistics.count_codes(actions.astype(np.int64), codes.astype(np.int64)), path.name
 
 
 class Pictures(NamedTuple):
@@ -101,7 +84,7 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) 
         chosen.append(rng.choice(of_event, min(missing, len(of_event)), replace=False))
     watched = {name: statistics.Watched() for name in engine.controllers}
 
-    def watch(name: str, t: Ints, codes: Ints, logits: Logits, drawn: Frame) -> None:
+    def watch(name: str, t: Ints, codes: Ints, logits: Floats, drawn: Frame) -> None:
         watched[name].add(t, dataset.actions[t].astype(np.int64), codes, logits, np.isin(t, evenly))
         wrong = np.flatnonzero((drawn != dataset.frame(t + 1)).any((1, 2)))
         watched[name].wrong |= {int(t[row]): drawn[row].copy() for row in wrong}
@@ -114,51 +97,36 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) 
 
 
 def analyse(
-    engine: Engine, settings: AnalysisSettings, pairs: ActionPairs | None = None, show: Show = quiet
+    engine: Engine, settings: AnalysisSettings, pairs: tuple[Ints, str] | None = None, show: Show = quiet
 ) -> tuple[dict[str, Any], Pictures]:
     """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same.
 
-    With `pairs` the action-only controller is compared with them instead of with the held-out steps.
+    With `pairs`, of `load_pairs`, the action-only controller is compared with them instead of with the held-out steps.
     """
     sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
-    truth, names = sample.found.truth, list(engine.controllers)
-    counts = statistics.count_codes(truth.actions[sample.even], truth.codes[sample.even])
+    dataset, events, every, names = sample.dataset, sample.events, sample.found.truth, list(engine.controllers)
+    truth = select(every, sample.even)
+    predicted = {name: select(one, sample.even) for name, one in sample.found.predicted.items()}
+    chances = {name: of.chances[sample.even] for name, of in sample.watched.items()}
+    counts = statistics.count_codes(truth.actions, truth.codes)
     distributions = _compare_distributions(engine, sample, counts, pairs)
     top = statistics.top_codes({name: of.shares for name, of in sample.watched.items()}, counts, settings.top)
     wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
-    examples = collect_examples(sample.dataset, truth, wanted)
+    examples = collect_examples(dataset, every, wanted)
     dreams = _dreams_by_temperature(engine, sample, within(show, 0.65, 0.95))
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
     report = {
         **about(engine, "analysis"),
         "context": engine.context,
-        "settings": asdict(settings),
+        "settings": settings._asdict(),
         "controllers": names,
         "distributions": distributions,
         "top_codes": top,
         "top_changes": statistics.top_changes(distributions, names, CHANGES),
         "dreams": dreams,
         "futures": futures_report,
-        **_of_steps(sample, describe_codes(truth.codes, examples), engine.majority),
-    }
-    wrong, worst = sample.watched[names[0]].wrong, {}
-    for which in ("of_each_event", "of_all"):
-        real = {step["frame"]: sample.dataset.frame(step["frame"] + 1) for step in report["worst"][which]}
-        worst[which] = [(after, wrong.get(t, after)) for t, after in real.items()]
-    return report, Pictures(sample.dataset.frame(int(truth.t[len(truth.t) // 2])), examples, worst, futures)
-
-
-def _of_steps(sample: Sample, names: dict[str, dict[str, Any]], majority: Ints) -> dict[str, Any]:
-    """What follows from the predicted steps alone."""
-    dataset, events, even, every = sample.dataset, sample.events, sample.even, sample.found.truth
-    truth = select(every, even)
-    predicted = {name: select(one, even) for name, one in sample.found.predicted.items()}
-    chances = {name: of.chances[even] for name, of in sample.watched.items()}
-    groups = summaries.by_group(every, sample.found.predicted, Event, events)
-    first, worst_by = next(iter(sample.found.predicted.items()))
-    return {
         "sample": {
             "policy": dataset.manifest["policy"],
             "seed": dataset.manifest["seed"],
@@ -167,23 +135,30 @@ def _of_steps(sample: Sample, names: dict[str, dict[str, Any]], majority: Ints) 
             "steps_predicted": len(every.t),
             "steps_drawn_evenly": len(truth.t),
         },
-        "accuracy": statistics.accuracy(truth, predicted, majority),
-        "codes": names,
+        "accuracy": statistics.accuracy(truth, predicted, engine.majority),
+        "codes": describe_codes(every.codes, examples),
         "codebook": statistics.codebook(truth, predicted),
         "calibration": {n: statistics.calibration(truth, one, chances[n]) for n, one in predicted.items()},
         "temperature": {n: statistics.temperatures(truth, one, chances[n]) for n, one in predicted.items()},
-        "events": {"frequency": summaries.frequency(dataset, events), "groups": groups},
+        "events": {
+            "frequency": summaries.frequency(dataset, events),
+            "groups": summaries.by_group(every, sample.found.predicted, Event, events),
+        },
         "zones": summaries.by_group(truth, predicted, Zone, heldout.zones(dataset)),
         "mistakes": {n: summaries.mistakes(truth, one, events) for n, one in predicted.items()},
-        "worst": {"controller": first, **_worst_steps(dataset, every, worst_by, events)},
+        "worst": {"controller": names[0], **_worst_steps(sample, sample.found.predicted[names[0]])},
     }
+    wrong, worst = sample.watched[names[0]].wrong, {}
+    for which in ("of_each_event", "of_all"):
+        real = {step["frame"]: dataset.frame(step["frame"] + 1) for step in report["worst"][which]}
+        worst[which] = [(after, wrong.get(t, after)) for t, after in real.items()]
+    return report, Pictures(dataset.frame(int(every.t[len(every.t) // 2])), examples, worst, futures)
 
 
-def _worst_steps(
-    dataset: TransitionDataset, truth: Truth, predicted: Predicted, events: Ints
-) -> dict[str, list[dict[str, Any]]]:
+def _worst_steps(sample: Sample, predicted: Predicted) -> dict[str, list[dict[str, Any]]]:
     """The steps with most wrong pixels: the worst of each group of events, and the `WORST` worst of all."""
-    of_step, order = events[truth.t], np.argsort(-predicted.wrong, kind="stable")
+    dataset, truth = sample.dataset, sample.found.truth
+    of_step, order = sample.events[truth.t], np.argsort(-predicted.wrong, kind="stable")
 
     def about(row: int) -> dict[str, Any]:
         t, episode = int(truth.t[row]), int(truth.episodes[row])
@@ -204,17 +179,17 @@ def _worst_steps(
     }
 
 
-def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: ActionPairs | None) -> dict[str, Any]:
+def _compare_distributions(
+    engine: Engine, sample: Sample, actual: Ints, pairs: tuple[Ints, str] | None
+) -> dict[str, Any]:
     """`distances` of every controller, and of "unchanged", which always says that nothing changes."""
     source = "held-out steps"
     found = {name: statistics.distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
     if pairs is not None:
-        counts = statistics.count_codes(pairs.actions, pairs.codes)
         # From the action alone, every step with it has the same distribution.
         blank = engine.begin(sample.dataset.frame(np.zeros((ACTIONS, 1), np.int64)))
         shares = probabilities(engine.logits(blank, np.arange(ACTIONS), "action")).astype(np.float64)
-        predicted = shares * counts[:, 0].sum(-1)[:, None, None]
-        found["action"] = statistics.distances(counts, predicted, pairs.source)
+        found["action"] = statistics.distances(pairs[0], shares * pairs[0][:, 0].sum(-1)[:, None, None], pairs[1])
     unchanged = np.zeros(actual.shape)
     unchanged[..., UNCHANGED] = actual.sum(-1)
     found["unchanged"] = statistics.distances(actual, unchanged, source)

@@ -1,5 +1,7 @@
 """The page: one HTML file with every plot inside it, the PNGs beside it, and the JSON of every number.
 
+The plots that show frames are here too: maps over one, the worst steps, futures, codes, in the game's own colours.
+
 OUT/report.html     opens by itself, without a network
 OUT/report.json     what `analysis.analyse` found; every number of the page is in it
 OUT/plots/*.png     the plots
@@ -9,35 +11,176 @@ OUT/codes/*.png     what each code does: before, after, difference
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from PIL import Image
 
 from console import Show
 from evaluate import quiet, tables
-from evaluate.analysis import frames, plots
+from evaluate.analysis import plots
 from evaluate.analysis.analysis import Pictures
 from evaluate.analysis.gallery import Examples, representative
+from evaluate.analysis.plots import APPEARS, LABELS, MAP, OTHER_COLOUR, VANISHES, Report, new_axes
 from evaluate.analysis.statistics import ACTION_NAMES
 from evaluate.heldout import Event, Zone
 from evaluate.summaries import plain
-from model.breakout import GRID_COLUMNS, GRID_ROWS
+from model.breakout import CELL_COLUMNS, CELL_ROWS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 from model.files import write_atomic, write_json
 
-PLOTS: dict[str, Callable[[dict[str, Any], Pictures], Figure]] = {
+RGB = npt.NDArray[np.uint8]
+DIM, GAP, SCALE = 0.25, 2, 3
+GROUND = np.array((15, 16, 20), np.uint8)
+"""The game's black, a little lighter, so that a frame's edges show."""
+
+
+def difference(before: Frame, after: Frame) -> RGB:
+    """From one picture of classes (R, C) to another: (R, C, 3) RGB.
+
+    What is only in `after` has the colour of `APPEARS`, what is only in `before` that of `VANISHES`, what has another
+    colour `OTHER_COLOUR`; the rest is a shadow of what is there.
+    """
+    appears, vanishes, other = (tuple(bytes.fromhex(colour[1:])) for colour in (APPEARS, VANISHES, OTHER_COLOUR))
+    picture = np.repeat((PALETTE[after].mean(-1, keepdims=True) * DIM + 24).astype(np.uint8), 3, -1)
+    differs = before != after
+    picture[differs] = other
+    picture[differs & (before == 0)] = appears
+    picture[differs & (after == 0)] = vanishes
+    return picture
+
+
+def before_after_difference(before: Frame, after: Frame) -> bytes:
+    """A PNG: before, after and the difference side by side, enlarged; few colours make it small."""
+    gap = np.full((len(before), GAP, 3), 255, np.uint8)
+    row = np.concatenate([PALETTE[before], gap, PALETTE[after], gap, difference(before, after)], 1)
+    data = io.BytesIO()
+    picture = Image.fromarray(row.repeat(SCALE, 0).repeat(SCALE, 1))
+    picture.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(data, "PNG")
+    return data.getvalue()
+
+
+def _show(axes: Axes, picture: Frame | RGB, title: str = "") -> None:
+    """A frame of classes or RGB without axes, unsmoothed."""
+    if picture.ndim == 2:
+        picture = np.where((picture == 0)[..., None], GROUND, PALETTE[picture])
+    axes.imshow(picture, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    if title:
+        axes.set_title(title, fontsize=9, fontweight="normal", loc="center")
+
+
+def grid_map(axes: Axes, values: list[Any], frame: Frame, scale: Normalize, text: str = "{:.0f}") -> Any:
+    """A 5 x 7 map of one number for each position, drawn over a frame; `values` in flat order, None shows as "-".
+
+    Returns what a colour bar can be made of.
+    """
+    everywhere = (0, COLUMNS, ROWS, 0)
+    axes.imshow(PALETTE[frame].mean(-1), cmap="gray", vmin=0, vmax=255, extent=everywhere)
+    # Flat order is column by column; a picture has the rows first.
+    cells = np.array(values, float).reshape(GRID_COLUMNS, GRID_ROWS).T
+    shown = axes.imshow(np.ma.masked_invalid(cells), cmap=MAP, norm=scale, alpha=0.8, extent=everywhere)
+    for (row, column), value in np.ndenumerate(cells):
+        known = not np.isnan(value)
+        colour = "black" if known and scale(value) > 0.55 else "white"
+        at = (column + 0.5) * CELL_COLUMNS, (row + 0.5) * CELL_ROWS
+        axes.text(*at, text.format(value) if known else "-", ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(np.arange(0, COLUMNS + 1, CELL_COLUMNS), [])
+    axes.set_yticks(np.arange(0, ROWS + 1, CELL_ROWS), [])
+    axes.tick_params(length=0)
+    axes.grid(True, color="white", linewidth=0.6)
+    axes.set_axisbelow(False)
+    return shown
+
+
+def accuracy_by_position(report: Report, pictures: Pictures) -> Figure:
+    """5 x 7 maps over a frame: every controller and the majority code, all steps and those in which a cell changed."""
+    found = report["accuracy"]
+    columns = {LABELS[name]: of["by_position"] for name, of in found["controllers"].items()}
+    columns["majority code"] = found["majority_by_position"]
+    rows = {"all": "All steps", "changed": "Steps that change the cell", "changed_top5": "The same, among 5 likeliest"}
+    figure, axes = new_axes(11.5, len(rows), len(columns))
+    for row, (key, title) in zip(axes, rows.items(), strict=True):
+        for axis, (name, of) in zip(row, columns.items(), strict=True):
+            if key in of:
+                values = [None if rate.value is None else 100 * rate.value for rate in of[key]]
+                shown = grid_map(axis, values, pictures.frame, Normalize(0, 100))
+                axis.set_title(f"{title}:\n{name}", fontsize=10)
+            else:
+                counts = [rate.of for rate in of["changed"]]
+                grid_map(axis, counts, pictures.frame, LogNorm(1, max(2, *counts), clip=True))
+                axis.set_title("Steps that change the cell:\nhow many there are", fontsize=10)
+    figure.colorbar(shown, ax=axes, shrink=0.5, label="codes right, per cent")
+    return figure
+
+
+def distances_by_position(report: Report, pictures: Pictures) -> Figure:
+    """5 x 7 maps of the Jensen-Shannon divergence, a row for each controller and a column for each action."""
+    found = {name: report["distributions"][name]["by_action"] for name in report["controllers"]}
+    figure, axes = new_axes(3.4 * len(found) + 0.6, len(found), len(ACTION_NAMES))
+    most = max((v for of in found.values() for a in of.values() for v in a["by_position"] if v is not None), default=1)
+    scale = Normalize(0, max(most, 0.01))
+    for row, (name, of) in zip(axes, found.items(), strict=True):
+        for axis, action in zip(row, ACTION_NAMES, strict=True):
+            shown = grid_map(axis, of[action]["by_position"], pictures.frame, scale, "{:.2f}")
+            steps = of[action]["steps"]
+            title = f"{action}, {LABELS[name]}\n{steps} steps" if steps else f"{action}\nnever occurs"
+            axis.set_title(title, fontsize=9)
+    label = "Jensen-Shannon divergence, bits (0 the same, 1 nothing shared)"
+    figure.colorbar(shown, ax=axes, shrink=0.6, aspect=40, location="bottom", label=label)
+    return figure
+
+
+def worst(report: Report, pictures: Pictures, which: str) -> Figure:
+    """A column for each step of `report["worst"][which]`: real, predicted, and what the prediction has wrong."""
+    steps, drawn = report["worst"][which], pictures.worst[which]
+    figure, axes = new_axes(6.3, 3, len(steps))
+    for column, step, (real, predicted) in zip(axes.T, steps, drawn, strict=True):
+        _show(column[0], real, f"{step['event']}\n{step['action']}, {step['wrong_pixels']} px wrong")
+        _show(column[1], predicted)
+        _show(column[2], difference(real, predicted))
+    for row, name in zip(axes, ("real", "predicted", "difference"), strict=True):
+        row[0].set_ylabel(name, fontsize=10)
+    return figure
+
+
+def futures(report: Report, pictures: Pictures) -> Figure:
+    """A column for each key, held for a while: the real game, and below it every controller's dream."""
+    found, numbers = pictures.futures, report["futures"]
+    figure, axes = new_axes(2.75 * (1 + len(found.dreamt)), 1 + len(found.dreamt), 1 + len(found.real))
+    _show(axes[0, 0], found.start, "the moment")
+    for axis in axes[1:, 0]:
+        axis.set_axis_off()
+    for column, (key, real) in zip(axes.T[1:], found.real.items(), strict=True):
+        _show(column[0], real, f"{key} held for {numbers['seconds']:g} s\nreal")
+        for axis, (name, dreamt) in zip(column[1:], found.dreamt.items(), strict=True):
+            wrong = numbers["keys"][key][name]["wrong_pixels"]
+            _show(axis, dreamt[key], f"{LABELS[name]}\n{wrong} px wrong")
+    return figure
+
+
+# --- the page ---
+
+PLOTS: dict[str, Callable[[Report, Pictures], Figure]] = {
     plot.__name__: plot
     for plot in (
-        plots.accuracy_by_action, plots.distances_pooled, plots.histograms, plots.codebook_use, plots.reliability,
-        plots.temperature, plots.by_event, plots.controllability, frames.accuracy_by_position,
-        frames.distances_by_position, frames.futures,
+        plots.distances_pooled, plots.histograms, plots.codebook_use, plots.reliability, plots.temperature,
+        plots.by_event, accuracy_by_position, distances_by_position, futures,
     )
 }  # fmt: skip
-PLOTS |= {f"worst_{which}": partial(frames.worst, which=which) for which in ("of_each_event", "of_all")}
+PLOTS |= {name: partial(plots.by_action, **how) for name, how in plots.BY_ACTION.items()}
+PLOTS |= {f"worst_{which}": partial(worst, which=which) for which in ("of_each_event", "of_all")}
 
 
 def draw_codes(report: dict[str, Any], examples: Examples) -> dict[str, bytes]:
@@ -48,7 +191,7 @@ def draw_codes(report: dict[str, Any], examples: Examples) -> dict[str, bytes]:
         for cell, code in ((cell, entry["code"]) for cell, entries in enumerate(cells) for entry in entries):
             if here := [example for example in examples.get(code, []) if example.cell == cell]:
                 chosen[f"code-{code:03}-cell-{cell:02}"] = representative(here)
-    return {name: frames.before_after_difference(example.before, example.after) for name, example in chosen.items()}
+    return {name: before_after_difference(example.before, example.after) for name, example in chosen.items()}
 
 
 def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, bytes]) -> str:
@@ -69,7 +212,7 @@ def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, byt
         r=report,
         plots=drawn,
         picture_of=picture_of,
-        labels=plots.LABELS,
+        labels=LABELS,
         short=plots.SHORT,
         actions=ACTION_NAMES,
         events={event.name.lower(): event.label for event in Event},

@@ -109,7 +109,9 @@ def _panels(
     return _legend(figure, max(grid.flat, key=lambda axis: len(axis.get_legend_handles_labels()[1])))
 
 
-def _by_action(report: Report, titles: dict[str, str], label: str, height: float, scale: float = 100.0) -> Figure:
+def by_action(
+    report: Report, pictures: Pictures, titles: dict[str, str], label: str, height: float, scale: float = 100.0
+) -> Figure:
     """Metrics of every controller for each action, beside the majority code's."""
     found, classes = report["accuracy"], ["all", *ACTION_NAMES]
 
@@ -121,23 +123,20 @@ def _by_action(report: Report, titles: dict[str, str], label: str, height: float
     return _panels(titles, classes, series, label, height, scale)
 
 
-def accuracy_by_action(report: Report, pictures: Pictures) -> Figure:
-    """Codes right for each action: all cells, changed cells, changed cells by the five likeliest."""
-    titles = {
-        "code_accuracy": "Codes right, all 35 cells",
-        "dynamic_accuracy": "Codes right, changed cells",
-        "dynamic_top5_accuracy": "Right one among the 5 likeliest,\nchanged cells",
-    }
-    return _by_action(report, titles, "per cent of cells", 4.2)
-
-
-def controllability(report: Report, pictures: Pictures) -> Figure:
-    """Genie's delta PSNR for each action, and the controller's own: right key less a random one."""
-    titles = {
-        "delta_psnr": "Codes of the real pair less those of a random key",
-        "delta_psnr_of_the_key": "The right key less a random key",
-    }
-    return _by_action(report, titles, "delta PSNR, dB", 3.9, 1)
+ACCURACY = {
+    "code_accuracy": "Codes right, all 35 cells",
+    "dynamic_accuracy": "Codes right, changed cells",
+    "dynamic_top5_accuracy": "Right one among the 5 likeliest,\nchanged cells",
+}
+CONTROL = {
+    "delta_psnr": "Codes of the real pair less those of a random key",
+    "delta_psnr_of_the_key": "The right key less a random key",
+}
+BY_ACTION: dict[str, dict[str, Any]] = {
+    "accuracy_by_action": {"titles": ACCURACY, "label": "per cent of cells", "height": 4.2},
+    "controllability": {"titles": CONTROL, "label": "delta PSNR, dB", "height": 3.9, "scale": 1},
+}
+"""The plots that `by_action` makes."""
 
 
 def distances_pooled(report: Report, pictures: Pictures) -> Figure:

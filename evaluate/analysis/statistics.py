@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluate.rollouts import Logits, Predicted, Truth, probabilities
+from evaluate.rollouts import Predicted, Truth, probabilities
 from evaluate.summaries import TOP, codebook_use, summarise_predicted, summarise_truth
 from model.breakout import ACTIONS, CELLS, CODES, UNCHANGED, Action, Frame
 from model.metrics import Rate, mean, ratio
@@ -35,7 +35,7 @@ class Watched:
         self.shares, self.wrong = np.zeros((ACTIONS, CELLS, CODES)), dict[int, Frame]()
         self._parts: list[tuple[Ints, Floats]] = []
 
-    def add(self, t: Ints, actions: Ints, codes: Ints, logits: Logits, even: Bools) -> None:
+    def add(self, t: Ints, actions: Ints, codes: Ints, logits: Floats, even: Bools) -> None:
         """One batch of B steps; `even` (B,) says which of them were drawn evenly."""
         shares = probabilities(logits)
         np.add.at(self.shares, actions[even], shares[even])

@@ -16,9 +16,9 @@ from app.view import NEEDS_REALITY, help_lines
 from collect.emulator import Emulator
 from model.breakout import Action
 from model.engine import Engine
+from model.env import reset_state
 from model.files import FileError
 from model.state import PADDLE, WIDTH, stack
-from model.vector_env import reset_state
 
 
 @pytest.fixture

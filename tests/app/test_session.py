@@ -15,9 +15,9 @@ from app.players import Autopilot, Scripted, load_session, report, save_session
 from app.session import COMMANDS, Session
 from collect.emulator import Emulator
 from model.breakout import CELLS
+from model.env import reset_state
 from model.files import FileError
 from model.metrics import PARTED_STEPS
-from model.vector_env import reset_state
 from tests.app.conftest import alone
 
 

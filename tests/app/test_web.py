@@ -23,8 +23,8 @@ import pytest
 
 from app import web
 from model.engine import SHIPPED, Engine
+from model.env import reset_state
 from model.files import FileError
-from model.vector_env import reset_state
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 MEGABYTES = 30

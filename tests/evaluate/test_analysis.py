@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 
 from collect.policies import start_episode
 from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs, take_sample
-from evaluate.analysis.frames import before_after_difference, difference
 from evaluate.analysis.gallery import Example, describe, representative, way_text
-from evaluate.analysis.page import write_report
+from evaluate.analysis.page import before_after_difference, difference, write_report
 from evaluate.analysis.plots import APPEARS, OTHER_COLOUR, VANISHES
 from evaluate.analysis.statistics import count_codes, distances, jensen_shannon, top_changes, top_codes
 from evaluate.commands import app

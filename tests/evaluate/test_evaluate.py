@@ -1,7 +1,6 @@
 """`evaluate`, `match` and `bench` end to end at tiny size: the same bytes twice, tables without NaN, clean errors."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +62,7 @@ def test_the_command_writes_the_same_bytes_twice(shipped, tmp_path: Path) -> Non
 
 def test_another_seed_gives_other_games(still) -> None:
     one = evaluate(still, SETTINGS)["held_out"]["people"]
-    other = evaluate(still, replace(SETTINGS, seed=1, alone=0))["held_out"]["people"]
+    other = evaluate(still, SETTINGS._replace(seed=1, alone=0))["held_out"]["people"]
     assert one["seed"] != other["seed"]
     assert one["truth"] != other["truth"]
     assert "alone" not in other

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from collect.emulator import RealGames
-from evaluate import player as measuring
+from evaluate import reports as measuring
 from evaluate.tables import print_players
 from model.player import SHAPES, Player
 

@@ -16,9 +16,8 @@ from gymnasium.utils.env_match import check_environments_match
 from collect.emulator import Emulator
 from collect.ram import read
 from model.breakout import PALETTE, Action, classes_from_rgb
-from model.env import NeuralBreakout
+from model.env import NeuralBreakout, reset_state, shared_engine
 from model.state import INDEX, LIVES, VARIABLES
-from model.vector_env import reset_state, shared_engine
 
 ID = "model:NeuralBreakout-v0"
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
+from model.env import NeuralBreakoutVector
 from model.state import LIVES
-from model.vector_env import NeuralBreakoutVector
 
 ID = "model:NeuralBreakout-v0"
 

@@ -69,7 +69,7 @@ def test_pairs_and_their_statistics_are_of_one_run(tmp_path: Path) -> None:
     collect()
 
     def check(done: bool) -> None:
-        from train.latent_action_data import load_pairs
+        from train.action import load_pairs
 
         pairs = load_pairs(out)
         assert pairs.stats is not None

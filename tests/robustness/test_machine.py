@@ -97,7 +97,7 @@ def test_no_memory_left(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.json"
     pairs.write_text("[" + "[],\n" * 2_000_000 + "[]]")
     code = (
-        "import resource, sys; import main, torch, train.latent_action_data, train.action, train.loop\n"
+        "import resource, sys; import main, torch, train.action, train.loop\n"
         "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize() + (60 << 20)\n"
         "resource.setrlimit(resource.RLIMIT_AS, (size, size))\n"
         f"main.app(['train', 'action', '--pairs', {str(pairs)!r}, '--out', {str(tmp_path / 'out')!r}])"

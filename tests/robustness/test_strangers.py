@@ -21,7 +21,7 @@ from model.checkpoint import load_tensors
 from model.files import FileError, checksum, make_directory, read_json, read_text, write_json
 from tests.robustness.harm import CLAIMS, memory_of
 from tools.robustness.formats import episode
-from train.latent_action_data import load_pairs
+from train.action import load_pairs
 
 PAIR = {"action": 1, "latent_code": [0] * 35}
 

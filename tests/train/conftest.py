@@ -18,8 +18,8 @@ from model.engine import Engine
 from model.vqvae import VQVAE
 from train.action import train_action
 from train.context import train_context
+from train.loop import Run, Settings
 from train.memory import train_memory
-from train.run import Run, Settings
 from train.ship import ship_checkpoints
 from train.vqvae import train_vqvae
 from train.weights import load_vqvae

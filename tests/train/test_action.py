@@ -18,9 +18,16 @@ from model.breakout import CELLS
 from model.checkpoint import load_tensors
 from model.controllers import ActionToLatentMLP
 from model.files import FileError, checksum
-from train.action import accuracies, majority_by_action, report, train_action
-from train.latent_action_data import get_action_latent_dataloaders, load_pairs, split_episodes
-from train.run import Run, Settings
+from train.action import (
+    accuracies,
+    get_action_latent_dataloaders,
+    load_pairs,
+    majority_by_action,
+    report,
+    split_episodes,
+    train_action,
+)
+from train.loop import Run, Settings
 from train.weights import build, fill, load_part
 
 SETTINGS = Settings(batch=64, rate=3e-3, epochs=8, warmup=5, decay=0.0, log_every=1)

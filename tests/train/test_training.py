@@ -15,8 +15,7 @@ from collect.frames import CollectSettings, collect_frames
 from model.checkpoint import load_tensors, save_tensors
 from model.files import FileError, UserError
 from tests.train.conftest import SETTINGS, Trained, begin, losses
-from train.loop import Loop, TrainingError, train
-from train.run import Run, Settings, Task, choose_device, learning_rate
+from train.loop import Loop, Run, Settings, Task, TrainingError, choose_device, learning_rate, train
 from train.trackers import Tracker
 
 NAMES = ("vqvae", "memory", "context")

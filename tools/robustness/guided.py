@@ -13,7 +13,7 @@ from random import Random
 import atheris
 
 LOADERS = ("collect.dataset", "collect.frames", "app.keys", "app.players", "train.loop")
-PARSERS = ("train.latent_action_data", "tomllib", "zipfile", "numpy.lib.format", "json")
+PARSERS = ("train.action", "tomllib", "zipfile", "numpy.lib.format", "json")
 with atheris.instrument_imports(include=["model", *LOADERS, *PARSERS], enable_loader_override=False):
     from tools.robustness.formats import FORMATS
     from tools.robustness.fuzz import end_of

@@ -75,7 +75,7 @@ def seen_episodes(out: Path, before: dict[str, Any]) -> dict[str, Any]:
 
 def seen_pairs(out: Path, before: dict[str, Any]) -> dict[str, Any]:
     """There are pairs with their statistics at any moment: those that were there, or the new ones."""
-    from train.latent_action_data import load_pairs
+    from train.action import load_pairs
 
     pairs = load_pairs(out / "pairs.json")
     if pairs.stats is None:
