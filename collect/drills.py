@@ -116,8 +116,7 @@ def _ball_bytes(rng: np.random.Generator, ball: Ball) -> dict[int, int]:
     """What RAM holds of a ball that will be in its place when the edit has settled. Half pixels are chance's."""
     ball = ball.flown(-SETTLE)
     down, left = (round(256 * part) & 0xFFFF for part in (ball.velocity[0], -ball.velocity[1]))
-    # A fast ball moves by eighths of a row, and all balls after it in a game begin at one.
-    finest = 32 if ball.fast or rng.random() < EIGHTHS_SHARE else 128
+    finest = 32 if ball.fast or rng.random() < EIGHTHS_SHARE else 128  # eighths, as all balls after a fast one have
     return {
         ram.BALL_Y: int(ball.row) + ram.BALL_Y_OFFSET,
         ram.BALL_X: int(ball.column) + ram.BALL_X_OFFSET,
