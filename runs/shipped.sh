@@ -44,7 +44,7 @@ train() {
   main train "$name" "$@" --device "$DEVICE"
 }
 
-# 1. Games: drills, in which paddle, bricks and walls come in plenty, and whole games. 5 minutes.
+# 1. Games: drills, in which paddle, bricks and walls come in plenty, and whole games. 6 minutes.
 main collect frames --policy drill --transitions "$DRILL" --seed 0 --out "$drill" ${WORKERS:+--workers "$WORKERS"}
 main collect frames --policy mixed --transitions "$MIXED" --seed 1 --out "$mixed" ${WORKERS:+--workers "$WORKERS"}
 main collect frames --policy random --transitions "$RANDOM_KEYS" --seed 2 --out "$random" ${WORKERS:+--workers "$WORKERS"}
@@ -58,12 +58,12 @@ train memory "$world/memory_last.safetensors" "${frames[@]}" --frames "$random" 
 memory=$!
 trap 'kill "$memory" 2>/dev/null || true' EXIT       # it ends with the script, and can be gone on with
 
-# 3. What things look like, and the codes of what happens in a step. 14 minutes, of
-#    which four are preparation.
+# 3. What things look like, and the codes of what happens in a step. 15 minutes, of which five are preparation.
 # shellcheck disable=SC2086
 train vqvae "$world/vqvae_last.safetensors" "${frames[@]}" --out "$world" $VQVAE
 
-# 4. The controller: the codes of the next step. 15 minutes, and one of preparation.
+# 4. The controller: the codes of the next step. It learns of random keys too, as the memory does. 15 minutes, and one
+#    of preparation.
 # shellcheck disable=SC2086
 train context "$world/context_last.safetensors" "${frames[@]}" --frames "$random" --weights "$world" --out "$world" $CONTEXT
 wait "$memory"
