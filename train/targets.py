@@ -28,7 +28,7 @@ class Lookup:
         events = model.events()
         keys = _keys(events.said, events.bricks)
         keys[UNCHANGED] = -(1 << 62) - 1
-        self._keys, self._codes = keys.sort()
+        self._keys, self._codes = keys.sort(stable=True)  # should two codes say the same: the commoner one
 
     def __call__(self, said: dict[str, Tensor], bricks: Tensor, happens: Tensor) -> Tensor:
         """Labels of M events, as `train.events.labels` gives them, and whether anything happens (M,) bool: -> codes

@@ -96,29 +96,33 @@ def find_patterns(
         raise FileError("nothing ever moves in these frames: collect more, with --policy mixed or drill")
     widths = np.cumsum([-(-CROPS // 8), 2, len(NAMES)])
     parts = [part.copy() for part in np.split(found, widths, axis=1)]
-    _leave_to_state(found[:, : widths[1]], parts[2], parts[3], count)
+    _settle(found[:, : widths[1]], parts[2], parts[3], count)
     return Patterns(*map(torch.from_numpy, (*parts, count.astype(np.float32)))).to(device)
 
 
-def _leave_to_state(
+def _settle(
     crops: npt.NDArray[np.uint8],
     heads: npt.NDArray[np.uint8],
     bricks: npt.NDArray[np.uint8],
     count: npt.NDArray[np.int64],
 ) -> None:
-    """Where crops do not tell what the ball did, their labels become those of one that vanishes: its code then leaves
-    to the state where it is, and what it broke. (The paddle may hide so much of a ball that two of its steps look the
-    same; and beside a ball in bricks of its own colour a brick goes that may lie on any side of it.)
+    """What looks the same is to be the same event, that which is meant most often.
+
+    Where none is meant nearly always, the labels become those of a ball that vanishes: its code then leaves to the
+    state where it is, and what it broke. (The paddle may hide so much of a ball that two of its steps look the same;
+    and beside a ball in bricks of its own colour a brick goes that may lie on any side of it.)
 
     Of U different rows: what is shown (U, n), what is said of it (U, 11) and (U, 21), both changed in place, and how
     often (U,).
     """
     _, same = np.unique(crops, axis=0, return_inverse=True)
-    most = np.zeros(same.max() + 1)
-    np.maximum.at(most, same, count)
-    doubtful = most < CERTAIN * np.bincount(same, count)
+    winner = np.zeros(same.max() + 1, np.int64)
+    order = np.argsort(count, kind="stable")
+    winner[same[order]] = order  # of each group the last one that is written, the commonest
+    doubtful = count[winner] < CERTAIN * np.bincount(same, count)
     ball = NAMES.index("ball")
     doubtful &= np.bincount(same, heads[:, ball] + bricks.any(1)) > 0
+    heads[:], bricks[:] = heads[winner[same]], bricks[winner[same]]
     which = doubtful[same]
     heads[which] = bricks[which] = 0
     heads[which, ball] = VANISH
@@ -225,7 +229,6 @@ class VQVAETask(Task):
         )
         said = torch.cat((patterns.heads, patterns.bricks), 1)
         _, event = said.unique(dim=0, return_inverse=True)
-        event = _majority(torch.cat((patterns.bits, patterns.place), 1), event, patterns.count)
         events = int(event.max()) + 1
         count = torch.zeros(events, device=device).index_add_(0, event, patterns.count)
         order = count.argsort(descending=True)[: CODES - 1]
@@ -256,15 +259,6 @@ class VQVAETask(Task):
             right[which] = _agrees(events, codes, self.held, which).float()
         share = float((right * self.held.count).sum() / self.held.count.sum())
         return share, {"codes_right": share, "codes_used": len(used)}
-
-
-def _majority(crops: Tensor, event: Tensor, count: Tensor) -> Tensor:
-    """Where two events (U,) look the same (U, n), the one that is meant more often."""
-    _, same = crops.unique(dim=0, return_inverse=True)
-    most = count.new_zeros(int(same.max()) + 1).scatter_reduce_(0, same, count, "amax")
-    winner = event.new_zeros(len(most))
-    winner[same[count >= most[same]]] = event[count >= most[same]]
-    return winner[same]
 
 
 def _draw(data: Data, half_seen: Tensor, number: int, generator: torch.Generator) -> Tensor:
