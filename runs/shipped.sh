@@ -23,8 +23,8 @@ ROOT=${ROOT:-.}                                      # below it are data and che
 WEIGHTS=${WEIGHTS:-$([ "$ROOT" = . ] && echo assets/weights || echo "$ROOT/weights")}
 DRILL=${DRILL:-3000000} MIXED=${MIXED:-400000} RANDOM_KEYS=${RANDOM_KEYS:-150000}       # transitions to collect
 PAIRS=${PAIRS:-100000}                               # (action, code) pairs
-VQVAE=${VQVAE:---minutes 9}                         # how long to train
-MEMORY=${MEMORY:---minutes 12 --batch 1024 --rate 0.002} CONTEXT=${CONTEXT:---minutes 12 --batch 1024 --rate 0.002}
+VQVAE=${VQVAE:---minutes 10}                         # how long to train
+MEMORY=${MEMORY:---minutes 12 --batch 1024 --rate 0.002} CONTEXT=${CONTEXT:---minutes 11 --batch 1024 --rate 0.002}
 ACTION=${ACTION:---epochs 50}
 DEVICE=${DEVICE:-auto}
 WORKERS=${WORKERS:-}                                 # processes that collect; empty: one a core, at most 8
@@ -58,11 +58,11 @@ train memory "$world/memory_last.safetensors" "${frames[@]}" --frames "$random" 
 memory=$!
 trap 'kill "$memory" 2>/dev/null || true' EXIT       # it ends with the script, and can be gone on with
 
-# 3. What things look like, and the codes of what happens in a step. 12 minutes, of which three are preparation.
+# 3. What things look like, and the codes of what happens in a step. 13 minutes, of which three are preparation.
 # shellcheck disable=SC2086
 train vqvae "$world/vqvae_last.safetensors" "${frames[@]}" --out "$world" $VQVAE
 
-# 4. The controller: the codes of the next step. It learns of random keys too, as the memory does. 12 minutes, and one
+# 4. The controller: the codes of the next step. It learns of random keys too, as the memory does. 11 minutes, and one
 #    of preparation.
 # shellcheck disable=SC2086
 train context "$world/context_last.safetensors" "${frames[@]}" --frames "$random" --weights "$world" --out "$world" $CONTEXT

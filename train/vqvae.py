@@ -51,6 +51,8 @@ FEWER = 0.3
 OFTEN = 30
 """How much oftener than in free flight a step is searched where the ball is hidden in part: crops are most various
 there."""
+PART = 20_000
+"""So many held-out steps at most a validation looks at, for `Motion`."""
 CERTAIN = 0.95
 """The least share of what looks the same that must be the same event, for a code to say so."""
 SAMPLE, LOOKED_AT = 400_000, 20_000
@@ -155,6 +157,7 @@ class VQVAETask(Task):
         self.device, self.samples = device, min(sample, len(self.data.steps))
         hidden = self.data.steps[half_seen[self.data.steps]]
         self.hidden = hidden if len(hidden) else self.data.steps  # there is none in a few steps of free flight
+        self._unseen = held, held.steps[half_seen[held.steps]][:PART]
         self.sampler = Sampler.of(self.data)
         self.meta = {"kind": "vqvae", "model": {"vqvae": self.model.settings}, **about(dataset)}
         assigned = torch.zeros(len(self.patterns.count), dtype=torch.long, device=device)
@@ -249,7 +252,8 @@ class VQVAETask(Task):
 
     @torch.no_grad()
     def validate(self) -> tuple[float, dict[str, Any]]:
-        """The share of held-out changed cells whose code says all that happens, and how many codes are in use."""
+        """The share of held-out changed cells whose code says all that happens, and the share of balls that are not
+        wholly seen of which `Motion` says all: the score is their sum. And how many codes are in use."""
         every = torch.arange(len(self.held.count), device=self.device)
         events, right, used = self.model.events(), torch.zeros_like(self.held.count), set()
         for which in every.split(4096):
@@ -258,7 +262,14 @@ class VQVAETask(Task):
             used |= set(codes.tolist())
             right[which] = _agrees(events, codes, self.held, which).float()
         share = float((right * self.held.count).sum() / self.held.count.sum())
-        return share, {"codes_right": share, "codes_used": len(used)}
+        data, t = self._unseen
+        gone, row, column, bricks, _ = self.model.decoder.motion(data.state(t))
+        now, later = data.objects[t].long(), data.objects[t + 1].long()
+        step = torch.stack((row.argmax(1), column.argmax(1)), 1) - BALL_STEP
+        there = torch.where((gone > 0) | (now[:, :1] == 0), 0, now[:, :2] + step)
+        hit = broken(data.things(t), data.things(t + 1)) > 0
+        moves = float(((there == later[:, :2]).all(1) & ((bricks > 0) == hit).all(1)).float().sum()) / max(1, len(t))
+        return share + moves, {"codes_right": share, "moves_right": moves, "codes_used": len(used)}
 
 
 def _draw(data: Data, half_seen: Tensor, number: int, generator: torch.Generator) -> Tensor:
