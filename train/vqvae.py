@@ -51,7 +51,7 @@ FEWER = 0.3
 OFTEN = 30
 """How much oftener than in free flight a step is searched where the ball is hidden in part: crops are most various
 there."""
-PART = 20_000
+MOTION_STEPS = 20_000
 """So many held-out steps at most a validation looks at, for `Motion`."""
 CERTAIN = 0.95
 """The least share of what looks the same that must be the same event, for a code to say so."""
@@ -157,7 +157,7 @@ class VQVAETask(Task):
         self.device, self.samples = device, min(sample, len(self.data.steps))
         hidden = self.data.steps[half_seen[self.data.steps]]
         self.hidden = hidden if len(hidden) else self.data.steps  # there is none in a few steps of free flight
-        self._unseen = held, held.steps[half_seen[held.steps]][:PART]
+        self._unseen = held, held.steps[half_seen[held.steps]][:MOTION_STEPS]
         self.sampler = Sampler.of(self.data)
         self.meta = {"kind": "vqvae", "model": {"vqvae": self.model.settings}, **about(dataset)}
         assigned = torch.zeros(len(self.patterns.count), dtype=torch.long, device=device)

@@ -12,6 +12,7 @@ from model.memory import (
     FRACTION,
     KNOB,
     POSSIBLE,
+    ROW_STEPS,
     SURE,
     Fractions,
     Memory,
@@ -156,6 +157,7 @@ def test_the_filter_of_fractions_narrows_moves_and_finds_its_mistakes() -> None:
     assert after([2, 6], 1) == [1]
     assert after([2, 6], 1, seen=False) == [1, 5], "what is not seen tells nothing"
     assert after([0], 1) == [0, 1, 2], "what cannot have been was a mistake"
+    assert row_step(torch.tensor([[0, 0]]), torch.tensor([[122, 80]])) == ROW_STEPS - 1
 
 
 @pytest.fixture
