@@ -10,7 +10,7 @@ from pygame import Rect
 
 from app.session import Ahead
 from app.style import LINE, MARKS, QUIET, RAISED, REAL, TELEVISION, TEXT, TONES, TWIN, WARN, Brush
-from app.view import PART, Remembered, Timeline, View
+from app.view import PART, Timeline, View
 from model.breakout import ACTIONS, CELLS, COLUMNS, PALETTE, ROWS, Action, Frame
 from model.state import VARIABLES
 
@@ -22,11 +22,15 @@ def _cut(box: Rect, top: int) -> Rect:
     return Rect(box.left, top, box.width, max(0, box.bottom - top))
 
 
+def _upper(box: Rect, bottom: int) -> Rect:
+    """What of a box lies above a row."""
+    return Rect(box.left, box.top, box.width, min(box.height, bottom - box.top))
+
+
 class Charts(Brush):
     """Each chart is drawn at the top of the box that it is given, and gives the row below it."""
 
     _made: tuple[Ahead, tuple[int, int], list[pygame.Surface]] | None = None
-    _plot: tuple[tuple[object, ...], pygame.Surface] | None = None
 
     def charts(self, boxes: tuple[Rect, ...], view: View) -> None:
         """Fill the boxes from the top: the table and its facts, then what was switched on, then the timeline."""
@@ -35,17 +39,18 @@ class Charts(Brush):
         first, u = boxes[0], self.u
         if view.table:
             first = _cut(first, self._table(first, view.table))
-            for fact in view.facts:
+            for number, fact in enumerate(view.facts):
                 if first.height >= u(20):
-                    self.put((fact, fact.split(PART)[0]), (13, 11, 9), QUIET, first.width, topleft=first.topleft)
+                    if self.clears(f"fact {number}", Rect(first.topleft, (first.width, u(20))), fact):
+                        self.put((fact, fact.split(PART)[0]), (13, 11, 9), QUIET, first.width, topleft=first.topleft)
                     first = _cut(first, first.top + u(20))
         rest = boxes[1] if len(boxes) > 1 else _cut(first, first.top + u(8))
         if view.futures is not None and rest.height >= u(90):
             rest = _cut(rest, self._futures(rest, view.futures, view.action))
         if view.memory is not None and rest.height >= u(17):
-            rest = _cut(rest, self._memory(rest, view.memory))
+            rest = _cut(rest, self._memory(rest, view))
         if view.timeline is not None and rest.height >= u(60):
-            self._timeline(rest, view.timeline)
+            self._timeline(rest, view.timeline, view.tick)
 
     def _table(self, area: Rect, rows: list[tuple[str, str, str, str, str]]) -> int:
         u = self.u
@@ -55,33 +60,43 @@ class Charts(Brush):
         spell = area.width * (1 - shares[3]) >= longest
         if not spell:  # the longest baseline has no room: its words go and its number stays
             shares = (0.46, 0.62, 0.78, 0.82)
-        stops = [area.left + int(area.width * share) for share in shares]
+        stops = [area.left, *(area.left + int(area.width * share) for share in shares)]
         y = area.top
-        for number, (name, now, recent, total, free) in enumerate(rows):
-            head = number == 0
+        for number, row in enumerate(rows):
+            high = u(_ROW + (number == 0))
             if y + u(_ROW) > area.bottom:
                 return y
-            if not spell:
-                recent, free = recent.removeprefix("last "), "free" if head else free.split(" ")[0]
-            self.put(name, size, QUIET, topleft=(area.left, y))
-            for stop, words in zip(stops, (now, recent, total), strict=False):
-                self.put(words, size, QUIET if head else TEXT, topright=(stop, y))
-            self.put(free, size if head else size - 1, QUIET, topleft=(stops[3], y))
-            y += u(_ROW + head)
-        rule = area.top + u(20)
-        pygame.draw.line(self.surface, LINE, (area.left, rule), (area.right, rule))
+            box = Rect(area.left, y, area.width, high)
+            if self.clears(f"row {number}", box, spell, row):
+                self._row(row, box, number == 0, stops, size, spell)
+            y += high
         return y + u(4)
+
+    def _row(self, row: tuple[str, ...], box: Rect, head: bool, stops: list[int], size: int, spell: bool) -> None:
+        (name, now, recent, total, free), y = row, box.top
+        if not spell:
+            recent, free = recent.removeprefix("last "), "free" if head else free.split(" ")[0]
+        self.put(name, size, QUIET, topleft=(stops[0], y))
+        for stop, words in zip(stops[1:], (now, recent, total), strict=False):
+            self.put(words, size, QUIET if head else TEXT, topright=(stop, y))
+        self.put(free, size if head else size - 1, QUIET, topleft=(stops[4], y))
+        if head:
+            rule = y + self.u(20)
+            pygame.draw.line(self.surface, LINE, (box.left, rule), (box.right, rule))
 
     def _futures(self, area: Rect, ahead: Ahead, action: int) -> int:
         """Four small televisions, with the ball's way."""
         u = self.u
         room = (area.width - 3 * u(10) - 4) / ACTIONS  # the frames stand out by two pixels on either side
-        self.put("half a second from now, if you hold", (13, 11, 9), QUIET, area.width, topleft=area.topleft)
         top = area.top + u(18)
         height = min(int(room / TELEVISION), u(170), max(u(60), area.bottom - top - u(18 + 60)))
         size = min(int(room), round(height * TELEVISION)), height
         if self._made is None or self._made[0] is not ahead or self._made[1] != size:  # once for as long as it is shown
             self._made = ahead, size, [small_screen(frame, size) for frame in ahead.frames]
+        end = top + u(18) + height + u(10)
+        if not self.clears("futures", _upper(area, end), self._made[2], action):
+            return end
+        self.put("half a second from now, if you hold", (13, 11, 9), QUIET, area.width, topleft=area.topleft)
         for number, name in enumerate(("no key", *list(Action.__members__)[1:])):
             box = Rect((area.left + 2 + number * (size[0] + u(10)), top + u(18)), size)
             colour, width = (TWIN, 2) if number == action else (LINE, 1)
@@ -90,7 +105,7 @@ class Charts(Brush):
             self.surface.blit(self._made[2][number], box)
             self._way(box, ahead.balls[:, number])
             pygame.draw.rect(self.surface, colour, box.inflate(4, 4), width)
-        return top + u(18) + height + u(10)
+        return end
 
     def _way(self, box: Rect, balls: np.ndarray) -> None:
         """The ball's way through half a second as a line, and a dot where it is then."""
@@ -102,33 +117,36 @@ class Charts(Brush):
             pygame.draw.circle(self.surface, TEXT, points[-1], max(2, self.u(3)))
             self.surface.set_clip(None)
 
-    def _memory(self, area: Rect, lines: list[Remembered]) -> int:
+    def _memory(self, area: Rect, view: View) -> int:
         """What the twin remembers and how sure it is, three in a row; in colour, with what RAM says, where that is
         something else."""
         u, wide = self.u, area.width // 3
-        for number, (name, value, certainty, real, right) in enumerate(lines):
+        below = area.top + math.ceil(len(VARIABLES) / 3) * u(17) + u(4)
+        if view.memory is None or not self.clears("memory", _upper(area, below), view.tick):
+            return below
+        for number, (name, value, certainty, real, right) in enumerate(view.memory()):
             row, column = divmod(number, 3)
             at = area.left + column * wide, area.top + row * u(17)
             says, end = f"{name} {'?' if value == NOT_KNOWN else value}", "" if right else f", is {real}"
             if at[1] + u(16) <= area.bottom:
                 words = f"{says} {certainty:.0%}{end}", f"{says}{end}"
                 self.put(words, (12, 11, 10, 9, 8, 7), QUIET if right else WARN, wide - 4, topleft=at)
-        return area.top + math.ceil(len(lines) / 3) * u(17) + u(4)
+        return below
 
-    def _timeline(self, area: Rect, timeline: Timeline) -> None:
+    def _timeline(self, area: Rect, timeline: Timeline, tick: tuple[int, int]) -> None:
         u = self.u
         plot = Rect(area.left, area.top + u(18), area.width, min(area.height, u(260)) - u(18))
         y = area.top - u(1)
+        box = Rect(area.left, y, area.width, plot.bottom - y)
+        if not self.clears("timeline", box, tick, tuple(timeline.marks)):
+            return
         head = self.put("codes right", 13, REAL, topleft=(area.left, y))
         self.put("wrong pixels", 13, TWIN, topleft=((head or area).right + u(16), y))
         self.put("last 30 s", 13, QUIET, topright=(area.right, y))
-        drawn = timeline.tick, plot.size, self.unit, tuple(timeline.marks)
-        if self._plot is None or self._plot[0] != drawn:
-            self._plot = drawn, self._curves(pygame.Surface(plot.size, 0, self.surface), timeline)
-        self.surface.blit(self._plot[1], plot)
+        self._curves(self.surface.subsurface(plot), timeline)
 
-    def _curves(self, surface: pygame.Surface, timeline: Timeline) -> pygame.Surface:
-        """Draw codes, wrong pixels and marks over all of a surface; returns it."""
+    def _curves(self, surface: pygame.Surface, timeline: Timeline) -> None:
+        """Draw codes, wrong pixels and marks over all of a surface."""
         plot = surface.get_rect()
         surface.fill(RAISED)
         every = timeline.tally.series(timeline.span)
@@ -147,7 +165,6 @@ class Charts(Brush):
             pygame.draw.aalines(surface, REAL, False, np.stack((xs, np.minimum(ys, low)), 1).tolist())
         ago = [(round((timeline.taken - at) * step), what) for at, what in reversed(timeline.marks)]
         self._marks(surface, [(plot.right - back, what) for back, what in ago])
-        return surface
 
     def _marks(self, surface: pygame.Surface, marks: list[tuple[int, str]]) -> None:
         """Lines at marks (x, what), newest first; the newest has its name, and of the others those with room."""

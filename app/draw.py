@@ -43,21 +43,23 @@ class Panel:
     """A screen in a size. Little changes in a step, so of the next screen only the rows that differ are scaled."""
 
     def __init__(self) -> None:
-        self._shown, self._picture = np.zeros((0, COLUMNS), np.uint8), pygame.Surface((0, 0), 0, 32)
+        self._shown, self.picture = np.zeros((0, COLUMNS), np.uint8), pygame.Surface((0, 0), 0, 32)
 
-    def show(self, classes: Frame, rect: Rect, surface: pygame.Surface) -> None:
-        """Draw a screen as `scaled` gives it."""
-        high = rect.height // ROWS
-        if self._picture.get_size() != rect.size or rect.size != (rect.width // COLUMNS * COLUMNS, high * ROWS):
-            if self._picture.get_size() != rect.size or (self._shown != classes).any():
-                self._picture = scaled(classes, rect.size).convert(surface)
-        else:
-            rows = np.flatnonzero((self._shown != classes).any(1))
-            for run in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if len(rows) else ():
-                strip = scaled(classes[run[0] : run[-1] + 1], (rect.width, len(run) * high))
-                self._picture.blit(strip, (0, int(run[0]) * high))
-        self._shown = classes
-        surface.blit(self._picture, rect)
+    def take(self, classes: Frame, size: tuple[int, int], surface: pygame.Surface) -> list[Rect]:
+        """Make `picture` what `scaled` gives, in the format of `surface`. Returns the boxes in it that are new."""
+        before, self._shown, high = self._shown, classes, size[1] // ROWS
+        same = self.picture.get_size() == size
+        rows = np.flatnonzero((before != classes).any(1)) if same else np.arange(ROWS)
+        if not len(rows):
+            return []
+        if not same or size != (size[0] // COLUMNS * COLUMNS, high * ROWS):
+            self.picture = scaled(classes, size).convert(surface)
+            return [self.picture.get_rect()]
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+        boxes = [Rect(0, int(run[0]) * high, size[0], len(run) * high) for run in runs]
+        for box, run in zip(boxes, runs, strict=True):
+            self.picture.blit(scaled(classes[run[0] : run[-1] + 1], box.size), box)
+        return boxes
 
 
 def difference(real: Frame, twin: Frame) -> Frame:
@@ -77,38 +79,69 @@ class Painter(Charts):
     """Where the panels were last drawn."""
 
     def __init__(self) -> None:
-        self._real, self._twin = Panel(), Panel()
+        self._panels = {"real": Panel(), "twin": Panel()}
+        self.shown = {}
 
     def paint(self, surface: pygame.Surface, view: View) -> None:
-        """Draw all of `view`."""
-        surface.fill(style.GROUND)
+        """Draw all of `view` that `surface` does not show already."""
         wanted = bool(view.table or view.futures or view.memory)
         places = style.arrange(*surface.get_size(), 1 if view.real is None else 2, view.large, wanted)
         self.surface, self.unit, self.places = surface, places.unit, places
-        twin, tone, top = view.twin, TONES[view.tone], None
-        if view.real is not None and places.real is not None:
-            self._real.show(view.real, places.real, surface)
-            twin = difference(view.real, twin) if view.difference else twin
-        self._twin.show(twin, places.twin, surface)
-        if view.grid and view.codes is not None:
-            self._grid(places.twin, view.grid, *view.codes)
-        if view.real is not None and view.difference and (view.real != view.twin).any():
-            top = self._legend(places.twin)
-        self._strips(places.twin, view.strips, tone, top)
-        if places.real is not None and view.real_strip:
-            self._strips(places.real, (view.real_strip,), REAL)
+        tone, above = TONES[view.tone], bool(view.message or view.caption or view.help or view.toast)
+        parts = len(view.facts), *(part is None for part in (view.futures, view.memory, view.timeline))
+        if self.changes("all", surface, surface.get_size(), places, above, parts) or above:
+            self.shown = {"all": self.shown["all"]}
+            surface.fill(style.GROUND)
+        self._screens(places, view, tone)
         if places.roomy:
             self._titles(places, view, tone)
             self.charts(places.info, view)
             self._footer(view)
         else:
             self._small_header(view, tone)
-        self._over(places, view)
+        if above:
+            self._above(places, view)
 
-    def _over(self, places: Places, view: View) -> None:
+    def _screens(self, places: Places, view: View, tone: Colour) -> None:
+        """Both panels, with what lies over them."""
+        twin, wrong, alone = view.twin, False, view.real is None
+        if view.real is not None and places.real is not None:
+            lines = (view.real_strip,) if view.real_strip else ()
+            self._screen("real", view.real, places.real, lines, REAL, view.recording)
+            if view.difference:
+                twin, wrong = difference(view.real, twin), bool((view.real != twin).any())
+        codes = tuple(tuple(each.tolist()) for each in view.codes) if view.grid and view.codes is not None else ()
+        self._screen("twin", twin, places.twin, view.strips, tone, alone and view.recording, wrong, view.grid, codes)
+
+    def _screen(
+        self,
+        name: str,
+        classes: Frame,
+        rect: Rect,
+        lines: tuple[str, ...],
+        tone: Colour,
+        recording: bool,
+        wrong: bool = False,
+        grid: int = 0,
+        codes: tuple[tuple[int, ...], ...] = (),
+    ) -> None:
+        """A panel and what lies over it. Only where something has changed anything is drawn."""
+        panel, surface = self._panels[name], self.surface
+        boxes = panel.take(classes, rect.size, surface)
+        if self.changes(name, rect, lines, tone, recording, wrong, grid, codes) or (codes and boxes):
+            boxes = [panel.picture.get_rect()]
+        for box in boxes:
+            surface.set_clip(box.move(rect.topleft))
+            surface.blit(panel.picture, rect)
+            if codes:
+                self._grid(rect, grid, *codes)
+            self._strips(rect, lines, tone, self._legend(rect) if wrong else None)
+            if recording:
+                self._recording(rect)
+        surface.set_clip(None)
+
+    def _above(self, places: Places, view: View) -> None:
         """What lies over everything else."""
-        if view.recording:
-            self._recording(places.real or places.twin)
         for rect in (places.twin, places.real):
             if view.message is not None and rect is not None:
                 self._message(rect, *view.message)
@@ -164,6 +197,9 @@ class Painter(Charts):
         self._title(places.twin, "NEURAL TWIN", tone, parts, tone)
 
     def _title(self, rect: Rect, name: str, colour: Colour, parts: list[str], tone: Colour) -> None:
+        high = self.u(style.TITLE)
+        if not self.clears(name, Rect(rect.left, rect.top - high, rect.width, high), parts, tone):
+            return
         head = self.picture(name, 18, colour)
         words = [PART.join(parts[:count]) for count in range(len(parts), 0, -1)]
         words[-1:-1] = [f"{words[-1]}{PART}{parts[1].split(PART)[0]}"] if len(parts) > 1 else []
@@ -175,13 +211,16 @@ class Painter(Charts):
 
     def _small_header(self, view: View, tone: Colour) -> None:
         """Mode and accuracy over the whole width of a small window, in one line or in two."""
-        room = self.surface.get_width() - 8
+        width, high = self.surface.get_width(), style.HEADER
+        if not self.clears("header", Rect(0, 0, width, high), view.mode, view.accuracy, tone):
+            return
+        room = width - 8
         whole = PART.join(part for part in (view.mode, view.accuracy) if part)
         if not self.put(whole, (12, 10), tone, room, topleft=(4, 6)):
-            self.put((view.mode, view.mode.split(",")[0]), (10, 8, 7, 6), tone, room, topleft=(4, 1))
-            self.put((view.accuracy, view.accuracy.split(PART)[0]), (10, 8, 7, 6), tone, room, topleft=(4, 12))
+            self.put((view.mode, view.mode.split(",")[0]), (10, 8, 7, 6), tone, room, topleft=(4, 0))
+            self.put((view.accuracy, view.accuracy.split(PART)[0]), (10, 8, 7, 6), tone, room, topleft=(4, 10))
 
-    def _grid(self, rect: Rect, grid: int, predicted: np.ndarray, actual: np.ndarray) -> None:
+    def _grid(self, rect: Rect, grid: int, predicted: tuple[int, ...], actual: tuple[int, ...]) -> None:
         surface, u, brighten, darken = self.surface, self.u, pygame.BLEND_RGB_ADD, pygame.BLEND_RGB_MULT
         across, down = rect.width / GRID_COLUMNS, rect.height / GRID_ROWS
         lines = [(rect.left + int(column * across), rect.top, 1, rect.height) for column in range(1, GRID_COLUMNS)]
@@ -208,7 +247,9 @@ class Painter(Charts):
     def _footer(self, view: View) -> None:
         """The keys that everybody needs at the right, pace at the left; a notice takes the place of the pace."""
         width, height = self.surface.get_size()
-        edge, y = self.u(MARGIN), height - self.u(style.FOOTER - 6)
+        edge, y, high = self.u(MARGIN), height - self.u(style.FOOTER - 6), self.u(style.FOOTER)
+        if not self.clears("footer", Rect(0, height - high, width, high), view.footer, view.hints, view.warning):
+            return
         room, shorter = width - 2 * edge, (view.hints, view.hints.split("   ")[0])
         hints = self.put(shorter, (13, 11), QUIET, room, topright=(width - edge, y))
         room = hints.left - 2 * edge if hints else room

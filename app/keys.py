@@ -37,7 +37,7 @@ _REACH = FIELD_LEFT + LONG_PADDLE / 2, LAST_PADDLE + LONG_PADDLE / 2
 """The columns that the paddle's middle can have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeyMap:
     """`play`: key -> action. `commands`: key -> command. `help`: what each of both does, in words."""
 

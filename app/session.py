@@ -6,16 +6,17 @@ follows reality and the one on show: a dream begins with an assignment, and comi
 A session is a seed, a list of commands and a list of actions: the same three give the same pixels on both sides.
 
 FUTURES are what the twin expects of the next half second, for each of the four keys: four dreams as one batch. The work
-is spread over the steps of play, a few of its own steps in each, so that the pace holds.
+is spread over the steps of play, half a step of the dreams in each, so that the pace holds.
+What does not wait for each other runs at the same time: the real game's step beside the twin's prediction, and the
+futures beside the picture.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import math
-import time
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,11 +36,11 @@ _KEPT = ("_game_steps", "reality", "twin", "dreaming", "since_real", "parting")
 """What a session takes back when it rewinds, beside the emulator."""
 COMMANDS = ("dream", "resync", "controller", "restart", "rewind")
 """What `Session.do` understands, and what a session file holds beside the actions."""
-AHEAD_SECONDS, BUDGET = 0.5, 0.0003
-"""How far the futures go, and the seconds of work on them in one step of play, or half a step of the four dreams (its
-prediction, or what follows from it) if that takes longer: the picture is new at least once a second."""
+AHEAD_SECONDS = 0.5
+"""How far the futures go. A step of play works on half a step of them, so their picture is new once a second."""
 _LIFE_DUE = VARIABLES[INDEX["life_due"]].classes.index("yes")
 Codes = npt.NDArray[np.int64]
+_SECOND_CORE = ThreadPoolExecutor(1)  # the engine and the emulator run without Python's lock
 
 
 class Moment(NamedTuple):
@@ -131,20 +132,25 @@ class Session:
     def _both(self, action: int, emulator: Emulator) -> None:
         """One step beside the emulator. While it dreams, both states go through the engine as one batch."""
         before, there = emulator.frame, emulator.objects()
+        real_step = _SECOND_CORE.submit(self._real_step, action, before, emulator)
         states = stack([self.twin, self.reality]) if self.dreaming else self.reality
         actions = np.full(len(states.frame), action, np.int64)
         guess = self.engine.predict(states, actions, self.controller)
-        real, drawn, now = emulator.step(action).frame, guess.frame[0], emulator.objects()
+        (real, actual), drawn, now = real_step.result(), guess.frame[0], emulator.objects()
         frames = np.stack([drawn, real]) if self.dreaming else real[None]
         states = self.engine.advance(states, actions, frames, guess)
         self.twin, self.reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
-        actual = self.engine.encode(before[None], real[None])[0]
         score = score_step(before, real, drawn, guess.codes[0], actual, self.engine.majority)
         self.moment = Moment(action, drawn, guess.codes[0], real, actual, score)
         self._count(score, real, drawn, now.ball is not None or there.ball is not None)
         if now.lives < there.lives:
             self._mark("life")
-        self._hashes[0].update(real.tobytes())
+
+    def _real_step(self, action: int, before: Frame, emulator: Emulator) -> tuple[Frame, Codes]:
+        """The real game's next frame, and the codes of what it changed."""
+        after = emulator.step(action).frame
+        self._hashes[0].update(after.tobytes())
+        return after, self.engine.encode(before[None], after[None])[0]
 
     def _count(self, score: StepScore, real: Frame, drawn: Frame, in_play: bool) -> None:
         """Score a step. Without a ball in play nothing is hard: such steps count apart, and in no streak."""
@@ -310,28 +316,37 @@ class Futures:
         self.ahead: Ahead | None = None
         self._left, self._finished = 0, -1
         self._guess: Prediction | None = None
+        self._working: Future[None] | None = None
 
     def finish(self, session: Session) -> None:
         """Time stands still: unless that is done, let the four dreams start from this very moment, and end, now."""
         if self._finished != session.taken:
+            self._wait()
             self._left, self._finished = 0, session.taken
-            self.work(session, math.inf)
+            self._half_step(session, session.twin)
+            while self._left:
+                self._half_step(session, session.twin)
 
-    def work(self, session: Session, seconds: float = BUDGET) -> None:
-        """Go on for so long, at most to the end of the four dreams. Changes nothing in the session."""
-        end = time.perf_counter() + seconds
+    def work(self, session: Session) -> None:
+        """Begin with half a step more. Changes nothing in the session."""
+        self._wait()
+        self._working = _SECOND_CORE.submit(self._half_step, session, session.twin)
+
+    def _wait(self) -> None:
+        if self._working is not None:
+            self._working.result()
+
+    def _half_step(self, session: Session, start: State) -> None:
+        """Of the four dreams a prediction, or what follows from it."""
         if self._left == 0:
-            self._states, self._controller = stack([session.twin] * ACTIONS), session.controller
+            self._states, self._controller = stack([start] * ACTIONS), session.controller
             self._left, self._balls, self._guess = session.steps(AHEAD_SECONDS), [self._states.objects], None
         actions = np.arange(ACTIONS)
-        while self._left:
-            if self._guess is None:
-                self._guess = session.engine.predict(self._states, actions, self._controller)
-            else:
-                self._states = session.engine.advance(self._states, actions, self._guess.frame, self._guess)
-                self._balls.append(self._states.objects)
-                self._left, self._guess = self._left - 1, None
-            if time.perf_counter() > end:
-                break
+        if self._guess is None:
+            self._guess = session.engine.predict(self._states, actions, self._controller)
+            return
+        self._states = session.engine.advance(self._states, actions, self._guess.frame, self._guess)
+        self._balls.append(self._states.objects)
+        self._left, self._guess = self._left - 1, None
         if self._left == 0:
             self.ahead = Ahead(self._states.frame, np.stack(self._balls)[:, :, -1, [BALL_ROW, BALL_COLUMN]])

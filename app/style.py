@@ -27,7 +27,7 @@ MARKS = {"life": PARTED, "parted": PARTED, "new game": QUIET, "controller": WARN
 
 USUAL = 1344, 772  # the window's size at which lengths are pixels; in a larger one words and margins grow with it
 TELEVISION = 4 / 3
-MARGIN, TITLE, FOOTER, LOWER, COLUMN = 14, 30, 30, 196, 440
+MARGIN, TITLE, FOOTER, LOWER, COLUMN, HEADER = 14, 30, 30, 196, 440, 24
 ROOMY = 640, 400  # a smaller window has no margins, no footer and no titles beside mode and accuracy
 _STRETCH, _WHOLE_WORTH = 0.16, 0.84  # a whole multiple of the pixels is sharper: taken where it fills so much
 _LEAST_INFO, _INFO_WORTH = 60, 1.25
@@ -51,10 +51,27 @@ def forget_fonts() -> None:
 
 
 class Brush:
-    """Writes onto `surface`. Lengths and sizes of words are those of the usual window, times `unit`."""
+    """Writes onto `surface`. Lengths and sizes of words are those of the usual window, times `unit`.
+
+    A surface keeps what is drawn on it: a part of the window is drawn anew only when it is to show something else.
+    """
 
     surface: pygame.Surface
     unit: float
+    shown: dict[str, tuple[object, ...]]
+    """What each part of the window shows, by the part's name."""
+
+    def changes(self, part: str, *content: object) -> bool:
+        """Whether a part of the window shows something else so far; from now on it shows this."""
+        before, self.shown[part] = self.shown.get(part), content
+        return before != content
+
+    def clears(self, part: str, box: Rect, *content: object) -> bool:
+        """As `changes`, for a part that lies in a box, which is then empty."""
+        changed = self.changes(part, box.copy(), *content)
+        if changed:
+            self.surface.fill(GROUND, box)
+        return changed
 
     def u(self, length: float) -> int:
         """A length in the usual window, in this one."""
@@ -115,7 +132,7 @@ def arrange(width: int, height: int, panels: int, large: bool = False, info: boo
     unit = max(1.0, min(width / USUAL[0], height / USUAL[1]))
     roomy = width >= ROOMY[0] and height >= ROOMY[1]
     margin, title, foot, side, lower = (round(part * unit) for part in (MARGIN, TITLE, FOOTER, COLUMN, LOWER))
-    margin, title, foot, top = (margin, title, foot, 0) if roomy else (1, 0, 0, 24)
+    margin, title, foot, top = (margin, title, foot, 0) if roomy else (1, 0, 0, HEADER)
     area, info = Rect(margin, top, width - 2 * margin, height - top - foot), info and roomy
     if large and panels == 2 and roomy:
         return _twin_large(area, unit, title, margin, info)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -45,11 +47,10 @@ class Choices:
 
 class Timeline(NamedTuple):
     """The last `span` steps, of a tally: codes right (of 35) and wrong pixels; marks as (step, what), `taken` is the
-    newest step. It is drawn anew when `tick` is another number."""
+    newest step."""
 
     span: int
     taken: int
-    tick: int
     tally: Tally
     marks: list[tuple[int, str]]
 
@@ -69,6 +70,7 @@ class Remembered(NamedTuple):
 class View:
     """One picture of the window, made anew for each. Frames are classes (210, 160) uint8; codes (35,) int64.
 
+    What takes long to draw, the memory and the timeline, is drawn anew when `tick` is another one: ten times a second.
     `mode` and `accuracy` are the last things that a small window leaves out. `strips` are lines at the foot of the
     twin's panel, `real_strip` one on the real game's.
     """
@@ -88,7 +90,8 @@ class View:
     grid: int
     large: bool
     futures: Ahead | None
-    memory: list[Remembered] | None
+    memory: Callable[[], list[Remembered]] | None
+    tick: tuple[int, int]
     # Only beside a real game:
     real_note: str = ""
     real_strip: str = ""
@@ -107,14 +110,15 @@ class View:
 # --- keys in words ---
 
 
-def key_names(keys: KeyMap, command: str) -> list[str]:
+@lru_cache
+def key_names(keys: KeyMap, command: str) -> tuple[str, ...]:
     """The keys of a command, to be read by people."""
     words = []
     for key in keys.keys_of(command):
         bare = key.removeprefix(SHIFT)
         word = _NAMES.get(bare, bare.upper() if len(bare) == 1 or bare[1:].isdigit() else bare.capitalize())
         words += [("Shift+" if bare != key else "") + word] if word else []
-    return words
+    return tuple(words)
 
 
 def first_key(keys: KeyMap, command: str) -> str:
@@ -164,14 +168,15 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
         grid=choices.grid,
         large=choices.large,
         futures=ahead if choices.futures else None,
-        memory=remembered(session) if choices.memory else None,
+        memory=partial(remembered, session) if choices.memory else None,
+        tick=(session.taken if choices.paused else session.taken // session.steps(0.1), len(session.log)),
     )
     if session.objects is not None and moment.actual is not None:
         view.real_note = board(session.objects.score, session.objects.lives)
         view.real_strip = _serve(keys) if session.objects.ball is None and message is None else ""
         view.table, view.facts = _table(session), _facts(session)
         view.difference, view.codes = choices.difference, (moment.predicted, moment.actual)
-        view.timeline = _timeline(session, choices.paused)
+        view.timeline = _timeline(session)
     return view
 
 
@@ -273,10 +278,10 @@ def _facts(session: Session) -> list[str]:
     return [streak, apart + (f"; apart: {without} without" if without else "")]
 
 
-def _timeline(session: Session, paused: bool) -> Timeline:
+def _timeline(session: Session) -> Timeline:
     span, now = session.steps(REMEMBERED_SECONDS), session.taken
     marks = [(step, what) for step, what in session.marks if now - step < span]
-    return Timeline(span, now, now if paused else now // session.steps(0.1), session.tally, marks)
+    return Timeline(span, now, session.tally, marks)
 
 
 def ram_says(ram: npt.NDArray[np.uint8]) -> dict[str, str]:

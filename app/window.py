@@ -136,6 +136,7 @@ class Window(NoWindow):
     def say(self, words: str) -> None:
         surface = self._window.get_surface()
         surface.fill(style.GROUND)
+        self._painter.shown.clear()
         x, y = surface.get_width() // 2, surface.get_height() // 2
         for picture, at in ((style.text(TITLE, 24, style.TWIN), -20), (style.text(words, 16, style.QUIET), 20)):
             surface.blit(picture, picture.get_rect(center=(x, y + at)))
@@ -173,6 +174,7 @@ class Window(NoWindow):
             self._commands_down.clear()
             return ""
         if event.type in (pygame.WINDOWEXPOSED, pygame.WINDOWSIZECHANGED, pygame.WINDOWFOCUSGAINED):
+            self._painter.shown.clear()  # the window may have lost its picture
             return ""
         self._mouse(event)
         return self._pad(event)

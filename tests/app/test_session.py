@@ -83,7 +83,7 @@ def test_a_step_enters_the_engine_three_times_dreaming_or_not(make_engine: Any) 
     for rows in (1, 2):
         calls.clear()
         session.step(1)
-        assert calls == [("predict", rows), ("advance", rows), ("encode", 1)]
+        assert sorted(calls) == [("advance", rows), ("encode", 1), ("predict", rows)]
         session.do("dream")
 
 

@@ -16,7 +16,7 @@ from app.clock import Clock
 from app.draw import Painter, difference, scaled
 from app.keys import load_keys
 from app.players import Autopilot
-from app.session import Session
+from app.session import Futures, Session
 from app.style import arrange, panel_size
 from app.view import Choices, View, bottom_line, help_lines, make_view, ram_says, remembered
 from collect.emulator import Emulator
@@ -242,3 +242,30 @@ def test_the_mark_of_a_recording_stays(make_engine: Any) -> None:
         assert differs.any()
         xs, ys = np.nonzero(differs)
         assert painter.places.real.contains(pygame.Rect(xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1))
+
+
+@pytest.mark.parametrize("size", [(1344, 772), (1000, 700), (640, 400), (300, 200), (1900, 1050), (700, 900)])
+def test_a_window_that_keeps_its_picture_shows_what_a_new_one_does(make_engine: Any, size: tuple[int, int]) -> None:
+    session, futures, painter = session_of(make_engine, 20), Futures(), Painter()
+    kept, clock = pygame.Surface(size, 0, 32), Clock(session.steps_per_second)
+    choices = Choices()
+    changes: dict[int, Any] = {
+        6: {"grid": 1}, 12: {"grid": 2, "difference": True}, 22: {"futures": True, "memory": True}, 40: {"grid": 0},
+        50: {"large": True}, 60: {"difference": False, "futures": False}, 70: {"paused": True}, 73: {"paused": False},
+        80: {"large": False, "memory": False},
+    }  # fmt: skip
+    for step in range(110):
+        if step in (15, 45, 90):
+            session.do("dream")
+        choices = replace(choices, **changes.get(step, {}))
+        clock.begin()
+        session.step((1, 3, 3, 2, 2, 0)[step % 6])
+        clock.end()
+        futures.finish(session)
+        view = make_view(session, clock, choices, KEYS, futures.ahead if step % 3 else None)
+        view.recording, view.toast = step % 40 > 30, "saved" if step in (30, 31, 85) else ""
+        view.tick = step, 0  # else memory and timeline are drawn ten times a second
+        painter.paint(kept, view)
+        afresh = painted(view, *size)[1]
+        differ = (pygame.surfarray.pixels2d(kept) != pygame.surfarray.pixels2d(afresh)).nonzero()
+        assert not len(differ[0]), (step, *(f"{part.min()}..{part.max()}" for part in differ))
