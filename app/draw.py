@@ -62,14 +62,16 @@ class Panel:
         return boxes
 
 
-def difference(real: Frame, twin: Frame) -> Frame:
-    """Indices into the window's colours (210, 160) uint8: the twin dimmed, its wrong pixels marked by their kind."""
+def difference(real: Frame, twin: Frame) -> tuple[Frame, bool]:
+    """Indices into the window's colours (210, 160) uint8: the twin dimmed, its wrong pixels marked by their kind; and
+    whether there is one."""
     wrong = real != twin
-    shown = twin + np.uint8(_DIM)
-    shown[wrong] = _MARK + 2
-    shown[wrong & (twin == 0)] = _MARK
-    shown[wrong & (real == 0)] = _MARK + 1
-    return shown
+    shown, any_wrong = twin + np.uint8(_DIM), bool(wrong.any())
+    if any_wrong:
+        shown[wrong] = _MARK + 2
+        shown[wrong & (twin == 0)] = _MARK
+        shown[wrong & (real == 0)] = _MARK + 1
+    return shown, any_wrong
 
 
 class Painter(Charts):
@@ -109,7 +111,7 @@ class Painter(Charts):
             lines = (view.real_strip,) if view.real_strip else ()
             self._screen("real", view.real, places.real, lines, REAL, view.recording)
             if view.difference:
-                twin, wrong = difference(view.real, twin), bool((view.real != twin).any())
+                twin, wrong = difference(view.real, twin)
         codes = tuple(tuple(each.tolist()) for each in view.codes) if view.grid and view.codes is not None else ()
         self._screen("twin", twin, places.twin, view.strips, tone, alone and view.recording, wrong, view.grid, codes)
 

@@ -44,23 +44,29 @@ WALL_HEIGHT, WALL_WIDTH = BRICK_ROWS * BRICK_HEIGHT, BRICK_COLUMNS * BRICK_WIDTH
 WALL_BOTTOM = WALL_TOP + WALL_HEIGHT
 REACH = range(-2, BALL_HEIGHT + 3)
 """The rows where a ball may show, from its own: the Atari may draw it a little higher or taller than it is."""
-NO_BRICK, NOT_OPEN = 0, BRICK_ROWS * BRICK_COLUMNS + 1
+NOWHERE = -1 << 12
 
 
 class Tables(NamedTuple):
     """What follows from the stamps.
 
     balls   (672, 18) uint8  the pixels of a ball in its reach, by its row * 3 + how many the last scanline may show
-    bricks  (33600,) uint8   the brick at each pixel, from 1 on; `NO_BRICK`, or `NOT_OPEN` where the plate hides things
+    ball    (672, 18) bool   which of them are its own
+    bricks  (33600,) uint8   the brick at each pixel, from 1 on; 0 where there is none
+    open    (33600,) bool    whether the plate hides nothing there
     colours (33600,) uint8   the class of that brick
+    along   (33600,) int16   the column of each pixel in the paddle's rows, elsewhere `NOWHERE`
     last    (224,) int64     as the stamp
     wall    (6, 6, 160) uint8  what a whole wall adds to the plate, by rows of bricks (modulo 256)
     edges   (2, 210) int64   which ball has its first pixel on each scanline, and which its last, 0 where none
     """
 
     balls: Tensor
+    ball: Tensor
     bricks: Tensor
+    open: Tensor
     colours: Tensor
+    along: Tensor
     last: Tensor
     wall: Tensor
     edges: Tensor
@@ -133,11 +139,13 @@ class Appearance(nn.Module):
         device = self.plate.device
         field = slice(WALL_TOP, WALL_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
         number = 1 + torch.arange(BRICK_ROWS * BRICK_COLUMNS, dtype=torch.uint8, device=device)
-        bricks, colours = torch.where(self.plate == 0, NO_BRICK, NOT_OPEN).to(torch.uint8), self.plate.clone()
+        bricks, colours, is_open = torch.zeros_like(self.plate), self.plate.clone(), self.plate == 0
         bricks[field] = (
             number.reshape(BRICK_ROWS, -1).repeat_interleave(BRICK_HEIGHT, 0).repeat_interleave(BRICK_WIDTH, 1)
         )
-        colours[field] = self.bricks
+        colours[field], is_open[field] = self.bricks, True
+        along = torch.full_like(self.plate, NOWHERE, dtype=torch.int16)
+        along[PADDLE_TOP:PADDLE_BOTTOM] = torch.arange(COLUMNS, dtype=torch.int16, device=device)
         lines, rows = torch.arange(ROWS, device=device), torch.arange(BALL_ROWS, device=device)
         reach = rows[:, None] + torch.tensor(REACH, device=device)
         near = self.balls.gather(1, reach.clamp(0, ROWS - 1)).masked_fill((reach < 0) | (reach >= ROWS), CLEAR)
@@ -149,8 +157,11 @@ class Appearance(nn.Module):
         edges = torch.where(drawn.any(1), edges, -1)  # (2, 224): the scanlines of each ball
         return Tables(
             balls.flatten(0, 1),
+            balls.flatten(0, 1) != CLEAR,
             bricks.flatten(),
+            is_open.flatten(),
             colours.flatten(),
+            along.flatten(),
             self.last.long(),
             (colours - self.plate)[WALL_TOP:WALL_BOTTOM].reshape(BRICK_ROWS, BRICK_HEIGHT, COLUMNS),
             torch.where(edges[:, None] == lines[:, None], rows, 0).amax(2),
@@ -196,13 +207,11 @@ class Appearance(nn.Module):
         row, column = ball[:, :1], ball[:, 1:]
         number = (row * COLUMNS + column + self.ball_pixels).clamp(0, ROWS * COLUMNS - 1)
         shown = (tables.last[row] - column).clamp(0, BALL_WIDTH)
-        stamp, brick = tables.balls[(row * (BALL_WIDTH + 1) + shown)[:, 0]], tables.bricks[number].long()
-        drawn = (stamp != CLEAR) & (brick != NOT_OPEN)
-        stands = nn.functional.pad(things.wall.flatten(1), (1, 1)).gather(1, brick).bool()
-        at = number - PADDLE_TOP * COLUMNS
-        band = (at >= 0) & (at < (PADDLE_BOTTOM - PADDLE_TOP) * COLUMNS)
-        along = number % COLUMNS - things.paddle[:, :1]
-        in_paddle = band & (along >= 0) & (along < things.paddle[:, 1:])
+        which = (row * (BALL_WIDTH + 1) + shown)[:, 0]
+        stamp, drawn = tables.balls[which], tables.ball[which] & tables.open[number]
+        stands = nn.functional.pad(things.wall.flatten(1), (1, 0)).gather(1, tables.bricks[number].long()).bool()
+        along = tables.along[number].long() - things.paddle[:, :1]
+        in_paddle = (along >= 0) & (along < things.paddle[:, 1:])
         return Ball(number, stamp, drawn, drawn & ~(stands & (tables.colours[number] == stamp) | in_paddle))
 
 

@@ -6,7 +6,8 @@ bounce is learned once for all columns. Which numbers there are is a prior; what
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +15,22 @@ from torch import Tensor, nn
 from model.breakout import (
     ACTIONS,
     BALL_ROWS,
+    BRICK_COLUMNS,
     BRICK_HEIGHT,
+    BRICK_ROWS,
     BRICK_WIDTH,
+    COLUMNS,
     FIELD_LEFT,
     FIELD_RIGHT,
     LONG_PADDLE,
     WALL_TOP,
 )
-from model.state import FRACTIONS, INDEX, NOT_KNOWN, SIZES, WIDTH, State
+from model.state import BALL_COLUMN, FRACTIONS, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
 
 BALL_STEP, PADDLE_STEP = 9, 8
 """The longest steps of ball and paddle that are told apart, in pixels."""
-STEPS = (2 * BALL_STEP + 1) ** 2 + 1
+_ACROSS = 2 * BALL_STEP + 1
+STEPS = _ACROSS**2 + 1
 """Steps of the ball by number; the last one is "no ball in one of the two moments"."""
 OPEN_TOP, OPEN_BOTTOM = 100, 164
 """Between these rows are neither bricks nor paddle: the ball's row does not matter."""
@@ -38,14 +43,13 @@ CROP = (CROP_UP + CROP_DOWN) * (CROP_LEFT + CROP_RIGHT)
 NEAR_ROWS, NEAR_COLUMNS = (-1, 0, 1), (-3, -2, -1, 0, 1, 2, 3)
 """Bricks that may go in a step, counted from the one that the ball's top left corner is at."""
 NEAR_BRICKS = len(NEAR_ROWS) * len(NEAR_COLUMNS)
-DIGITS = 10
 
 
 def step_number(before: Tensor, after: Tensor) -> Tensor:
     """The ball's step between two places (..., 2) by number (...), below `STEPS`."""
-    step = (after - before).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP
-    number = step[..., 0] * (2 * BALL_STEP + 1) + step[..., 1]
-    return torch.where((before[..., 0] > 0) & (after[..., 0] > 0), number, STEPS - 1)
+    step = (after - before).clamp(-BALL_STEP, BALL_STEP)
+    number = (step * torch.tensor((_ACROSS, 1), device=step.device)).sum(-1) + BALL_STEP * (_ACROSS + 1)
+    return torch.where(torch.minimum(before, after)[..., 0] > 0, number, STEPS - 1)
 
 
 def paddle_step(before: Tensor, after: Tensor) -> Tensor:
@@ -53,42 +57,87 @@ def paddle_step(before: Tensor, after: Tensor) -> Tensor:
     return (after - before).clamp(-PADDLE_STEP, PADDLE_STEP) + PADDLE_STEP
 
 
-def floor(values: Tensor, offsets: Iterable[int], size: int) -> Tensor:
-    """Whole numbers (B, 1) plus each of n offsets, divided by `size` and rounded down, from -100 on: (B, n). (As a
-    graph, `//` is ten operators.)"""
-    ahead = torch.tensor([offset + 100 * size for offset in offsets], device=values.device)
-    return torch.div(values + ahead, size, rounding_mode="trunc") - 100
+class Lens(NamedTuple):
+    """Which cells of a grid are looked at from a ball: for each of its rows (224, r) and columns (160, c) the cells'
+    rows and columns, as parts of their number in the grid with a border of one cell around it."""
+
+    rows: Tensor
+    columns: Tensor
 
 
-def brick_at(ball: Tensor) -> Tensor:
-    """Row and column (B, 2) in the wall of the brick at the ball's top left corner; beyond the wall they go on."""
-    row, column = floor(ball[:, :1], [-WALL_TOP], BRICK_HEIGHT), floor(ball[:, 1:], [-FIELD_LEFT], BRICK_WIDTH)
-    return torch.cat((row, column), 1)
+def _lens(height: int, width: int, rows: Callable[[int], list[int]], columns: Callable[[int], list[int]]) -> Lens:
+    """From the cells of a grid that a ball's row and column ask for; those beyond are of the border."""
+    down = torch.tensor([rows(row) for row in range(BALL_ROWS)]).clamp(-1, height)
+    return Lens(down * (width + 2), torch.tensor([columns(c) for c in range(COLUMNS)]).clamp(-1, width) + (width + 3))
 
 
-def read(grid: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Where rows (B, r) and columns (B, c) of a grid (B, H, W) cross: (B, r * c); 0 beyond the grid."""
-    height, width = (int(size) for size in grid.shape[1:])
-    rows, columns = rows.clamp(-1, height) * (width + 2), columns.clamp(-1, width) + (width + 3)
+def _brick_row(row: int) -> int:
+    return (row - WALL_TOP) // BRICK_HEIGHT
+
+
+def _brick_column(column: int) -> int:
+    return (column - FIELD_LEFT) // BRICK_WIDTH
+
+
+NEAR = _lens(
+    BRICK_ROWS, BRICK_COLUMNS,
+    lambda row: [_brick_row(row) + near for near in NEAR_ROWS],
+    lambda column: [_brick_column(column) + near for near in NEAR_COLUMNS],
+)  # fmt: skip
+"""From a wall to the near bricks."""
+CROPPED = _lens(
+    BRICK_ROWS, BRICK_COLUMNS,
+    lambda row: [_brick_row(row + near) for near in range(-CROP_UP, CROP_DOWN)],
+    lambda column: [_brick_column(column + near) for near in range(-CROP_LEFT, CROP_RIGHT)],
+)  # fmt: skip
+"""From a wall to the pixels of a crop."""
+FROM_NEAR = _lens(
+    len(NEAR_ROWS), len(NEAR_COLUMNS),
+    lambda row: [brick - NEAR_ROWS[0] - _brick_row(row) for brick in range(BRICK_ROWS)],
+    lambda column: [brick - NEAR_COLUMNS[0] - _brick_column(column) for brick in range(BRICK_COLUMNS)],
+)  # fmt: skip
+"""From the near bricks to a wall."""
+
+
+def read(grid: Tensor, ball: Tensor, lens: Lens) -> Tensor:
+    """What a lens shows of grids (B, H, W) from balls (B, 2): (B, r * c); 0 beyond the grid."""
+    rows = lens.rows.to(ball.device)[ball[:, 0].clamp(0, BALL_ROWS - 1)]
+    columns = lens.columns.to(ball.device)[ball[:, 1].clamp(0, COLUMNS - 1)]
     return nn.functional.pad(grid, (1, 1, 1, 1)).flatten(1).gather(1, (rows[:, :, None] + columns[:, None]).flatten(1))
 
 
-def near_bricks(wall: Tensor, ball: Tensor) -> Tensor:
-    """The bricks near the ball: wall (B, 6, 18), ball (B, 2) -> (B, 21); 0 beyond the wall."""
-    at, device = brick_at(ball), wall.device
-    rows, columns = torch.tensor(NEAR_ROWS, device=device), torch.tensor(NEAR_COLUMNS, device=device)
-    return read(wall, at[:, :1] + rows, at[:, 1:] + columns)
+def _by_row(row: int) -> tuple[int, int, int]:
+    """What a ball's row tells: its height, where it is in its brick's box, and whether there is no ball, when alone the
+    key counts, which is put in its place."""
+    if row == 0:
+        return 0, BRICK_HEIGHT, ACTIONS
+    return OPEN_TOP if OPEN_TOP < row < OPEN_BOTTOM else row, (row - WALL_TOP) % BRICK_HEIGHT, ACTIONS + 1
 
 
-def crop(wall: Tensor, ball: Tensor) -> Tensor:
-    """The pixels of standing bricks around the ball: wall (B, 6, 18), ball (B, 2) -> (B, 192) float 0 or 1."""
-    rows = floor(ball[:, :1], range(-CROP_UP - WALL_TOP, CROP_DOWN - WALL_TOP), BRICK_HEIGHT)
-    columns = floor(ball[:, 1:], range(-CROP_LEFT - FIELD_LEFT, CROP_RIGHT - FIELD_LEFT), BRICK_WIDTH)
-    return read(wall, rows, columns).float()
+def _by_column(column: int) -> tuple[int, int, int]:
+    """What a ball's column tells: how far the left and the right wall are, and where it is in its brick's box. (Which
+    brick the ball's top left corner is in next depends on that.)"""
+    if column == COLUMNS:
+        return NEAR_WALL + 1, NEAR_WALL + 1, BRICK_WIDTH
+    left, right = column - (FIELD_LEFT - 3), FIELD_RIGHT + 1 - column
+    return min(max(left, 0), NEAR_WALL), min(max(right, 0), NEAR_WALL), (column - FIELD_LEFT) % BRICK_WIDTH
 
 
-def around_ball(state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What decides where the ball goes, and what it touches, of a moment and an action (B,): for a `Trunk`.
+BY_ROW = torch.tensor([_by_row(row) for row in range(BALL_ROWS)])
+BY_COLUMN = torch.tensor([_by_column(column) for column in range(COLUMNS + 1)])
+"""The last line is for no ball."""
+
+
+class Around(NamedTuple):
+    """What decides where the ball goes, and what it touches: numbers (B, 14) int64 in which `press` puts the key, and a
+    crop of bricks (B, 192) float 0 or 1."""
+
+    told: Tensor
+    bricks: Tensor
+
+
+def around_ball(state: State) -> Around:
+    """What a `Trunk` is told of a state.
 
     Each number is given only where it may count, else one that says so: by what a network does not need it would learn
     scenes by heart. With these, the emulator's next step was the same whenever the numbers were (docs/log.md).
@@ -96,32 +145,38 @@ def around_ball(state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     now: Tensor = state.objects[:, -1]
     memory: Tensor = state.memory
     device = memory.device
-    row, column = now[:, :1], now[:, 1:2]
-    height = torch.where((row > OPEN_TOP) & (row < OPEN_BOTTOM), OPEN_TOP, row.clamp(0, BALL_ROWS - 1))
-    size, corner = (torch.tensor(pair, device=device) for pair in ((BRICK_HEIGHT, BRICK_WIDTH), (WALL_TOP, FIELD_LEFT)))
-    # How far the left wall is, and the right wall. Where in its brick's box the ball's top left corner is: which brick
-    # it is in next depends on it.
-    walls = torch.cat((column - (FIELD_LEFT - 3), FIELD_RIGHT + 1 - column), 1).clamp(0, NEAR_WALL)
-    beside = (now[:, 2:3] - column).clamp(-BESIDE, BESIDE) + BESIDE
-    step = step_number(state.objects[:, -2, :2], now[:, :2])[:, None]
-    parts = walls, (now[:, :2] - corner) % size, beside, memory[:, LOW], action[:, None], memory[:, CLOCK], step
-    there, low, lost = row > 0, row >= OPEN_BOTTOM, memory[:, SPEED] == NOT_KNOWN
-    may_count = torch.cat((there, low, ~there, lost), 1)[:, [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3]]
-    told = torch.where(may_count, torch.cat(parts, 1), torch.tensor(MAY_COUNT, device=device))
-    long = (now[:, WIDTH:] == LONG_PADDLE).long()
-    told = torch.cat((height, told[:, :5], long, memory[:, CONTACT], told[:, 5:]), 1)
-    return told, crop(state.wall, now[:, :2]), memory
+    row, column = now[:, 0].clamp(0, BALL_ROWS - 1), now[:, 1].clamp(0, COLUMNS - 1)
+    by_row = BY_ROW.to(device)[row]
+    by_column = BY_COLUMN.to(device)[torch.where(row > 0, column, COLUMNS)]
+    beside = (now[:, PADDLE] - now[:, BALL_COLUMN]).clamp(-BESIDE, BESIDE) + BESIDE
+    low = torch.cat((beside[:, None], memory[:, LOW]), 1)  # what counts near the paddle
+    low = torch.where((row >= OPEN_BOTTOM)[:, None], low, torch.tensor(NOT_LOW, device=device))
+    long = (now[:, WIDTH] == LONG_PADDLE).long()
+    clock = torch.where(row > 0, SIZES[CLOCK], memory[:, CLOCK])
+    step = step_number(state.objects[:, -2, :2], now[:, :2])
+    step = torch.where(memory[:, SPEED] == NOT_KNOWN, step, STEPS)
+    told = torch.cat((by_row, by_column, low, torch.stack((long, memory[:, CONTACT], clock, step), 1)), 1)
+    return Around(told[:, ORDER], read(state.wall, now[:, :2], CROPPED).float())
 
 
-LOW, CLOCK, SPEED, CONTACT = (
-    [INDEX[name] for name in names] for names in (("hits", "fast", "steep"), ("clock",), ("speed",), ("contact",))
-)
-MAY_COUNT = (
-    NEAR_WALL + 1, NEAR_WALL + 1, BRICK_HEIGHT, BRICK_WIDTH, 2 * BESIDE + 1,
-    *(SIZES[number] for number in LOW), ACTIONS + 1, SIZES[CLOCK[0]], STEPS,
+def press(told: Tensor, action: Tensor) -> Tensor:
+    """The numbers (B, 14) of `around_ball` with the key (B,) 0..3, where it counts."""
+    return torch.where(told == torch.tensor(KEY, device=told.device), action[:, None], told)
+
+
+SPEED, CONTACT, CLOCK = (INDEX[name] for name in ("speed", "contact", "clock"))
+LOW = [INDEX[name] for name in ("hits", "fast", "steep")]
+NOT_LOW = 2 * BESIDE + 1, *(SIZES[number] for number in LOW)
+ORDER = [0, 3, 4, 1, 5, 6, 10, 11, 7, 8, 9, 2, 12, 13]
+"""The columns as networks have learned them: height, both walls, place in the brick's box, paddle's place and width,
+contact, hits, fast, steep, key, clock, step."""
+AROUND_BALL = (
+    BALL_ROWS, NEAR_WALL + 2, NEAR_WALL + 2, BRICK_HEIGHT + 1, BRICK_WIDTH + 1, NOT_LOW[0] + 1, 2, SIZES[CONTACT],
+    *(size + 1 for size in NOT_LOW[1:]), ACTIONS + 2, SIZES[CLOCK] + 1, STEPS + 1,
 )  # fmt: skip
-AROUND_BALL = BALL_ROWS, *(n + 1 for n in MAY_COUNT[:5]), 2, SIZES[CONTACT[0]], *(n + 1 for n in MAY_COUNT[5:])
-"""The sizes of the columns that `around_ball` gives."""
+"""The sizes of the columns."""
+KEY = [ACTIONS if number == ORDER.index(2) else -1 for number in range(len(AROUND_BALL))]
+"""Where the key belongs, and what stands there until it comes."""
 
 
 class Embedding(nn.Module):

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS, LONG_PADDLE
-from model.context import AROUND_BALL, DIGITS, PADDLE_STEP, Embedding, Trunk, around_ball, paddle_step
+from model.context import AROUND_BALL, PADDLE_STEP, Around, Embedding, Trunk, around_ball, paddle_step, press
 from model.state import HISTORY, INDEX, LIVES, PADDLE, SIZES, WIDTH, State
 
 BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
 """The events of a step, each of which has a code: what ball and bricks do, what the paddle does alone, what changes in
 the cells of hundreds and tens, of ones, and of lives, and whether a new wall comes."""
 EVENTS = 6
-BOARD, DUE = LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]
+DIGITS, BOARD, DUE = 10, LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]
 """What the digits follow from: those shown, and what is due."""
 NO_SCORE = 1000
 """In place of the score where bricks stand: it counts only when none does."""
@@ -64,10 +64,11 @@ class ContextController(nn.Module):
         keys = (2, COLUMNS, SIZES[INDEX["knob"]], ACTIONS + 1, *[2 * PADDLE_STEP + 1] * (HISTORY - 1))
         self.keys = _small(keys, paddle_width, CODES)
 
-    def forward(self, state: State, action: Tensor) -> Tensor:
-        """A state and actions (B,) int64 -> (B, 6, 256) logits."""
-        told, bricks, memory = around_ball(state, action)
-        ball, width = self.ball(self.trunk(told, bricks, memory)).split(CODES, 1)
+    def forward(self, state: State, action: Tensor, around: Around | None = None) -> Tensor:
+        """A state and actions (B,) int64 -> (B, 6, 256) logits. `around` is `around_ball(state)`, if it is there."""
+        told, bricks = around or around_ball(state)
+        memory = state.memory
+        ball, width = self.ball(self.trunk(press(told, action), bricks, memory)).split(CODES, 1)
         digits = self.digits(torch.cat((state.board, memory[:, DUE]), 1)).reshape(-1, 3, CODES)
         hundreds, tens, ones, _ = state.board.unbind(1)
         bare = state.wall.flatten(1).amax(1) == 0

@@ -104,26 +104,27 @@ class Engine:
             ).argmax(2)
             return self.follow(state, codes)
         noise = _gumbel(temperature, (len(action), EVENTS, CODES), rng)
-        codes, drawn, *things, _ = self._run("predict", **_parts(state), action=action, noise=noise)
-        return Prediction(codes, drawn, Things(*things))
+        codes, drawn, *rest, _ = self._run("predict", **_parts(state), action=action, noise=noise)
+        return Prediction(codes, drawn, Things(*rest[:4]), rest[4:])
 
     def advance(self, state: State, action: Array, frame: Array, guess: Prediction | None = None) -> State:
         """The state one step later: `action` (B,) led to `frame` (B, 210, 160) uint8 classes, a real or a drawn one.
 
-        `guess` is what `predict` gave for this action; left out, it is predicted here. It says where the ball is that
-        the frame does not show.
+        `guess` is what `predict` gave for this state and action; left out, it is predicted here. It says where the ball
+        is that the frame does not show.
         """
         action = np.asarray(action, np.int64)
         guess = guess or self.predict(state, action)
         expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)
-        parts = self._run("advance", **_parts(state), action=action, next_frame=frame, expected=expected)
-        return State(frame, *parts)
+        told, bricks = guess.around
+        about = {"action": action, "next_frame": frame, "expected": expected, "told": told, "bricks": bricks}
+        return State(frame, *self._run("advance", **_parts(state), **about))
 
     def follow(self, state: State, codes: Array) -> Prediction:
         """The next step for codes (B, 35) int64, whoever chose them."""
         codes = np.asarray(codes, np.int64)
-        drawn, *things = self._run("draw", **_parts(state), codes=codes)
-        return Prediction(codes, drawn, Things(*things))
+        drawn, *rest = self._run("draw", **_parts(state), codes=codes)
+        return Prediction(codes, drawn, Things(*rest[:4]), rest[4:])
 
     def draw(self, state: State, codes: Array) -> Array:
         """The next frame (B, 210, 160) uint8 classes for codes (B, 35)."""

@@ -16,14 +16,19 @@ from model.breakout import ACTIONS, COLUMNS
 from model.context import (
     AROUND_BALL,
     BALL_STEP,
+    CLOCK,
+    NEAR,
     NEAR_BRICKS,
     PADDLE_STEP,
+    SPEED,
     STEPS,
+    Around,
     Embedding,
     Trunk,
     around_ball,
-    near_bricks,
     paddle_step,
+    press,
+    read,
     sets,
     step_number,
 )
@@ -35,7 +40,7 @@ known at rare moments, such as a serve, where the network is less sure and still
 POSSIBLE, MISTAKEN = 0.03, 0.01
 """An eighth of a row counts as possible if it is at least this share as likely as the likeliest; and how likely an
 eighth is, beside those that were possible, that was not: so a mistake is found when nothing else explains a step."""
-SPEED, FRACTION, CLOCK, KNOB = (INDEX[name] for name in ("speed", "half_row", "clock", "knob"))
+FRACTION, KNOB = INDEX["half_row"], INDEX["knob"]
 ALONE = FRACTION, CLOCK, KNOB
 """Variables with a network of their own: they depend on little, and the rest of a scene would only mislead it."""
 ROW_STEPS = 2 * BALL_STEP + 2
@@ -44,21 +49,27 @@ ROW_STEPS = 2 * BALL_STEP + 2
 
 def outcome(state: State, after: Things) -> Tensor:
     """What was seen to happen in a step, and where its speed is not known how the ball had moved before: (B, 7)."""
-    before, places = state.objects[:, -1], state.objects[:, :, :2]
-    changed = near_bricks((state.wall != after.wall).to(torch.uint8), before[:, :2])
+    before, places = state.objects[:, -1], torch.cat((state.objects[:, :, :2], after.ball[:, None]), 1)  # (B, 5, 2)
+    changed = read((state.wall != after.wall).to(torch.uint8), before[:, :2], NEAR)
     brick = torch.where(somewhere(changed, (1,)), changed.argmax(1), NEAR_BRICKS)[:, None]
     digits = (state.board != after.board).to(torch.uint8)
     served = torch.where(before[:, :1] == 0, after.ball[:, 1:].clamp(1, COLUMNS - 1), 1)  # where: one of four clocks
     served = torch.where(after.ball[:, :1] == 0, 0, served)
-    step = step_number(before[:, :2], after.ball)[:, None]
-    past = torch.where(state.memory[:, :1] == NOT_KNOWN, step_number(places[:, :2], places[:, 1:3]), STEPS)
-    return torch.cat((served, brick, digits[:, LIVES:], digits[:, :LIVES].amax(1, keepdim=True), step, past), 1)
+    steps = step_number(places[:, :-1], places[:, 1:])  # (B, 4)
+    past = torch.where(state.memory[:, SPEED, None] == NOT_KNOWN, steps[:, :2], STEPS)
+    board = torch.stack((digits[:, LIVES], digits[:, :LIVES].amax(1)), 1)
+    return torch.cat((served, brick, board, steps[:, -1:], past), 1)
 
 
 OUTCOME = COLUMNS, NEAR_BRICKS + 1, 2, 2, STEPS, STEPS + 1, STEPS + 1
 """The sizes of the columns that `outcome` gives."""
 SERVED, SEEN = 0, 4
 """Of these the place of a serve, from 2 on (0: no ball, 1: no serve), and the ball's step."""
+
+
+def rows_of(step: Tensor) -> Tensor:
+    """Of the number of a step of the ball, that of its rows, below `ROW_STEPS`."""
+    return torch.div(step, ROW_STEPS - 1, rounding_mode="trunc")
 
 
 class Fractions(nn.Module):
@@ -105,18 +116,25 @@ class Memory(nn.Module):
 
     sets: Tensor
 
-    def forward(self, state: State, action: Tensor, after: Things, seen: Tensor) -> list[Tensor]:
+    def forward(
+        self,
+        state: State,
+        action: Tensor,
+        after: Things,
+        seen: Tensor,
+        around: Around | None = None,
+    ) -> list[Tensor]:
         """A state, the action (B,) taken there, what is there after it, and whether the ball is seen in both moments
         (B,) -> for each variable logits (B, classes but the first; of the row's fraction one for each of the eighths).
+        `around` is `around_ball(state)`, if it is there.
         """
         objects, memory = state.objects, state.memory
-        (told, bricks, _), happened = around_ball(state, action), outcome(state, after)
-        features = self.trunk(torch.cat((told, happened), 1), bricks, memory)
+        (told, bricks), happened = around or around_ball(state), outcome(state, after)
+        features = self.trunk(torch.cat((press(told, action), happened), 1), bricks, memory)
         others = iter((self.out(features) + self.stay(memory)).split(self.known, 1))
         logits = [features if number in ALONE else next(others) for number in range(len(SIZES))]
-        step = torch.div(happened[:, SEEN], ROW_STEPS - 1, rounding_mode="trunc")  # of rows
         possible = self.sets[memory[:, FRACTION]].to(features.dtype)
-        logits[FRACTION] = self.fractions(possible, logits[SPEED].softmax(1), step, seen)
+        logits[FRACTION] = self.fractions(possible, logits[SPEED].softmax(1), rows_of(happened[:, SEEN]), seen)
         # A serve's place tells the clock, and nothing else does.
         logits[CLOCK] = self.clock(torch.cat((memory[:, CLOCK, None], happened[:, SERVED, None]), 1))
         columns = torch.cat((objects[:, :, PADDLE], after.paddle[:, :1]), 1)

@@ -6,6 +6,7 @@ training; all are batch first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,8 +128,10 @@ class Things(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """The next step: codes (B, 35) int64, the frame they draw (B, 210, 160) uint8 classes, and what it shows."""
+    """The next step: codes (B, 35) int64, the frame they draw (B, 210, 160) uint8 classes, and what it shows; and what
+    the networks were told of the state, which `advance` tells the memory too (`model.context.Around`), opaque."""
 
     codes: Array
     frame: Array
     things: Things
+    around: Sequence[Array]

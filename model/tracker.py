@@ -98,7 +98,8 @@ def look_on(frame: Tensor, before: Things, expected: Tensor, look: Appearance) -
     balls, walls = torch.stack((other, expected[:, :2], found, before.ball), 1), (wall, wall, wall, before.wall)
     guesses = balls.reshape(-1, 2), paddles.reshape(-1, 2), torch.stack(walls, 1).reshape(-1, BRICK_ROWS, BRICK_COLUMNS)
     ball = look.ball(Things(*guesses, before.board))
-    shown = frame.flatten(1).gather(1, ball.number.reshape(-1, 4 * ball.number.shape[1])).reshape(ball.number.shape)
+    reach = len(look.ball_pixels)
+    shown = frame.flatten(1).gather(1, ball.number.reshape(-1, 4 * reach)).reshape(-1, reach)
     wrong = somewhere(ball.drawn & (shown != ball.stamp), (1,)).reshape(-1, 4)
     seen = ball.seen.float().sum(1).reshape(-1, 4)
     # A guess gives this frame if all its pixels are there, and nothing else is that the layers leave unexplained.

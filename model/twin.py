@@ -2,7 +2,7 @@
 
 No branch depends on data, every shape but the batch is fixed, and randomness comes in as an argument. So the same code
 trains, plays one game or sixty-four, and is exported as graphs that need no PyTorch (`train/export.py`,
-`model/engine.py`).
+`model/engine.py`). Where it is `around`, that is `around_ball(state)`, which several functions can share.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from model.appearance import Appearance, shows
 from model.breakout import ACTIONS, CELLS, CODES, LONG_PADDLE, UNCHANGED
+from model.context import Around
 from model.controllers import BALL, EVENTS, NEW_WALL, PADDLE_EVENT, SCORE_CELLS, ActionToLatentMLP, ContextController
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, WALL_CELLS, crops
 from model.encoder import SCORE_CELLS as IN_SCORE
@@ -39,16 +40,11 @@ class Twin(nn.Module):
         memory = torch.zeros((games, len(SIZES)), dtype=torch.long, device=frame.device)
         return State(frame, objects, things.wall, things.board, memory, torch.zeros_like(memory, dtype=torch.float32))
 
-    def events(self, state: State, action: Tensor, noise: Tensor) -> Tensor:
-        """The codes of the six events, (B, 6) int64: the likeliest, after `noise` (B, 6, 256) is added to the logits
-        (zeros; or Gumbel noise times a temperature, which draws from the softmax at that temperature)."""
-        return (self.context(state, action) + noise).argmax(2)
-
-    def grid(self, state: State, codes: Tensor) -> tuple[Tensor, Tensor, Things]:
+    def grid(self, state: State, codes: Tensor, around: Around | None = None) -> tuple[Tensor, Tensor, Things]:
         """Events (B, 6) -> the grid of codes (B, 35), the frame they draw, and what it shows. A cell that the drawing
         leaves as it was has code 0."""
         spread, was = self._spread(codes), shows(_things(state), self.appearance)
-        frame, things, there = self._draw(state, spread, was)
+        frame, things, there = self._draw(state, spread, was, around)
         kind = crops(state.frame, frame)[3]
         grid = torch.where(kind == FIELD_CELLS, self._seen(codes[:, BALL], was, there)[:, None], UNCHANGED)
         grid = torch.where(kind == PADDLE_CELLS, codes[:, PADDLE_EVENT, None], grid)
@@ -68,25 +64,30 @@ class Twin(nn.Module):
         return padded[:, [events.get(cell, EVENTS) for cell in range(CELLS)]]
 
     def choose(self, state: State, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Things]:
-        """THE way to choose codes: -> codes (B, 35), the frame they draw (B, 210, 160), and what it shows."""
-        return self.grid(state, self.events(state, action, noise))
+        """THE way to choose codes: -> codes (B, 35), the frame they draw (B, 210, 160), and what it shows.
 
-    def draw(self, state: State, codes: Tensor) -> tuple[Tensor, Things]:
+        Of each of the six events the likeliest code, after `noise` (B, 6, 256) is added to the logits (zeros; or Gumbel
+        noise times a temperature, which draws from the softmax at that temperature)."""
+        return self.grid(state, (self.context(state, action) + noise).argmax(2))
+
+    def draw(self, state: State, codes: Tensor, around: Around | None = None) -> tuple[Tensor, Things]:
         """The next frame (B, 210, 160) uint8 for a grid of codes (B, 35), whoever chose them, and what it shows."""
-        return self._draw(state, codes, shows(_things(state), self.appearance))[:2]
+        return self._draw(state, codes, shows(_things(state), self.appearance), around)[:2]
 
-    def _draw(self, state: State, codes: Tensor, seen: Tensor) -> tuple[Tensor, Things, Tensor]:
+    def _draw(self, state: State, codes: Tensor, seen: Tensor, around: Around | None) -> tuple[Tensor, Things, Tensor]:
         """As `draw`, for a ball that is now seen or not (B,), and whether it is then (B,)."""
-        things = self.vqvae.follow(state, codes, self.vqvae.events(), ~seen)
+        things = self.vqvae.follow(state, codes, self.vqvae.events(), ~seen, around)
         frame, there = self.appearance.draw(things)
         return frame, things, there
 
-    def advance(self, state: State, action: Tensor, frame: Tensor, expected: Tensor) -> State:
+    def advance(
+        self, state: State, action: Tensor, frame: Tensor, expected: Tensor, around: Around | None = None
+    ) -> State:
         """The state one step later: `action` (B,) led to `frame`, real or drawn; `expected` (B, 4) is where ball and
         paddle should be in it (`choose`'s), for what the frame does not show."""
         things, seen = look_on(frame, _things(state), expected, self.appearance)
         after = torch.cat((things.ball, things.paddle), 1)
-        memory, certainty = settle(self.memory(state, action, things, seen))
+        memory, certainty = settle(self.memory(state, action, things, seen, around))
         objects = torch.cat((state.objects[:, 1:], after[:, None]), 1)
         return State(frame, objects, things.wall, things.board, memory, certainty)
 

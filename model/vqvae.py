@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from model.appearance import somewhere
 from model.breakout import (
-    ACTIONS,
     BALL_ROWS,
     BRICK_COLUMNS,
     BRICK_ROWS,
@@ -43,14 +42,15 @@ from model.breakout import (
 from model.context import (
     AROUND_BALL,
     BALL_STEP,
+    FROM_NEAR,
     NEAR_BRICKS,
     NEAR_COLUMNS,
     NEAR_ROWS,
     PADDLE_STEP,
+    Around,
     Embedding,
     Trunk,
     around_ball,
-    brick_at,
     paddle_step,
     read,
 )
@@ -92,12 +92,10 @@ class Motion(nn.Module):
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, HEADS["paddle_step"]),
         )  # fmt: skip
 
-    def forward(self, state: State) -> tuple[Tensor, ...]:
+    def forward(self, state: State, around: Around | None = None) -> tuple[Tensor, ...]:
         """A state -> logits: the ball goes for good (B, 1), its row and column step (B, 19) each, which near bricks go
-        (B, 21), the paddle's step (B, 17)."""
-        no_key = torch.full_like(state.memory[:, 0], ACTIONS)
-        told, bricks, memory = around_ball(state, no_key)
-        moves = self.ball(self.trunk(told, bricks, memory))
+        (B, 21), the paddle's step (B, 17). `around` is `around_ball(state)`, if it is there."""
+        moves = self.ball(self.trunk(*(around or around_ball(state)), state.memory))
         at, place = state.objects[:, :, PADDLE], state.memory[:, INDEX["knob"], None]
         knob = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), place, paddle_step(at[:, :-1], at[:, 1:])), 1)
         return *moves.split(self.parts, 1), self.paddle(knob)
@@ -175,15 +173,18 @@ class VQVAE(nn.Module):
         like[1] &= (kinds == STEP)[:, None]
         return torch.where(like.any(2), like.int().argmax(2), number)
 
-    def follow(self, state: State, codes: Tensor, events: Events, hidden: Tensor) -> Things:
-        """What is there one step later, for codes (B, 35) in a state whose frame hides the ball or not (B,).
+    def follow(
+        self, state: State, codes: Tensor, events: Events, hidden: Tensor, around: Around | None = None
+    ) -> Things:
+        """What is there one step later, for codes (B, 35) in a state whose frame hides the ball or not (B,). `around`:
+        see `Motion`.
 
         Of codes that contradict each other, those of the cells nearest to the ball count.
         """
         chosen, shared = gather_codes(state, codes, events)
         table = torch.stack([events.said[name] for name in HEADS], 1)  # (256, 11)
         of_ball, of_paddle, of_wall = table[chosen].unbind(1)
-        gone, row, column, hit, slide = self.decoder.motion(state)
+        gone, row, column, hit, slide = self.decoder.motion(state, around)
         before = state.objects[:, -1]
         ball, does = before[:, :2], of_ball[:, :1]
         unseen = torch.cat((row.argmax(1, keepdim=True), column.argmax(1, keepdim=True)), 1) - BALL_STEP
@@ -229,10 +230,7 @@ def _board(board: Tensor, codes: Tensor, table: Tensor) -> Tensor:
 
 def break_bricks(wall: Tensor, ball: Tensor, gone: Tensor) -> Tensor:
     """Take the near bricks `gone` (B, 21) out of walls (B, 6, 18), counted from balls (B, 2)."""
-    at, device = brick_at(ball), wall.device
-    rows = torch.tensor([row - NEAR_ROWS[0] for row in range(BRICK_ROWS)], device=device) - at[:, :1]
-    columns = torch.tensor([column - NEAR_COLUMNS[0] for column in range(BRICK_COLUMNS)], device=device) - at[:, 1:]
-    goes = read(gone.reshape(-1, len(NEAR_ROWS), len(NEAR_COLUMNS)), rows, columns)
+    goes = read(gone.reshape(-1, len(NEAR_ROWS), len(NEAR_COLUMNS)), ball, FROM_NEAR)
     return wall * (~goes.bool()).to(wall.dtype).reshape(-1, BRICK_ROWS, BRICK_COLUMNS)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model.appearance import Appearance, shows
 from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS, GRID_ROWS, LONG_PADDLE
-from model.context import BALL_STEP, PADDLE_STEP, near_bricks
+from model.context import BALL_STEP, NEAR, PADDLE_STEP, read
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS
 from model.state import Things
 from model.tracker import cut_off
@@ -46,7 +46,7 @@ def ball_event(before: Things, after: Things, look: Appearance | None = None) ->
 def broken(before: Things, after: Things) -> Tensor:
     """Which bricks go in B steps, counted from where the ball then is (or was, if there is none): (B, 21) int64."""
     ball = torch.where(after.ball[:, :1] > 0, after.ball, before.ball)
-    return ((near_bricks(before.wall, ball) > 0) & (near_bricks(after.wall, ball) == 0)).long()
+    return ((read(before.wall, ball, NEAR) > 0) & (read(after.wall, ball, NEAR) == 0)).long()
 
 
 def paddle_event(before: Things, after: Things) -> dict[str, Tensor]:

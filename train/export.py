@@ -17,6 +17,7 @@ from onnx import TensorProto
 from torch import Tensor, nn
 
 from model.breakout import CELLS, COLUMNS, ROWS
+from model.context import AROUND_BALL, CROP, Around, around_ball
 from model.engine import PREFIX
 from model.state import HISTORY, SIZES, State
 from model.twin import Twin, no_noise
@@ -52,23 +53,25 @@ class _Graph(nn.Module):
         state = State(*inputs[:5], inputs[4])  # type: ignore[call-arg]  # no function reads the certainty
         rest = inputs[5:]
         if self.which == "predict":
-            action, noise = rest
-            heads = twin.context(state, action)
-            codes, frame, things = twin.grid(state, (heads + noise).argmax(2))
-            return codes, frame, *things, heads
+            (action, noise), around = rest, around_ball(state)
+            heads = twin.context(state, action, around)
+            codes, frame, things = twin.grid(state, (heads + noise).argmax(2), around)
+            return codes, frame, *things, *around, heads
         if self.which == "draw":
-            frame, things = twin.draw(state, *rest)
-            return frame, *things
-        after = twin.advance(state, *rest)
+            around = around_ball(state)
+            frame, things = twin.draw(state, rest[0], around)
+            return frame, *things, *around
+        action, frame, expected, *told = rest
+        after = twin.advance(state, action, frame, expected, Around(*told))
         return after.objects, after.wall, after.board, after.memory, after.certainty
 
 
 GRAPHS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "start": (("frame",), ("objects", "wall", "board")),
-    "predict": ((*STATE, "action", "noise"), ("codes", "drawn", *THINGS, "heads")),
-    "draw": ((*STATE, "codes"), ("drawn", *THINGS)),
+    "predict": ((*STATE, "action", "noise"), ("codes", "drawn", *THINGS, *Around._fields, "heads")),
+    "draw": ((*STATE, "codes"), ("drawn", *THINGS, *Around._fields)),
     "advance": (
-        (*STATE, "action", "next_frame", "expected"),
+        (*STATE, "action", "next_frame", "expected", *Around._fields),
         tuple(f"next_{name}" for name in (*STATE[1:], "certainty")),
     ),
     "encode": (("before", "after"), ("codes",)),
@@ -89,6 +92,8 @@ def _examples(games: int) -> dict[str, Tensor]:
         "noise": no_noise(games),
         "codes": torch.zeros(games, CELLS, dtype=torch.long),
         "expected": torch.zeros(games, 4, dtype=torch.long),
+        "told": torch.zeros(games, len(AROUND_BALL), dtype=torch.long),
+        "bricks": torch.zeros(games, CROP),
     }
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from collect.dataset import TransitionDataset
 from model.context import step_number
-from model.memory import FRACTION, ROW_STEPS, SPEED, Memory
+from model.memory import FRACTION, SPEED, Memory, rows_of
 from model.state import FRACTIONS, VARIABLES
 from train.data import Data, Sampler, about, held_out, load_frames, taught_loss
 from train.loop import Run, Task, check_new, train
@@ -28,7 +28,7 @@ PART = 4096
 
 def row_step(before: Tensor, after: Tensor) -> Tensor:
     """The ball's step in rows between two places (B, 2) by number (B,), below `ROW_STEPS`."""
-    return torch.div(step_number(before[:, :2], after[:, :2]), ROW_STEPS - 1, rounding_mode="trunc")
+    return rows_of(step_number(before[:, :2], after[:, :2]))
 
 
 def answers(memory: Tensor) -> Tensor:

@@ -43,10 +43,11 @@ class Engine {
     return engine;
   }
 
-  /** The next step for an action 0..3: { codes, drawn, ball, paddle }, tensors. Changes nothing. */
+  /** The next step for an action 0..3: { codes, drawn, ball, paddle, told, bricks }, tensors. Changes nothing. */
   predict(state, action) {
     const given = { ...state, action: tensor("int64", [action], [1]), noise: this.noise };
-    return this.predictGraph.run(pick(given, this.predictGraph.inputNames), ["codes", "drawn", "ball", "paddle"]);
+    const wanted = ["codes", "drawn", "ball", "paddle", "told", "bricks"];
+    return this.predictGraph.run(pick(given, this.predictGraph.inputNames), wanted);
   }
 
   /** The state one step later: `action` led to the frame that `guess`, of `predict`, has drawn. */
@@ -57,6 +58,8 @@ class Engine {
       action: tensor("int64", [action], [1]),
       next_frame: guess.drawn,
       expected: tensor("int64", expected, [1, expected.length]),
+      told: guess.told,
+      bricks: guess.bricks,
     };
     const after = await this.advanceGraph.run(pick(given, this.advanceGraph.inputNames));
     const next = { frame: guess.drawn };

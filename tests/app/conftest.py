@@ -105,7 +105,7 @@ class FakeEngine:
             frames.append(frame)
             codes.append(self._codes(state.frame[row], frame))
         things = Things(np.array(numbers), *[np.zeros(0, np.int64)] * 3)
-        return Prediction(np.stack(codes), np.stack(frames), things)
+        return Prediction(np.stack(codes), np.stack(frames), things, ())
 
     def advance(self, state: State, action: Any, frame: Any, guess: Prediction | None = None) -> State:
         self.calls.append(("advance", len(action)))

@@ -228,7 +228,9 @@ def test_every_view_paints_at_every_size(make_engine: Any) -> None:
 def test_the_difference_marks_each_wrong_pixel_by_its_kind() -> None:
     real, twin = np.zeros((ROWS, COLUMNS), np.uint8), np.zeros((ROWS, COLUMNS), np.uint8)
     real[0, 0], twin[0, 1], real[0, 2], twin[0, 2] = 5, 5, 5, 3
-    shown = difference(real, twin)
+    shown, wrong = difference(real, twin)
+    assert wrong
+    assert not difference(real, real)[1]
     assert len({int(shown[0, column]) for column in range(4)}) == 4
     assert len(np.unique(shown[1:])) == 1
 

@@ -45,7 +45,9 @@ class CopyLast:
 
     def _prediction(self, state, frames) -> Prediction:
         nothing = np.zeros((len(frames), 2), np.int64)
-        return Prediction(self.encode(state.frame, frames), frames, Things(nothing, nothing, state.wall, state.board))
+        return Prediction(
+            self.encode(state.frame, frames), frames, Things(nothing, nothing, state.wall, state.board), ()
+        )
 
     def advance(self, state, action, frame, guess=None) -> State:
         return self._state(frame)

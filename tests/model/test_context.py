@@ -6,23 +6,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.breakout import BRICK_HEIGHT, BRICK_WIDTH, FIELD_LEFT, WALL_TOP
+from model.breakout import ACTIONS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_ROWS, BRICK_WIDTH, FIELD_LEFT, WALL_TOP
 from model.context import (
     AROUND_BALL,
     BALL_STEP,
     CROP_LEFT,
     CROP_RIGHT,
     CROP_UP,
+    CROPPED,
+    NEAR,
     NEAR_BRICKS,
     PADDLE_STEP,
     STEPS,
     Embedding,
     Place,
     around_ball,
-    brick_at,
-    crop,
-    near_bricks,
     paddle_step,
+    press,
+    read,
     sets,
     step_number,
 )
@@ -42,7 +43,9 @@ def below(numbers: Tensor, sizes: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_numbers_are_below_their_sizes_whatever_the_state(seed: int) -> None:
     state, later = random_state(400, seed), random_state(400, seed + 100)
-    below(around_ball(state, torch.arange(400) % 5)[0], AROUND_BALL)
+    told = around_ball(state).told
+    below(told, AROUND_BALL)
+    below(press(told, torch.arange(400) % ACTIONS), AROUND_BALL)
     now = later.objects[:, -1]
     below(outcome(state, Things(now[:, :2], now[:, 2:], later.wall, later.board)), OUTCOME)
 
@@ -62,7 +65,7 @@ def test_what_cannot_count_is_not_told() -> None:
             board, objects[:, :, 2] = (board + 1) % 10, 100 - objects[:, :, 2] // 2
         memory[:, INDEX["speed"]] = speed
         moment = state._replace(objects=objects, memory=memory, board=board)
-        return around_ball(moment, torch.tensor([action]))[0]
+        return press(around_ball(moment).told, torch.tensor([action]))
 
     flight = "knob", "clock", "hits", "fast", "steep"
     assert torch.equal(told((120, 80), 0, False, flight), told((120, 80), 3, True, flight))
@@ -80,8 +83,7 @@ def test_the_set_of_eighths_is_no_number_but_a_belief() -> None:
     state = random_state(1, 0)
     known = state.memory.clone()
     known[:, INDEX["half_row"]] = (known[:, INDEX["half_row"]] + 1) % SIZES[INDEX["half_row"]]
-    action = torch.zeros(1, dtype=torch.long)
-    told = [around_ball(state._replace(memory=memory), action)[0] for memory in (state.memory, known)]
+    told = [around_ball(state._replace(memory=memory)).told for memory in (state.memory, known)]
     assert torch.equal(*told)
     place = Place(8)
     assert not torch.equal(place(state.memory), place(known))
@@ -115,31 +117,36 @@ def test_steps_by_number() -> None:
     assert int(paddle_step(column, column - 50)) == 0
 
 
-def test_the_brick_at_the_ball() -> None:
+def test_the_bricks_near_the_ball() -> None:
+    wall = torch.arange(1, BRICK_ROWS * BRICK_COLUMNS + 1).reshape(1, BRICK_ROWS, BRICK_COLUMNS).expand(3, -1, -1)
     corners = place(WALL_TOP, FIELD_LEFT, WALL_TOP + BRICK_HEIGHT, FIELD_LEFT + BRICK_WIDTH, WALL_TOP - 1, 7)
-    assert brick_at(corners).tolist() == [[0, 0], [1, 1], [-1, -1]]
+    near = read(wall, corners, NEAR).reshape(3, 3, 7)
+    assert near[:, 1, 3].tolist() == [1, 20, 0], "the one at the ball's top left corner is in the middle"
+    assert near[:, 2, 4].tolist() == [20, 39, 1]
+    assert not near[0, 0].any(), "beyond the wall there is nothing"
+    assert not near[0, :, :3].any()
 
 
 def test_breaking_the_near_bricks_leaves_none_near_and_all_others() -> None:
     chance = torch.Generator().manual_seed(0)
     wall = torch.randint(0, 2, (300, 6, 18), generator=chance).to(torch.uint8)
     ball = torch.stack([torch.randint(*span, (300,), generator=chance) for span in ((40, 110), (-10, 170))], 1)
-    near = near_bricks(wall, ball)
+    near = read(wall, ball, NEAR)
     assert near.shape == (300, NEAR_BRICKS)
     assert near.any()
     broken = break_bricks(wall, ball, near.long())
-    assert not near_bricks(broken, ball).any()
+    assert not read(broken, ball, NEAR).any()
     assert torch.equal(wall.flatten(1).sum(1) - broken.flatten(1).sum(1), near.sum(1))
     assert torch.equal(break_bricks(wall, ball, torch.zeros_like(near).long()), wall)
     one = torch.nn.functional.one_hot(torch.arange(300) % NEAR_BRICKS, NEAR_BRICKS)
-    assert torch.equal(near_bricks(break_bricks(wall, ball, one), ball).long(), near.long() * (1 - one))
+    assert torch.equal(read(break_bricks(wall, ball, one), ball, NEAR).long(), near.long() * (1 - one))
 
 
 def test_the_crop_is_what_a_slow_loop_finds() -> None:
     chance = torch.Generator().manual_seed(1)
     wall = torch.randint(0, 2, (6, 6, 18), generator=chance).to(torch.uint8)
     ball = place(60, 80, 57, 8, 95, 150, 150, 70, 0, 0, 50, 158)
-    found = crop(wall, ball).reshape(6, -1, CROP_LEFT + CROP_RIGHT)
+    found = read(wall, ball, CROPPED).reshape(6, -1, CROP_LEFT + CROP_RIGHT)
     for game, (row, column) in enumerate(ball.tolist()):
         for at, pixels in enumerate(found[game].tolist()):
             for beside, pixel in enumerate(pixels):
