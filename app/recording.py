@@ -1,8 +1,9 @@
 """Recording both panels as GIF or MP4, with the twin's mode and accuracy above them.
 
-A thread hands each step to a process of its own, which encodes it, so that the game goes on: encoded beside the game, a
-picture holds it up by two milliseconds at times. A GIF, which Pillow alone writes, holds the nine colours exactly. A
-file is written beside its place and renamed when it is whole, also when the game was killed meanwhile.
+A thread hands the steps to a process of its own, which encodes them, so that the game goes on: encoded beside the game,
+a picture holds it up by two milliseconds at times. A GIF, which Pillow alone writes, holds the nine colours exactly. A
+file is written beside its place and renamed when it is whole, also when the game was killed meanwhile; then the last
+steps that were not yet handed over, a quarter of a second, are missing.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from model.files import write_atomic
 NO_MP4 = 'MP4 recordings need ffmpeg: pip install -e ".[record]"; GIF needs nothing'
 _ROOT = Path(__file__).resolve().parent.parent
 _FONT = _ROOT / "assets" / "font" / "JetBrainsMono-Medium.ttf"
-_WAITING = 256
-"""Steps that may wait for the encoder (17 MB); after that the game waits too, rather than lose any."""
+TOGETHER, _WAITING = 16, 16
+"""So many steps are handed over at once, since each time holds the game up; and so often may wait for the encoder
+(17 MB); after that the game waits too, rather than lose any."""
 _GROUND, _RAMP = len(PALETTE), 16
 _STRIP, _GAP, _EDGE = 40, 8, 8
 NAMES = ("real game", "neural twin")
@@ -51,33 +53,42 @@ class Recorder:
         check_suffix(path)
         self.path, self._rate = path, steps_per_second
         self.error: OSError | None = None
-        self._queue: Queue[Step | None] = Queue(_WAITING)
+        self._steps: list[Step] = []
+        self._queue: Queue[list[Step] | None] = Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
 
     def add(self, *frames: Frame, notes: tuple[str, ...] = ("", "")) -> None:
         """One step; frames must not be changed afterwards."""
-        if self.error is None:
-            self._queue.put((notes[-len(frames) :], frames))
+        self._steps.append((notes[-len(frames) :], frames))
+        if len(self._steps) == TOGETHER:
+            if self.error is None:
+                self._queue.put(self._steps)
+            self._steps = []
 
     def close(self) -> None:
         """Finish the file. Raises OSError if it could not be written."""
+        self._queue.put(self._steps)
         self._queue.put(None)
         self._thread.join()
         if self.error is not None:
             raise self.error
 
     def _work(self) -> None:
-        steps = iter(self._queue.get, None)
+        several = iter(self._queue.get, None)
         path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-P", "-m", "app.recording", str(self.path.absolute()), repr(self._rate)]
         try:
-            parts = (json.dumps(notes).encode() + b"\n" + np.stack(frames).tobytes() for notes, frames in steps)
-            _feed(command, parts, -1, {**os.environ, "PYTHONPATH": path})
+            _feed(command, map(_packed, several), -1, {**os.environ, "PYTHONPATH": path})
         except OSError as error:
             self.error = error
-            for _ in steps:  # so that nobody waits for room in the queue
+            for _ in several:  # so that nobody waits for room in the queue
                 pass
+
+
+def _packed(steps: list[Step]) -> bytes:
+    parts = ((json.dumps(notes).encode() + b"\n", *(frame.tobytes() for frame in frames)) for notes, frames in steps)
+    return b"".join(itertools.chain.from_iterable(parts))
 
 
 def _feed(command: list[str], parts: Iterable[bytes], cause: int, environment: dict[str, str] | None = None) -> None:

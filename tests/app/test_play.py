@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from app.commands import app
 from app.players import records_path
-from app.recording import COLOURS, NO_MP4, Recorder, compose
+from app.recording import COLOURS, NO_MP4, TOGETHER, Recorder, compose
 from collect.emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,7 +215,7 @@ def record_and_die(path: Path, frames: list[np.ndarray]) -> None:
 @pytest.mark.parametrize("name", ["o.gif", "o.mp4"])
 def test_what_was_recorded_when_a_game_is_killed_is_a_whole_file(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    frames = frames_of_play(9)
+    frames = frames_of_play(2 * TOGETHER + 3)
     recorder = multiprocessing.get_context("spawn").Process(target=record_and_die, args=(path, frames))
     recorder.start()
     recorder.join()
@@ -225,12 +225,12 @@ def test_what_was_recorded_when_a_game_is_killed_is_a_whole_file(tmp_path: Path,
         time.sleep(0.05)
     if name.endswith("gif"):
         with Image.open(path) as image:
-            assert image.n_frames == 9
-            image.seek(8)
+            assert image.n_frames == 2 * TOGETHER
+            image.seek(2 * TOGETHER - 1)
             last = np.asarray(image.convert("RGB"))
-        assert np.array_equal(last, COLOURS[compose(NOTES, [frames[8]] * 2)])
+        assert np.array_equal(last, COLOURS[compose(NOTES, [frames[2 * TOGETHER - 1]] * 2)])
     else:
-        assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 9
+        assert imageio_ffmpeg.count_frames_and_secs(str(path))[0] == 2 * TOGETHER
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
