@@ -12,14 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from model.files import UserError, one_line
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 INTERRUPTED = 130
 Show = Callable[[float, str], None]
@@ -41,24 +38,19 @@ MOST_SEED = 2**31 - 1  # the emulator's seeds are 32 bits with a sign
 SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="The same seed gives the same result.")]
 
 
-def finite(low: float | None = None, high: float | None = None, above: float | None = None) -> Callable[[Any], Any]:
+def finite(low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable[[Any], Any]:
     """A callback for a Typer option: its number must be finite, `low`..`high`, more than `above`; else wrong usage.
 
     Typer's own `min` and `max` let NaN through.
     """
 
     def check(value: float | None) -> float | None:
-        if value is None:
-            return None
-        for wrong, says in (
-            (not math.isfinite(value), "is not a number to work with"),
-            (low is not None and value < low, f"is less than {low}"),
-            (high is not None and value > high, f"is more than {high}"),
-            (above is not None and value <= above, f"is not more than {above}"),
-        ):
-            if wrong:
-                raise typer.BadParameter(f"{value} {says}.")
-        return value
+        if value is None or (math.isfinite(value) and low <= value <= high and value > above):
+            return value
+        if not math.isfinite(value):
+            raise typer.BadParameter(f"{value} is not a number to work with.")
+        limit = f"less than {low}" if value < low else f"more than {high}" if value > high else f"not more than {above}"
+        raise typer.BadParameter(f"{value} is {limit}.")
 
     return check
 
@@ -113,10 +105,7 @@ def explanation(error: Exception) -> str | None:
 
 
 class _Lines:
-    """Progress as plain lines, for logs: one when ten seconds have passed, and one at the end.
-
-    Called with the share of the work that is done and a text; told of a part of its own if the text says so.
-    """
+    """Progress as plain lines, for logs: one when ten seconds have passed, and one at the end."""
 
     EVERY = 10.0
 
@@ -133,11 +122,10 @@ class _Lines:
         self.show(part, share, text.removeprefix(PREPARING))
 
     def keep(self, text: str) -> None:
-        """A line that stays."""
         print(f"{self._title}: {text}", flush=True)
 
     def show(self, part: str, share: float, text: str) -> None:
-        """Where a part of the work stands; the main one has no name."""
+        """Where a part of the work stands, 0..1; the main one has no name."""
         now = time.monotonic()
         if part != self._part:  # the time that is left is counted from where this part began
             self._part, self._start, self._first = part, now, share if share < 1 else 0.0
@@ -155,7 +143,7 @@ class _Lines:
 class _Bars(_Lines):
     """A bar for the work, and one above it for what was prepared."""
 
-    def __init__(self, bar: Progress, title: str) -> None:
+    def __init__(self, bar: Any, title: str) -> None:
         super().__init__(title)
         self._bar, self._tasks = bar, dict[str, Any]()
 
@@ -167,14 +155,13 @@ class _Bars(_Lines):
             for task in self._tasks.values():  # what came before is done
                 self._bar.update(task, completed=1.0, description="")
             # Begun where a resumed run begins: what it did before says nothing of the time that is left.
-            about: Any = {"total": 1.0, "completed": share, "title": f"{self._title} {part}"}
-            self._tasks[part] = self._bar.add_task(text, **about)
+            self._tasks[part] = self._bar.add_task(text, total=1.0, completed=share, title=f"{self._title} {part}")
         self._bar.update(self._tasks[part], completed=share, description=text)
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Show]:
-    """A bar with the time left on a terminal, plain lines elsewhere. Gives a function to call with share and text."""
+    """A bar with the time left on a terminal, plain lines elsewhere."""
     if sys.stdout is None or not sys.stdout.isatty():
         yield _Lines(title)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -16,12 +17,10 @@ from evaluate import Without, within
 app = typer.Typer(no_args_is_help=True)
 WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
 JsonOption = Annotated[Path | None, typer.Option(help="Write every number as JSON.")]
-
-
 PolicyName = StrEnum("PolicyName", ["people", "mixed", "random"])  # of `collect.policies.POLICIES`
 
 
-def _seconds(text: str, high: float | None = None) -> Any:
+def _seconds(text: str, high: float = math.inf) -> Any:
     return typer.Option(help=text, callback=finite(above=0.0, high=high))
 
 
@@ -49,10 +48,11 @@ def _report(title: str, json: Path | None, make: Callable[[Show], Any], show: Ca
         part(1.0, "")
     if json is not None:
         write_json(json, plain(report))
-    show(report, Console(width=None if sys.stdout.isatty() else 160))
+    show(report, Console(width=None if sys.stdout.isatty() else 160, highlight=False))
 
 
 @app.command("evaluate")
+@clean_errors()
 def evaluate(
     context: typer.Context,
     weights: WeightsOption = None,
@@ -81,26 +81,24 @@ def evaluate(
     if least_seconds > run_seconds:
         raise typer.BadParameter(f"--least-seconds {least_seconds:g} is more than --run-seconds {run_seconds:g}.")
     if live is not None:
-        sizes = "episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds"
-        _refuse(context, sizes, "--live: it plays so many steps and no dreams")
+        no_meaning = "episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds"
+        _refuse(context, no_meaning, "--live: it plays so many steps and no dreams")
     policies = tuple(name.value for name in policy or (PolicyName.people, PolicyName.mixed))
-    with clean_errors():
-        from evaluate import reports, tables
-        from model.engine import Engine
+    from evaluate import reports, tables
+    from model.engine import Engine
 
-        engine = Engine.load(weights)
-        if live is not None:
-            playing = (engine, live, policies[0], seed, without)
-            _report("evaluate --live", json, lambda show: reports.live(*playing, show), tables.print_live)
-            return
-        settings = reports.EvaluationSettings(
-            seed, policies, episodes, game_seconds, transitions, runs, least_seconds, run_seconds, alone, alone_seconds,
-            without,
-        )  # fmt: skip
-        _report("evaluate", json, lambda show: reports.evaluate(engine, settings, show), tables.print_evaluation)
+    engine = Engine.load(weights)
+    if live is not None:
+        playing = (engine, live, policies[0], seed, without)
+        _report("evaluate --live", json, lambda show: reports.live(*playing, show), tables.print_live)
+        return
+    sizes = (episodes, game_seconds, transitions, runs, least_seconds, run_seconds, alone, alone_seconds)
+    settings = reports.EvaluationSettings(seed, policies, *sizes, without)
+    _report("evaluate", json, lambda show: reports.evaluate(engine, settings, show), tables.print_evaluation)
 
 
 @app.command("analyze")
+@clean_errors()
 def analyze(
     out: Annotated[Path, typer.Option(help="Directory for the page, its plots and its numbers.")] = Path("report"),
     weights: WeightsOption = None,
@@ -120,22 +118,22 @@ def analyze(
 
     Example: python main.py analyze --out report
     """
-    with clean_errors():
-        import evaluate.analysis.page as pages  # first, so that a missing extra is told before the work
-        from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs
-        from model.engine import Engine
+    import evaluate.analysis.page as pages  # first, so that a missing extra is told before the work
+    from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs
+    from model.engine import Engine
 
-        settings = AnalysisSettings(seed, policy.value, episodes, transitions, per_event, runs, dream_seconds, top)
-        engine = Engine.load(weights)
-        given = load_pairs(pairs) if pairs is not None else None
-        with progress("analyze") as show:
-            report, pictures = analyse(engine, settings, given, within(show, 0, 0.92))
-            page = pages.write_report(report, pictures, out, within(show, 0.92, 1))
-            show(1.0, "")
-        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    settings = AnalysisSettings(seed, policy.value, episodes, transitions, per_event, runs, dream_seconds, top)
+    engine = Engine.load(weights)
+    given = load_pairs(pairs) if pairs is not None else None
+    with progress("analyze") as show:
+        report, pictures = analyse(engine, settings, given, within(show, 0, 0.92))
+        page = pages.write_report(report, pictures, out, within(show, 0.92, 1))
+        show(1.0, "")
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 @app.command("bench")
+@clean_errors()
 def bench(
     context: typer.Context,
     weights: WeightsOption = None,
@@ -152,19 +150,19 @@ def bench(
     """
     if soak is not None:
         _refuse(context, "seconds", "--soak, which plays so many hours of game time")
-    with clean_errors():
-        import evaluate.bench as benches
-        from evaluate import tables
-        from model.engine import Engine
+    import evaluate.bench as benches
+    from evaluate import tables
+    from model.engine import Engine
 
-        engine = Engine.load(weights)
-        if soak is None:
-            _report("bench", json, lambda show: benches.bench(engine, seconds, seed, show), tables.print_bench)
-        else:
-            _report("soak", json, lambda show: benches.soak(engine, soak, seed, show), tables.print_soak)
+    engine = Engine.load(weights)
+    if soak is None:
+        _report("bench", json, lambda show: benches.bench(engine, seconds, seed, show), tables.print_bench)
+    else:
+        _report("soak", json, lambda show: benches.soak(engine, soak, seed, show), tables.print_soak)
 
 
 @app.command("match")
+@clean_errors()
 def match(
     weights: WeightsOption = None,
     seeds: Annotated[int, _count("Games of each policy.")] = 100,
@@ -176,15 +174,15 @@ def match(
 
     Example: python main.py match --seeds 100
     """
-    with clean_errors():
-        from evaluate import reports, tables
-        from model.engine import Engine
+    from evaluate import reports, tables
+    from model.engine import Engine
 
-        engine = Engine.load(weights)
-        _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show), tables.print_match)
+    engine = Engine.load(weights)
+    _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show), tables.print_match)
 
 
 @app.command("evaluate-player")
+@clean_errors()
 def evaluate_player(
     player: Annotated[
         list[Path] | None,
@@ -200,10 +198,9 @@ def evaluate_player(
 
     Example: python main.py evaluate-player --games 30 --json players.json
     """
-    with clean_errors():
-        from evaluate import tables
-        from evaluate.reports import RIVAL, evaluate_players
-        from model.player import SHIPPED
+    from evaluate import tables
+    from evaluate.reports import RIVAL, evaluate_players
+    from model.player import SHIPPED
 
-        playing = (player or [path for path in (SHIPPED, RIVAL) if path.exists()], games, seed, dream, weights)
-        _report("evaluate-player", json, lambda show: evaluate_players(*playing, show), tables.print_players)
+    playing = (player or [path for path in (SHIPPED, RIVAL) if path.exists()], games, seed, dream, weights)
+    _report("evaluate-player", json, lambda show: evaluate_players(*playing, show), tables.print_players)
