@@ -1,4 +1,4 @@
-"""Held-out games: played afresh for the evaluation with seeds that no training data has, and what RAM says of them."""
+"""Held-out games: played afresh with seeds that no training data has, and what RAM says of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, play_episode
 from console import Show
 from evaluate import quiet
-from model.breakout import EMULATOR_HZ, GRID_ROWS, PADDLE_TOP
+from model.breakout import BALL_WIDTH, EMULATOR_HZ, FIELD_LEFT, FIELD_RIGHT, GRID_ROWS, PADDLE_TOP
 from model.engine import Engine
 from model.files import SCHEMA
 from model.readers import OPEN_ROWS, Ints, read_digits
@@ -21,23 +21,18 @@ SEED_OFFSET = 1 << 40
 """Added to every held-out seed: `collect frames` seeds are far below it, so no game was ever trained on."""
 WALL_REACH, PADDLE_REACH = 10, 12
 """Pixels from a side wall, and rows above the paddle, within which the ball belongs to that zone."""
-LEFT_END, RIGHT_END = 8, 150
-"""The ball's first and last column between the side walls."""
 
 
 def play_held_out(
     policy: str, frameskip: int, seed: int, episodes: int, seconds: float, show: Show = quiet
 ) -> TransitionDataset:
     """Play `episodes` games of at most `seconds` of game time each; the same seed gives the same games and RAM."""
-    settings = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds)
-    played = []
+    settings, played = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds), []
     for number in range(episodes):
         writer, over = play_episode(settings, number)
         played.append(writer.to_episode(over))
         show((number + 1) / episodes, f"{number + 1} of {episodes} games played")
-    return TransitionDataset(
-        played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed, "episode_seconds": seconds}
-    )
+    return TransitionDataset(played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed})
 
 
 def about(engine: Engine, kind: str) -> dict[str, Any]:
@@ -57,10 +52,10 @@ def sample_transitions(dataset: TransitionDataset, count: int, rng: np.random.Ge
 
 
 class Starts(NamedTuple):
-    """Moments to start dreams from, the ball in play: frame numbers `t` (R,), and the most `steps` (R,) of each."""
+    """Moments to start dreams from, the ball in play."""
 
-    t: Ints
-    steps: Ints
+    t: Ints  # (R,) frame numbers
+    steps: Ints  # (R,) the most that a dream from there may last
 
 
 def dream_starts(
@@ -83,38 +78,31 @@ def dream_starts(
 # --- what happened in a step, by RAM ---
 
 
+LABELS = {
+    "Event": "life lost, serve, brick hit, paddle bounce, side wall bounce, top wall bounce, score changed, nothing",
+    "Zone": "free flight, bricks, paddle, side walls, no ball",
+}
+
+
 class Kind(IntEnum):
-    """A numbered kind of step, with a `label` as tables and pages write it."""
+    """A numbered kind of step."""
 
-    label: str
-
-    def __new__(cls, value: int, label: str) -> Kind:
-        kind = int.__new__(cls, value)
-        kind._value_, kind.label = value, label
-        return kind
+    @property
+    def label(self) -> str:
+        """As tables and pages write it."""
+        return LABELS[type(self).__name__].split(", ")[self]
 
 
 class Event(Kind):
-    """What a transition t -> t + 1 is; the first that fits."""
+    """What a transition t -> t + 1 is, the first that fits; digits are drawn a frame after what they count."""
 
-    LIFE_LOST = 0, "life lost"
-    SERVE = 1, "serve"
-    BRICK = 2, "brick hit"
-    PADDLE = 3, "paddle bounce"
-    SIDE_WALL = 4, "side wall bounce"
-    TOP_WALL = 5, "top wall bounce"
-    SCORE = 6, "score changed"  # digits are drawn a frame after what they count
-    NOTHING = 7, "nothing"
+    LIFE_LOST, SERVE, BRICK, PADDLE, SIDE_WALL, TOP_WALL, SCORE, NOTHING = range(8)
 
 
 class Zone(Kind):
     """Where the ball is at t."""
 
-    FREE = 0, "free flight"
-    BRICKS = 1, "bricks"
-    PADDLE = 2, "paddle"
-    SIDE_WALLS = 3, "side walls"
-    NO_BALL = 4, "no ball"
+    FREE, BRICKS, PADDLE, SIDE_WALLS, NO_BALL = range(5)
 
 
 def classify(dataset: TransitionDataset) -> Ints:
@@ -144,7 +132,7 @@ def zones(dataset: TransitionDataset) -> Ints:
     cases = {
         Zone.NO_BALL: row == 0,
         Zone.PADDLE: row > PADDLE_TOP - PADDLE_REACH,
-        Zone.SIDE_WALLS: (column < LEFT_END + WALL_REACH) | (column > RIGHT_END - WALL_REACH),
+        Zone.SIDE_WALLS: (column < FIELD_LEFT + WALL_REACH) | (column > FIELD_RIGHT - BALL_WIDTH - WALL_REACH),
         Zone.BRICKS: row < OPEN_ROWS.start,
     }
     return np.select(list(cases.values()), list(cases), Zone.FREE).astype(np.int64)

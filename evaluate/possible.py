@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from collect import ram
 from console import Show
 from evaluate import quiet
 from evaluate.rollouts import Rollout, select
@@ -28,12 +29,8 @@ is back within the third."""
 LEAST_PADDLE = 8
 """At least so much of the paddle shows beside the right wall."""
 BALL_HEIGHT, BALL_WIDTH = breakout.BALL_HEIGHT, breakout.BALL_WIDTH
-TALLEST_BALL = BALL_HEIGHT + 1
-"""On some scanlines the Atari draws the ball five rows tall."""
 FASTEST = 4
 """Rows that the ball moves in an emulator frame, at most: its speed is 3.375."""
-SECOND_WALL = 432
-"""Points of a whole wall; with so many, the ball coming off the paddle has the second one laid, all at once."""
 
 
 class Reason(IntEnum):
@@ -106,10 +103,11 @@ def judge(shown: Shown, digits: Ints) -> Ints:
     # Here nothing can hide a part of the ball.
     free = there & (first > OPEN_ROWS.start) & (last < PADDLE_TOP - 1)
     free &= (left > FIELD_COLUMNS.start) & (right < FIELD_COLUMNS.stop - 1)
+    scar = (last - first > BALL_HEIGHT) | (right - left >= BALL_WIDTH)  # on some scanlines the ball is five rows tall
     cases = {
         Reason.PADDLE: ~shown.paddle,
         Reason.DIGIT: (digits < 0).any(1),
-        Reason.SCAR: there & ((last - first >= TALLEST_BALL) | (right - left >= BALL_WIDTH)),
+        Reason.SCAR: there & scar,
         Reason.BALL: free & (shown.pixels != BALL_HEIGHT * BALL_WIDTH),
     }
     return np.select(list(cases.values()), list(cases)).astype(np.int64)
@@ -123,7 +121,7 @@ def _points(digits: Ints) -> Ints:
 
 
 def _worth(bricks: Bools) -> Ints:
-    return (bricks * readers.BRICK_POINTS[:, None]).sum((1, 2))
+    return bricks.sum(2) @ np.array(ram.POINTS)
 
 
 class Possible(NamedTuple):
@@ -153,52 +151,48 @@ class Possible(NamedTuple):
         """The frames (B, 210, 160) that `actions` (B,) led to, a step lasting `frameskip` frames, and whether the twin
         says that the game has `ended` (B,), for which a ball must have fallen. Dreams that are judged already are not
         looked at."""
+        low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
         shown, digits = look(frames), read_digits(frames, 0)
-        now = judge(shown, digits)
-        wrong = np.where(now > 0, self.wrong + 1, 0)
-        books, broken = self._check(shown, digits, actions, frameskip)
-        found = np.where(wrong >= PARTED_STEPS, now, broken)
-        low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
-        fell = (books.gone > 0) & (books.row >= low)
-        found = np.where((found == 0) & ended & ~fell, Reason.LIFE, found)
-        alive = (self.reason == 0) & ~self.over
-        # What takes three steps to be found began with the first of them.
-        back = np.where(found > 0, np.where(wrong >= PARTED_STEPS, PARTED_STEPS, 1), 0)
-        horizon = np.where(alive, self.horizon + 1 - back, self.horizon)
-        lost = (books.lives == 1) & (books.gone > FALL_SECONDS * second) & fell
-        over = self.over | (alive & (found == 0) & (ended | lost | (digits[:, LIVES] == 0)))
-        return books._replace(reason=np.where(alive, found, self.reason), over=over, horizon=horizon, wrong=wrong)
-
-    def _check(self, shown: Shown, digits: Ints, actions: Ints, frameskip: int) -> tuple[Possible, Ints]:
-        """The books after a step, and the `Reason` (B,) why they are wrong."""
-        low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
         there, fell = shown.pixels > 0, self.row >= low
         lives = np.where(digits[:, LIVES] < 0, self.lives, digits[:, LIVES])
         taken = lives != self.lives
         unpunished = ~taken & fell & (self.gone > HIDDEN_SECONDS * second) & (self.lives > 1)
         asked = (self.asked >= 0) | (actions == Action.FIRE)
         new = shown.bricks & ~self.bricks
-        laid = shown.bricks.all((1, 2)) & (_points(digits) >= SECOND_WALL)
+        laid = shown.bricks.all((1, 2)) & (_points(digits) >= ram.FIRST_WALL)  # the second wall, all at once
         account = self.account + _worth(new) * laid
-        wrong = (_points(digits) + _worth(shown.bricks) - account) % 1000 != 0
+        unpaid = (_points(digits) + _worth(shown.bricks) - account) % 1000 != 0
+        now = judge(shown, digits)
         books = self._replace(
+            wrong=np.where(now > 0, self.wrong + 1, 0),
             bricks=shown.bricks,
             lives=lives,
             account=account,
             # A ball that cost its life is forgotten; the next one is asked for by FIRE.
             row=np.where(there, shown.ball[:, 1], np.where(taken, 0, self.row)),
             gone=np.where(there | taken, 0, self.gone + 1),
-            unpaid=np.where(wrong & (digits >= 0).all(1), self.unpaid + 1, 0),
+            unpaid=np.where(unpaid & (digits >= 0).all(1), self.unpaid + 1, 0),
             asked=np.where(there | taken | ~asked, -1, self.asked + 1),
         )
-        cases: dict[Reason, Any] = {
+        parted, falls = books.wrong >= PARTED_STEPS, (books.gone > 0) & (books.row >= low)
+        cases: dict[Any, Any] = {
             Reason.LIFE: taken & ((lives != self.lives - 1) | ~fell | (self.gone == 0)),
             Reason.FALL: unpunished & (there | (self.gone > FALL_SECONDS * second)),
             Reason.WALL: new.any((1, 2)) & ~laid,
             Reason.POINTS: books.unpaid >= PARTED_STEPS,
             Reason.NO_BALL: books.asked > NO_BALL_SECONDS * second,
         }
-        return books, np.select(list(cases.values()), list(cases)).astype(np.int64)
+        broken = np.select(list(cases.values()), list(cases), np.where(ended & ~falls, Reason.LIFE, 0))
+        found = np.where(parted, now, broken)
+        alive = (self.reason == 0) & ~self.over
+        # What takes three steps to be found began with the first of them.
+        back = np.where(parted, PARTED_STEPS, found > 0)
+        lost = (lives == 1) & (books.gone > FALL_SECONDS * second) & falls
+        return books._replace(
+            reason=np.where(alive, found, self.reason),
+            over=self.over | (alive & (found == 0) & (ended | lost | (digits[:, LIVES] == 0))),
+            horizon=np.where(alive, self.horizon + 1 - back, self.horizon),
+        )
 
 
 class Chaser:

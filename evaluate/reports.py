@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from collect.dataset import EpisodeWriter, TransitionDataset
+from collect.drills import play as play_on
 from collect.emulator import Emulator, RealGames
 from collect.frames import CollectSettings, play_episode
 from collect.policies import make_policy
@@ -31,10 +32,7 @@ MARKS = (1, 2, 5, 10, 30)
 """Seconds of game time after which the objects are compared."""
 STREAM = 1 << 21
 """Keeps the games of `live` apart from those of `play_held_out` with the same seed."""
-LIVE_SECONDS = 600.0
-BATCH = 64
-
-
+LIVE_SECONDS, BATCH = 600.0, 64
 EvaluationSettings = namedtuple(
     "EvaluationSettings",
     "seed policies episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds without",
@@ -48,15 +46,12 @@ def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -
     """All metrics of an engine. The same weights, settings and machine give the same report."""
     count = len(settings.policies)
     parts = {name: within(show, n / count, (n + 1) / count, f"{name}: ") for n, name in enumerate(settings.policies)}
-    return {
-        **about(engine, "evaluation"),
-        "context": engine.context,
-        "settings": settings._asdict(),
-        "held_out": {policy: evaluate_policy(engine, policy, settings, part) for policy, part in parts.items()},
-    }
+    held = {policy: _held_out(engine, policy, settings, part) for policy, part in parts.items()}
+    begin = about(engine, "evaluation")
+    return {**begin, "context": engine.context, "settings": settings._asdict(), "held_out": held}
 
 
-def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, show: Show) -> dict[str, Any]:
+def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: Show) -> dict[str, Any]:
     """The metrics on games that `policy` plays."""
     seed, without, frameskip = settings.seed, settings.without, engine.frameskip
     playing = within(show, 0, 0.05)
@@ -107,8 +102,7 @@ def live(
 ) -> dict[str, Any]:
     """Play `steps` steps afresh, predict each from what came before it, and compare with what then happened: every
     controller's accuracy, where it fails, and each step, so that a mistake can be looked up."""
-    settings = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS)
-    games: list[Any] = []
+    settings, games = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS), list[Any]()
     while (left := steps - sum(len(game) for game in games)) > 0:
         writer, over = play_episode(settings, STREAM + len(games), left)
         games.append(writer.to_episode(over))
@@ -182,10 +176,7 @@ def play_from_reset(
         emulator.reset()
         player = make_policy(policy, np.random.default_rng([SEED_OFFSET + seed, number, 6]), frameskip)
         writer = EpisodeWriter(emulator.screen, emulator.ram())
-        while len(writer) < steps and not emulator.over:
-            action = player.act(emulator.objects())
-            reward = emulator.advance(action)
-            writer.add(action, emulator.screen, emulator.ram(), reward)
+        play_on(emulator, player, writer, steps)
         played.append(writer.to_episode(emulator.over))
         show((number + 1) / games, "")
     return TransitionDataset(played, {"policy": policy, "frameskip": frameskip, "seed": SEED_OFFSET + seed})
@@ -196,7 +187,7 @@ def first_differences(engine: Engine, games: TransitionDataset, show: Show = qui
     lengths = np.diff(games.first) - 1
     compared, differs = lengths.copy(), np.zeros(games.episodes, bool)
     for start in range(0, games.episodes, BATCH):
-        first = games.first[start : min(start + BATCH, games.episodes)]
+        first = games.first[start:-1][:BATCH]
         roll = Rollout(engine, engine.begin(games.frame(first[:, None]), fresh=True))
         for step in range(int(lengths.max())):
             rows, t = start + roll.rows, first[roll.rows] + step
@@ -214,7 +205,6 @@ def first_differences(engine: Engine, games: TransitionDataset, show: Show = qui
 
 RIVAL = SHIPPED.with_name("player_real.safetensors")
 """The same training in the real game."""
-STICKY = (0.0, 0.25)
 RANDOM_HOLD = 4
 """Frames for which a random key is held, as ALE's usual frame skip has it."""
 PUBLISHED = {"human (Mnih et al. 2015)": 31.8, "DQN (Mnih et al. 2015)": 401.2}
@@ -246,11 +236,11 @@ def autopilot(games: int, seed: int) -> Act:
     """The built-in ball follower, one for each game."""
     each = [Follower(np.random.default_rng([seed, 5, game])) for game in range(games)]
 
-    def side(now: Array) -> tuple[tuple[int, int] | None, float]:
+    def key(follower: Follower, now: Array) -> int:
         ball = (int(now[BALL_ROW]), int(now[BALL_COLUMN])) if now[BALL_ROW] else None
-        return ball, float(now[PADDLE] + now[WIDTH] / 2)
+        return follower.act([(ball, float(now[PADDLE] + now[WIDTH] / 2))])
 
-    return lambda objects: np.array([one.act([side(now)]) for one, now in zip(each, objects[:, -1], strict=True)])
+    return lambda objects: np.array(list(map(key, each, objects[:, -1])))
 
 
 def evaluate_players(
@@ -258,7 +248,7 @@ def evaluate_players(
 ) -> dict[str, Any]:
     """`number` real games of chance, the autopilot and the players of `paths` at each stickiness, and with `dream` as
     many in the twin of `weights`."""
-    worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in STICKY}
+    worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in (0, 0.25)}
     if dream:
         worlds["in the dream"] = partial(DreamGames, number, weights, seed=seed)
     players: dict[str, Callable[[], Act]] = {

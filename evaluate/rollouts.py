@@ -81,10 +81,9 @@ class Rollout:
         if self._without == Without.expectation:
             ball, paddle = np.zeros_like(guess.things.ball), np.zeros_like(guess.things.paddle)
             told = guess._replace(things=guess.things._replace(ball=ball, paddle=paddle))
-        if self.mode == Mode.real and self._without == Without.actions:
-            self.state = self._forget(engine.advance(state, np.zeros_like(actions), frame))
-        else:
-            self.state = self._forget(engine.advance(state, actions, frame, told))
+        blind = self.mode == Mode.real and self._without == Without.actions
+        led = (np.zeros_like(actions), frame) if blind else (actions, frame, told)
+        self.state = self._forget(engine.advance(state, *led))
         self._real = self._real if real is None else real
         return guess
 
@@ -132,7 +131,7 @@ class Predicted(NamedTuple):
 class Pass(NamedTuple):
     """One pass over all games. `truth` and, by controller, `predicted` are of the chosen steps; of every frame t of the
     dataset: `exact` (N,) bool, whether t + 1 was predicted in every pixel, and `memory` (N, V) int64, what is
-    remembered at t. `states` are the moments asked for, in their order."""
+    remembered at t. `states` are the moments asked for, the earliest first."""
 
     truth: Truth
     predicted: dict[str, Predicted]
@@ -182,14 +181,13 @@ def predict_all(
     others = np.random.default_rng([seed, 3]).integers(0, ACTIONS, frames)
     state = engine.begin(dataset.frame(dataset.first[:-1, None]), fresh=True)
     exact, memory = np.zeros(frames, bool), np.zeros((frames, state.memory.shape[1]), np.int64)
-    kept: dict[int, State] = {}
-    looks: list[list[Any]] = []
+    moments, kept, looks = list[Ints](), list[State](), list[list[Any]]()
     roll, longest = Rollout(engine, state, Mode.real, without), int(np.diff(dataset.first).max())
     for step in range(longest):
         t, state = dataset.first[roll.rows] + step, roll.state
         memory[t] = state.memory
-        for row in np.flatnonzero(wanted[t]):
-            kept[int(t[row])] = state.rows(slice(row, row + 1))
+        moments.append(t[wanted[t]])
+        kept.append(state.rows(wanted[t]))
         # The last frame of a game has no next one: whatever stands there is predicted in vain, and dropped below.
         stays, after = t < ends[roll.rows], dataset.frame(np.minimum(t + 1, frames - 1))
         guess = roll.step(dataset.actions[t].astype(np.int64), after)
@@ -201,7 +199,7 @@ def predict_all(
     truth, *each = (type(of[0])(*map(np.concatenate, zip(*of, strict=True))) for of in zip(*looks, strict=True))
     order = np.argsort(truth.t)
     predicted = {name: select(one, order) for name, one in zip(engine.controllers, each, strict=True)}
-    states = stack([kept[int(moment)] for moment in keep]) if len(keep) else state.rows(slice(0))
+    states = stack(kept).rows(np.argsort(np.concatenate(moments)))
     return Pass(select(truth, order), predicted, exact, memory, states)
 
 
