@@ -1,7 +1,5 @@
 """What every command shares: errors that end in one line, progress that fits where it is shown, checks of options."""
 
-from __future__ import annotations
-
 import io
 import math
 import os
@@ -102,6 +100,15 @@ def explanation(error: Exception) -> str | None:
 
 
 # --- progress ---
+
+
+def quiet(share: float, text: str) -> None:
+    """Progress that nobody is told of."""
+
+
+def within(show: Show, low: float, high: float, before: str = "") -> Show:
+    """Tells `show` of a part of the work, from share `low` to `high` of the whole; `before` stands before its texts."""
+    return lambda share, text: show(low + (high - low) * share, before + text)
 
 
 class _Lines:

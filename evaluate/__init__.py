@@ -12,8 +12,6 @@ analysis/       `analyze`: analysis.py makes the report with statistics.py and g
 
 from enum import StrEnum
 
-from console import Show
-
 Without = StrEnum(
     "Without",
     ["nothing", "memory", "actions", "expectation", "speed", "half_row", "half_column", "hits", "fast", "contact",
@@ -23,12 +21,3 @@ Without = StrEnum(
 variable is not known); frames are given without the `actions` that led to them, NOOP standing for all; the tracker
 finds ball and paddle by pixels alone, also where a frame hides them (`expectation`); or one of `model.state.VARIABLES`
 is never known."""
-
-
-def quiet(share: float, text: str) -> None:
-    """Progress that nobody is told of."""
-
-
-def within(show: Show, low: float, high: float, before: str = "") -> Show:
-    """Tells `show` of a part of the work, from share `low` to `high` of the whole; `before` stands before its texts."""
-    return lambda share, text: show(low + (high - low) * share, before + text)

@@ -1,15 +1,15 @@
-"""`bench`: how fast this machine collects and dreams. Wall-clock times: leave the machine alone meanwhile.
+"""`bench`: how fast this machine collects and dreams, by the wall clock: leave the machine alone meanwhile.
 
 The bare emulator's speed stands beside all of it, so that two machines can be compared.
 """
 
-from __future__ import annotations
-
+import math
 import os
 import platform
 import sys
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ import numpy as np
 from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
 from collect.policies import PeoplePolicy, start_episode
-from console import Show
-from evaluate import quiet
+from console import Show, quiet
 from evaluate.heldout import about, play_held_out, sample_transitions
 from evaluate.possible import Chaser
 from evaluate.rollouts import Mode, Rollout, predict_all
@@ -38,20 +37,22 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> 
     """Measure every part for about `seconds` each, above 0; `seed` is of the games played."""
     show(0.0, "collecting")
     collecting = bench_collecting(engine.frameskip, seconds, seed)
-    states = busy_states(engine, max(BATCHES), seed)
+    bare = collecting["bare_emulator_steps_per_second"]
+    # Different moments in play, so that the parts have something to do.
+    played = play_held_out("people", engine.frameskip, seed, 2, 8.0)
+    t = sample_transitions(played, max(BATCHES), np.random.default_rng([seed, 8]))
+    states = predict_all(engine, played, t[:1], t, seed).states
     parts: dict[str, dict[str, Any]] = {}
     for number, games in enumerate(BATCHES):
         show(0.2 + 0.3 * number / len(BATCHES), f"the parts of a step, batch {games}")
         for name, found in step_times(engine, states.rows(slice(games)), seconds / len(BATCHES)).items():
             parts.setdefault(name, {})[str(games)] = found
     show(0.5, "playing")
-    play = times(play_steps(engine, sys.maxsize, seconds, seed))
-    speeds = {}
+    play, speeds = times(play_steps(engine, sys.maxsize, seconds, seed)), {}
     for number, games in enumerate(ENVIRONMENTS):
         show(0.7 + 0.3 * number / len(ENVIRONMENTS), f"{games} dreamt games")
         speeds[str(games)] = dream_speed(engine, states.rows(slice(games)), seconds / len(ENVIRONMENTS), seed)
     machine = {"system": platform.system(), "processor": platform.machine()}
-    bare = collecting["bare_emulator_steps_per_second"]
     return {
         **about(engine, "bench"),
         "machine": machine | {"cores": os.cpu_count(), "python": platform.python_version()},
@@ -92,7 +93,7 @@ def memory() -> float | None:
         return peak_memory()
 
 
-def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str, Any]:
+def bench_collecting(frameskip: int, seconds: float, seed: int) -> dict[str, Any]:
     """Steps a second on one core: the emulator alone with its screen read, and collecting with the mixed policy.
 
     They take turns, episode by episode, so that a machine that changes its pace changes both.
@@ -100,8 +101,8 @@ def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str,
     settings = CollectSettings(0, "mixed", frameskip, seed, 20.0)
     play_episode(settings, 0, 10)  # loads the ROM
     emulator = Emulator(frameskip)
-    steps, bare, collecting, number = 0, 0.0, 0.0, 0
-    while bare + collecting < seconds:
+    steps, bare, collecting = 0, 0.0, 0.0
+    for number in count():
         start = time.perf_counter()
         writer, over = play_episode(settings, number)
         writer.to_bytes(over)
@@ -113,20 +114,11 @@ def bench_collecting(frameskip: int, seconds: float, seed: int = 0) -> dict[str,
             if emulator.over:
                 emulator.reset()
         bare += time.perf_counter() - start
-        steps, number = steps + len(writer), number + 1
-    return {
-        "bare_emulator_steps_per_second": steps / bare,
-        "collected_steps_per_second": steps / collecting,
-        "share_of_bare": bare / collecting,
-        "steps": steps,
-    }
-
-
-def busy_states(engine: Engine, games: int, seed: int) -> State:
-    """States of `games` different moments in play, so that the parts have something to do."""
-    played = play_held_out("people", engine.frameskip, seed, 2, 8.0)
-    t = sample_transitions(played, games, np.random.default_rng([seed, 8]))
-    return predict_all(engine, played, t[:1], t, seed).states
+        steps += len(writer)
+        if bare + collecting >= seconds:
+            break
+    speeds = {"bare_emulator_steps_per_second": steps / bare, "collected_steps_per_second": steps / collecting}
+    return {**speeds, "share_of_bare": bare / collecting, "steps": steps}
 
 
 def step_times(engine: Engine, states: State, seconds: float) -> dict[str, Any]:
@@ -148,7 +140,7 @@ def step_times(engine: Engine, states: State, seconds: float) -> dict[str, Any]:
     return {name: times(costs) for name, costs in found.items()}
 
 
-def play_steps(engine: Engine, steps: int, seconds: float, seed: int = 0) -> list[float]:
+def play_steps(engine: Engine, steps: int, seconds: float, seed: int) -> list[float]:
     """Seconds of each step of play without a window: emulator, the twin's prediction, the real codes, the score, and
     the real frame observed; for `steps` beside those for warming up, or `seconds` of wall clock."""
     emulator, rng = Emulator(engine.frameskip), np.random.default_rng([seed, 7])
@@ -165,21 +157,21 @@ def play_steps(engine: Engine, steps: int, seconds: float, seed: int = 0) -> lis
         guess = roll.step(np.array([action]), step.frame[None])
         codes = engine.encode(before, step.frame[None])
         score_step(before[0], step.frame, guess.frame[0], guess.codes[0], codes[0], engine.majority)
-        over = step.over
         found.append(time.perf_counter() - start)
+        over = step.over
     return found
 
 
 def dream_speed(engine: Engine, states: State, seconds: float, seed: int) -> float:
     """Dreamt steps a second, all games together: what an environment gives, its policy included."""
-    chaser, roll, steps = Chaser(len(states.frame), engine.frameskip, seed), Rollout(engine, states), 0
+    chaser, roll, steps = Chaser(len(states.frame), engine.frameskip, seed), Rollout(engine, states), -WARM_UP
     start = time.perf_counter()
-    while time.perf_counter() - start < seconds or steps <= WARM_UP:
-        if steps == WARM_UP:
+    while time.perf_counter() - start < seconds or steps <= 0:
+        if steps == 0:
             start = time.perf_counter()
         roll.step(chaser.act(roll.state))
         steps += 1
-    return (steps - WARM_UP) * len(states.frame) / (time.perf_counter() - start)
+    return steps * len(states.frame) / (time.perf_counter() - start)
 
 
 # --- hours of play ---
@@ -189,24 +181,19 @@ def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> dic
     """Play `hours` of game time as fast as the machine can. A sample for each minute of game time, {minutes played,
     memory held in MB, step: median milliseconds}, and what became of them."""
     minute = 60 * EMULATOR_HZ // engine.frameskip
-    total, taken = round(60 * hours * minute), 0
-    samples: list[dict[str, Any]] = []
-    while taken < total:
+    total, samples = round(60 * hours * minute), list[dict[str, Any]]()
+    for number, taken in enumerate(range(0, total, minute)):
         steps = min(minute, total - taken)
-        costs = play_steps(engine, steps, float("inf"), seed + len(samples))
-        taken += steps
-        samples.append({"minutes": taken / minute, "memory": memory(), "step": times(costs)["median"]})
-        show(taken / total, f"{samples[-1]['minutes']:.0f} min, {samples[-1]['memory'] or 0:.1f} MB")
+        step, held = times(play_steps(engine, steps, math.inf, seed + number))["median"], memory()
+        samples.append({"minutes": (taken + steps) / minute, "memory": held, "step": step})
+        show((taken + steps) / total, f"{(taken + steps) / minute:.0f} min, {held or 0:.1f} MB")
     return {"schema": SCHEMA, "kind": "soak", "hours": hours, **steadiness(samples), "samples": samples}
 
 
 def steadiness(samples: list[dict[str, Any]]) -> dict[str, Any]:
     """{memory_growth, pace_drift}: shares. Memory at the end over that after the first minute, less 1; the median step
     of the last quarter over that of the first quarter, less 1. None where it takes more samples to tell."""
-    growth = drift = None
     held, costs, quarter = samples[-1]["memory"], [sample["step"] for sample in samples], len(samples) // 4
-    if len(samples) > 1 and held:
-        growth = held / samples[0]["memory"] - 1
-    if quarter:
-        drift = float(np.median(costs[-quarter:]) / np.median(costs[:quarter])) - 1
+    growth = held / samples[0]["memory"] - 1 if len(samples) > 1 and held else None
+    drift = float(np.median(costs[-quarter:]) / np.median(costs[:quarter])) - 1 if quarter else None
     return {"memory_growth": growth, "pace_drift": drift}

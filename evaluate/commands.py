@@ -1,7 +1,5 @@
 """The commands `evaluate`, `analyze`, `bench`, `match`, `evaluate-player`. Imports are inside: --help is instant."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable
@@ -11,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from console import SeedOption, Show, clean_errors, finite, progress
-from evaluate import Without, within
+from console import SeedOption, Show, clean_errors, finite, progress, within
+from evaluate import Without
 
 app = typer.Typer(no_args_is_help=True)
 WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]

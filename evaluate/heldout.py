@@ -1,7 +1,5 @@
 """Held-out games: played afresh with seeds that no training data has, and what RAM says of them."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -10,8 +8,7 @@ import numpy as np
 from collect import ram
 from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, play_episode
-from console import Show
-from evaluate import quiet
+from console import Show, quiet
 from model.breakout import BALL_WIDTH, EMULATOR_HZ, FIELD_LEFT, FIELD_RIGHT, GRID_ROWS, PADDLE_TOP
 from model.engine import Engine
 from model.files import SCHEMA

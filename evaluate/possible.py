@@ -5,16 +5,13 @@ the books compare frames with those before: lives with balls that fell, points w
 nothing is found (`tests/evaluate/test_possible.py`).
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from collect import ram
-from console import Show
-from evaluate import quiet
+from console import Show, quiet
 from evaluate.rollouts import Rollout, select
 from model import breakout, readers
 from model.breakout import EMULATOR_HZ, FIELD_BOTTOM, FIELD_TOP, LONG_PADDLE, PADDLE_TOP, SHORT_PADDLE, Action, Frame
@@ -140,14 +137,14 @@ class Possible(NamedTuple):
     asked: Ints  # (B,) steps since FIRE was first pressed without a ball, -1: it was not
 
     @classmethod
-    def begin(cls, frames: Frame) -> Possible:
+    def begin(cls, frames: Frame) -> Self:
         """Opened at frames (B, 210, 160) uint8 classes."""
         shown, digits = look(frames), read_digits(frames, 0)
         none, account = np.zeros(len(frames), np.int64), _points(digits) + _worth(shown.bricks)
         lives, row = digits[:, LIVES], shown.ball[:, 1]
         return cls(none, none > 0, none, none, shown.bricks, lives, account, row, none, none, none - 1)
 
-    def add(self, frames: Frame, actions: Ints, frameskip: int, ended: Any = False) -> Possible:
+    def add(self, frames: Frame, actions: Ints, frameskip: int, ended: Any = False) -> Self:
         """The frames (B, 210, 160) that `actions` (B,) led to, a step lasting `frameskip` frames, and whether the twin
         says that the game has `ended` (B,), for which a ball must have fallen. Dreams that are judged already are not
         looked at."""

@@ -1,7 +1,5 @@
 """The reports of `evaluate`, `evaluate --live`, `match` and `evaluate-player`; `tables.py` prints them."""
 
-from __future__ import annotations
-
 from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +13,8 @@ from collect.drills import play as play_on
 from collect.emulator import Emulator, RealGames
 from collect.frames import CollectSettings, play_episode
 from collect.policies import make_policy
-from console import Show
-from evaluate import Without, heldout, quiet, summaries, within
+from console import Show, quiet, within
+from evaluate import Without, heldout, summaries
 from evaluate.heldout import SEED_OFFSET, Event, Zone, about, episode_of
 from evaluate.possible import live_alone
 from evaluate.rollouts import Mode, Rollout, dream, predict_all
@@ -127,7 +125,7 @@ def live(
             {
                 "game": int(truth.episodes[n]),
                 "action": Action(truth.actions[n]).name.lower(),
-                "event": tuple(Event)[events[truth.t[n]]].label,
+                "event": Event(events[truth.t[n]]).label,
                 "wrong_codes": {name: int((~of[n]).sum()) for name, of in hits.items()},
                 "wrong_pixels": {name: int(one.wrong[n]) for name, one in ones.items()},
             }

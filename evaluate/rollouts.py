@@ -4,8 +4,6 @@ The twin watches all real frames of all games side by side, from their beginning
 what it would in play. Each prediction is made from there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
@@ -15,19 +13,20 @@ import numpy.typing as npt
 
 from collect import ram
 from collect.dataset import TransitionDataset
-from console import Show
-from evaluate import Without, quiet
+from console import Show, quiet
+from evaluate import Without
 from evaluate.heldout import Starts, episode_of
-from model.breakout import ACTIONS, Frame, changed_cells
+from model.breakout import ACTIONS, UNCHANGED, Frame, changed_cells
 from model.engine import Engine
 from model.metrics import PARTED_STEPS, ball_error, horizons, is_off, paddle_error, psnr, wrong_bricks
 from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN, Array, Prediction, State, stack
 
 Doubles = npt.NDArray[np.float64]
-Watch = Callable[[str, Ints, Ints, Floats, Frame], None]
-"""Told a controller's name, frame numbers (B,), the real codes (B, 35), the controller's logits (B, 35, 256), and what
-it drew (B, 210, 160)."""
+Watch = Callable[[str, Ints, Floats, Frame], None]
+"""Told a controller's name, frame numbers (B,), its logits (B, 35, 256), and what it drew (B, 210, 160)."""
+TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""Above 0; at 0 the likeliest code is taken, and there is nothing to be drawn."""
 Record = TypeVar("Record", bound="tuple[Any, ...]")
 
 
@@ -120,7 +119,8 @@ class Predicted(NamedTuple):
 
     codes: Ints  # (N, 35)
     confidence: Floats  # (N, 35), its probability of those codes
-    truth: Floats  # (N, 35), its probability of the real codes
+    stays: Floats  # (N, 35), its probability that a cell stays as it is
+    truth: Floats  # (N, 35, 6), its probability of the real codes at each of `TEMPERATURES`
     rank: Ints  # (N, 35), how many codes it held likelier than the real one
     wrong: Ints  # (N,), as in `Truth`
     right: Ints
@@ -156,8 +156,10 @@ def judged(logits: Floats, chosen: Ints, real: Ints, drawn: tuple[Ints, Ints, Do
     """What a controller says of N steps: its logits (N, 35, 256), the codes it chose and the real ones (N, 35), what
     `compare` says of the frames that its codes draw, and the PSNR (N,) of those for a random action."""
     shares = probabilities(logits)
-    confidence, of_truth = (np.take_along_axis(shares, c[..., None], -1)[..., 0] for c in (chosen, real))
-    return Predicted(chosen, confidence, of_truth, (shares > of_truth[..., None]).sum(-1), *drawn, random)
+    confidence = np.take_along_axis(shares, chosen[..., None], -1)[..., 0]
+    each = [np.take_along_axis(probabilities(logits, heat), real[..., None], -1) for heat in TEMPERATURES]
+    rank = (shares > each[TEMPERATURES.index(1.0)]).sum(-1)
+    return Predicted(chosen, confidence, shares[..., UNCHANGED], np.concatenate(each, -1), rank, *drawn, random)
 
 
 def predict_all(
@@ -215,7 +217,7 @@ def _look_closely(
     found: list[Any] = [truth]
     for name in engine.controllers:
         guess, logits = engine.predict(state, actions, name), engine.logits(state, actions, name)
-        watch(name, t, codes, logits, guess.frame)
+        watch(name, t, logits, guess.frame)
         random_psnr = psnr(after, engine.predict(state, others, name).frame)
         found.append(judged(logits, guess.codes, codes, compare(before, after, guess.frame), random_psnr))
     return found

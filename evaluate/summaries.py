@@ -1,7 +1,5 @@
 """From what was predicted and dreamt to the numbers of a report: the definitions are `model.metrics`'s."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, is_dataclass
 from typing import Any
@@ -12,7 +10,7 @@ from collect import ram
 from collect.dataset import TransitionDataset
 from evaluate.heldout import Event, Zone, digits_shown, episode_of, zones
 from evaluate.possible import Possible, Reason, look
-from evaluate.rollouts import Dreams, Pass, Predicted, Truth
+from evaluate.rollouts import TEMPERATURES, Dreams, Pass, Predicted, Truth
 from model import breakout
 from model.breakout import CELLS, CODES, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action
 from model.metrics import Numbers, Rate, ambiguous, kaplan_meier, mean, partings_per_minute, quartiles, ratio
@@ -69,7 +67,7 @@ def summarise_predicted(predicted: Predicted, truth: Truth) -> dict[str, Any]:
     """The one-step metrics of one controller."""
     hits, changed, dynamic = predicted.codes == truth.codes, truth.dynamic, truth.dynamic.sum(1)
     # float64: the sums do not depend on the order in which the machine adds
-    told = predicted.truth.astype(np.float64)
+    told = predicted.truth[..., TEMPERATURES.index(1.0)].astype(np.float64)
     return {
         "code_accuracy": by_action(hits.sum(1), CELLS, truth),
         "dynamic_accuracy": by_action((hits & changed).sum(1), dynamic, truth),

@@ -1,7 +1,5 @@
 """A report's numbers, before they are made JSON, as tables on a terminal. What nothing was counted for shows as "-"."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -1,10 +1,7 @@
 """Dream and reality side by side as an environment: `gymnasium.make("evaluate.twin_env:BreakoutTwin-v0")`.
 
-For scripts that ask how long, and at what, the twin is true. The same actions go to both games; `info` says of every
-step what the window says of it.
+For scripts that ask how long, and at what, the twin is true. `info` says of every step what the window says of it.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
@@ -18,8 +15,6 @@ from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, rgb_from_classes
 from model.env import reset_state, shared_engine
 from model.metrics import Parting, StepScore, score_step
 from model.state import Array
-
-SCREEN = Box(0, 255, (ROWS, COLUMNS, 3), np.uint8)
 
 
 class BreakoutTwin(gymnasium.Env[Any, Any]):
@@ -50,13 +45,12 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be rgb_array, got {render_mode!r}")
-        self.engine = shared_engine(weights)
+        self.engine, self.render_mode, self._choice = shared_engine(weights), render_mode, (controller, temperature)
         self.emulator = Emulator(self.engine.frameskip)
         self.metadata = self.metadata | {"render_fps": EMULATOR_HZ // self.engine.frameskip}
-        self.render_mode, self._choice = render_mode, (controller, temperature)
         self._follow, self._horizon = (np.inf if steps is None else steps for steps in (follow, horizon))
-        self.observation_space = Dict({"real": SCREEN, "twin": SCREEN})
-        self.action_space = Discrete(ACTIONS)
+        screen = Box(0, 255, (ROWS, COLUMNS, 3), np.uint8)
+        self.observation_space, self.action_space = Dict({"real": screen, "twin": screen}), Discrete(ACTIONS)
         self._fresh = self.state = reset_state(self.engine)
 
     def reset(
@@ -71,7 +65,7 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
 
     def step(self, action: int) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         """One step of both games."""
-        key, before, dreaming = np.array([action]), self.emulator.frame, self.dreaming
+        key, before, dreaming = np.array([action]), self.emulator.frame, self._steps >= self._follow
         guess = self.engine.predict(self.state, key, *self._choice, self.np_random)
         step = self.emulator.step(int(action))
         self.state = self.engine.advance(self.state, key, guess.frame if dreaming else step.frame[None], guess)
@@ -84,25 +78,20 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
         self._steps += 1
         return self._shown(), float(step.reward), step.over, self._steps >= self._horizon, info
 
-    @property
-    def dreaming(self) -> bool:
-        """Whether the twin lives on its own frames in the step that comes next."""
-        return bool(self._steps >= self._follow)
-
     def _shown(self) -> dict[str, Array]:
         return {"real": self.emulator.rgb, "twin": rgb_from_classes(self._drawn)}
 
     def _told(self, score: StepScore) -> dict[str, Any]:
-        objects = self.emulator.objects()
+        objects, parting = self.emulator.objects(), self._parting
         return {
             "lives": objects.lives,
             "score": objects.score,
             "exact": score.exact,
             "codes_right": score.codes_right,
             "wrong_pixels": score.pixels_wrong,
-            "dreaming": self.dreaming,
-            "horizon": self._parting.horizon,
-            "parted": self._parting.parted_at is not None,
+            "dreaming": bool(self._steps >= self._follow),
+            "horizon": parting.horizon,
+            "parted": parting.parted_at is not None,
         }
 
     def render(self) -> Array | None:

@@ -7,8 +7,6 @@ for each action, and drawing codes instead of taking the likeliest (once, and th
 to choose). What was found is in docs/log.md. Takes a few minutes of one core, and `pip install -e ".[train]"`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """`analyze`: from weights to a report and its pictures; `page.py` writes them."""
 
-from __future__ import annotations
-
 from collections import namedtuple
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collect.dataset import TransitionDataset
-from console import Show
-from evaluate import heldout, quiet, summaries, within
+from console import Show, quiet, within
+from evaluate import heldout, summaries
 from evaluate.analysis import statistics
 from evaluate.analysis.gallery import Examples, Futures, collect_examples, describe_codes, four_futures
 from evaluate.heldout import Event, Starts, Zone, about
@@ -24,16 +22,13 @@ WORST, CHANGES = 7, 5
 """Steps shown as the worst of all; codes shown for each action, all positions together."""
 GAME_SECONDS = 90.0
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
-
-
 AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
 """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 
 
 def load_pairs(path: Path) -> tuple[Ints, str]:
-    """`count_codes` of pairs as `collect pairs` writes them, and the file's name. FileError if it is missing or not
-    one."""
-    found = read_json(path, "pairs", limit=1 << 30)
+    """`count_codes` of pairs as `collect pairs` writes them, and the file's name. FileError if it is not one."""
+    found = read_json(path, "pairs")
     try:
         actions = np.array([pair["action"] for pair in found])
         codes = np.array([pair["latent_code"] for pair in found])
@@ -61,9 +56,12 @@ class Sample(NamedTuple):
     rare events frequent enough."""
 
     dataset: TransitionDataset
-    events: Ints
+    events: Ints  # of each frame
     found: Pass
-    watched: dict[str, statistics.Watched]
+    shares: dict[
+        str, statistics.Distribution
+    ]  # (4, 35, 256), every controller's probabilities, summed over even steps by action
+    wrong: dict[int, Frame]  # what the first controller drew, where that was wrong, by frame number
     even: Bools
     starts: Starts
 
@@ -82,18 +80,19 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) 
         missing = max(0, settings.per_event - int((events[evenly] == event).sum()))
         of_event = rest[events[rest] == event]
         chosen.append(rng.choice(of_event, min(missing, len(of_event)), replace=False))
-    watched = {name: statistics.Watched() for name in engine.controllers}
+    shares = {name: np.zeros((ACTIONS, CELLS, CODES)) for name in engine.controllers}
+    wrong: dict[int, Frame] = {}
 
-    def watch(name: str, t: Ints, codes: Ints, logits: Floats, drawn: Frame) -> None:
-        watched[name].add(t, dataset.actions[t].astype(np.int64), codes, logits, np.isin(t, evenly))
-        wrong = np.flatnonzero((drawn != dataset.frame(t + 1)).any((1, 2)))
-        watched[name].wrong |= {int(t[row]): drawn[row].copy() for row in wrong}
+    def watch(name: str, t: Ints, logits: Floats, drawn: Frame) -> None:
+        even = np.isin(t, evenly)
+        np.add.at(shares[name], dataset.actions[t[even]], probabilities(logits[even]))
+        if name == engine.controllers[0]:
+            rows = np.flatnonzero((drawn != dataset.frame(t + 1)).any((1, 2)))
+            wrong.update({int(t[row]): drawn[row].copy() for row in rows})
 
-    predicting = within(show, 0.2, 1)
-    found = predict_all(
-        engine, dataset, np.unique(np.concatenate(chosen)), starts.t, seed, show=predicting, watch=watch
-    )
-    return Sample(dataset, events, found, watched, np.isin(found.truth.t, evenly), starts)
+    steps, predicting = np.unique(np.concatenate(chosen)), within(show, 0.2, 1)
+    found = predict_all(engine, dataset, steps, starts.t, seed, show=predicting, watch=watch)
+    return Sample(dataset, events, found, shares, wrong, np.isin(found.truth.t, evenly), starts)
 
 
 def analyse(
@@ -108,15 +107,15 @@ def analyse(
     dataset, events, every, names = sample.dataset, sample.events, sample.found.truth, list(engine.controllers)
     truth = select(every, sample.even)
     predicted = {name: select(one, sample.even) for name, one in sample.found.predicted.items()}
-    chances = {name: of.chances[sample.even] for name, of in sample.watched.items()}
     counts = statistics.count_codes(truth.actions, truth.codes)
     distributions = _compare_distributions(engine, sample, counts, pairs)
-    top = statistics.top_codes({name: of.shares for name, of in sample.watched.items()}, counts, settings.top)
+    top = statistics.top_codes(sample.shares, counts, settings.top)
     wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
     examples = collect_examples(dataset, every, wanted)
     dreams = _dreams_by_temperature(engine, sample, within(show, 0.65, 0.95))
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
+    worst, worst_pictures = _worst_steps(sample, sample.found.predicted[names[0]])
     report = {
         **about(engine, "analysis"),
         "context": engine.context,
@@ -138,25 +137,24 @@ def analyse(
         "accuracy": statistics.accuracy(truth, predicted, engine.majority),
         "codes": describe_codes(every.codes, examples),
         "codebook": statistics.codebook(truth, predicted),
-        "calibration": {n: statistics.calibration(truth, one, chances[n]) for n, one in predicted.items()},
-        "temperature": {n: statistics.temperatures(truth, one, chances[n]) for n, one in predicted.items()},
+        "calibration": {name: statistics.calibration(truth, one) for name, one in predicted.items()},
+        "temperature": {name: statistics.temperatures(truth, one) for name, one in predicted.items()},
         "events": {
             "frequency": summaries.frequency(dataset, events),
             "groups": summaries.by_group(every, sample.found.predicted, Event, events),
         },
         "zones": summaries.by_group(truth, predicted, Zone, heldout.zones(dataset)),
-        "mistakes": {n: summaries.mistakes(truth, one, events) for n, one in predicted.items()},
-        "worst": {"controller": names[0], **_worst_steps(sample, sample.found.predicted[names[0]])},
+        "mistakes": {name: summaries.mistakes(truth, one, events) for name, one in predicted.items()},
+        "worst": {"controller": names[0], **worst},
     }
-    wrong, worst = sample.watched[names[0]].wrong, {}
-    for which in ("of_each_event", "of_all"):
-        real = {step["frame"]: dataset.frame(step["frame"] + 1) for step in report["worst"][which]}
-        worst[which] = [(after, wrong.get(t, after)) for t, after in real.items()]
-    return report, Pictures(dataset.frame(int(every.t[len(every.t) // 2])), examples, worst, futures)
+    return report, Pictures(dataset.frame(int(every.t[len(every.t) // 2])), examples, worst_pictures, futures)
 
 
-def _worst_steps(sample: Sample, predicted: Predicted) -> dict[str, list[dict[str, Any]]]:
-    """The steps with most wrong pixels: the worst of each group of events, and the `WORST` worst of all."""
+def _worst_steps(
+    sample: Sample, predicted: Predicted
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[tuple[Frame, Frame]]]]:
+    """The steps with most wrong pixels, the worst of each group of events and the `WORST` worst of all; and of each
+    what should have been drawn and what was."""
     dataset, truth = sample.dataset, sample.found.truth
     of_step, order = sample.events[truth.t], np.argsort(-predicted.wrong, kind="stable")
 
@@ -167,32 +165,32 @@ def _worst_steps(sample: Sample, predicted: Predicted) -> dict[str, list[dict[st
             "game": episode,
             "second": (t - int(dataset.first[episode])) * (dataset.frameskip / EMULATOR_HZ),
             "action": Action(truth.actions[row]).name.lower(),
-            "event": tuple(Event)[of_step[row]].label,
+            "event": Event(of_step[row]).label,
             "wrong_pixels": int(predicted.wrong[row]),
             "wrong_codes": int((predicted.codes[row] != truth.codes[row]).sum()),
             "wrong_pixels_with_real_codes": int(truth.wrong[row]),
         }
 
-    return {
-        "of_each_event": [about(row) for event in Event for row in order[of_step[order] == event][:1]],
-        "of_all": [about(row) for row in order[:WORST]],
-    }
+    rows = {"of_each_event": [row for event in Event for row in order[of_step[order] == event][:1]]}
+    steps = {which: list(map(about, chosen)) for which, chosen in (rows | {"of_all": order[:WORST]}).items()}
+    real = {step["frame"]: dataset.frame(step["frame"] + 1) for chosen in steps.values() for step in chosen}
+    pairs = {t: (frame, sample.wrong.get(t, frame)) for t, frame in real.items()}
+    return steps, {which: [pairs[step["frame"]] for step in chosen] for which, chosen in steps.items()}
 
 
 def _compare_distributions(
     engine: Engine, sample: Sample, actual: Ints, pairs: tuple[Ints, str] | None
 ) -> dict[str, Any]:
     """`distances` of every controller, and of "unchanged", which always says that nothing changes."""
-    source = "held-out steps"
-    found = {name: statistics.distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
+    unchanged = np.zeros(actual.shape)
+    unchanged[..., UNCHANGED] = actual.sum(-1)
+    expected = sample.shares | {"unchanged": unchanged}
+    found = {name: statistics.distances(actual, shares, "held-out steps") for name, shares in expected.items()}
     if pairs is not None:
         # From the action alone, every step with it has the same distribution.
         blank = engine.begin(sample.dataset.frame(np.zeros((ACTIONS, 1), np.int64)))
         shares = probabilities(engine.logits(blank, np.arange(ACTIONS), "action")).astype(np.float64)
         found["action"] = statistics.distances(pairs[0], shares * pairs[0][:, 0].sum(-1)[:, None, None], pairs[1])
-    unchanged = np.zeros(actual.shape)
-    unchanged[..., UNCHANGED] = actual.sum(-1)
-    found["unchanged"] = statistics.distances(actual, unchanged, source)
     return found
 
 

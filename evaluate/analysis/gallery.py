@@ -4,8 +4,6 @@ An example is a step in which a cell got this code. What happened in the cell is
 code's name is the median way that ball or paddle went: "ball 2 right, 3 up", "paddle 8 left".
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple

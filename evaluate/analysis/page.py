@@ -8,8 +8,6 @@ OUT/plots/*.png     the plots
 OUT/codes/*.png     what each code does: before, after, difference
 """
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Callable
@@ -26,8 +24,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from console import Show
-from evaluate import quiet, tables
+from console import Show, quiet
+from evaluate import tables
 from evaluate.analysis import plots
 from evaluate.analysis.analysis import Pictures
 from evaluate.analysis.gallery import Examples, representative

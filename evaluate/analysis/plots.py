@@ -4,8 +4,6 @@ Nothing is drawn that is not in the report. Colours are those of Okabe & Ito (ht
 colour-blind people can read, and the map "cividis"; nothing is told by colour alone: markers and words say the same.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path

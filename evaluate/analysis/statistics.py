@@ -1,17 +1,15 @@
 """Accuracy, distributions, calibration and temperature, as numbers from predictions of held-out steps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from evaluate.rollouts import Predicted, Truth, probabilities
+from evaluate.rollouts import TEMPERATURES, Predicted, Truth
 from evaluate.summaries import TOP, codebook_use, summarise_predicted, summarise_truth
-from model.breakout import ACTIONS, CELLS, CODES, UNCHANGED, Action, Frame
+from model.breakout import ACTIONS, CELLS, CODES, Action
 from model.metrics import Rate, mean, ratio
-from model.readers import Bools, Floats, Ints
+from model.readers import Bools, Ints
 
 Distribution = npt.NDArray[np.float64]
 ACTION_NAMES = [action.name.lower() for action in Action]
@@ -20,50 +18,16 @@ IN_DOUBT = 0.95
 """A cell is in doubt where the controller gives "nothing changes" less than this. It is the controller's own doubt,
 not what happened, so choosing these cells does not spoil the calibration."""
 LEAST_SHARE = 0.001
-TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-"""Above 0; at 0 the likeliest code is taken, and there is nothing to be drawn."""
-
-
-class Watched:
-    """What is kept of one controller's logits and frames, which are too many to keep themselves.
-
-    `shares` (4, 35, 256) float64: its probabilities, summed over the evenly drawn steps with each action.
-    `wrong`: what it drew, (210, 160) uint8 classes, where that was wrong, by frame number.
-    """
-
-    def __init__(self) -> None:
-        self.shares, self.wrong = np.zeros((ACTIONS, CELLS, CODES)), dict[int, Frame]()
-        self._parts: list[tuple[Ints, Floats]] = []
-
-    def add(self, t: Ints, actions: Ints, codes: Ints, logits: Floats, even: Bools) -> None:
-        """One batch of B steps; `even` (B,) says which of them were drawn evenly."""
-        shares = probabilities(logits)
-        np.add.at(self.shares, actions[even], shares[even])
-        of_truth = [np.take_along_axis(probabilities(logits, heat), codes[..., None], -1) for heat in TEMPERATURES]
-        self._parts.append((t, np.concatenate((shares[..., UNCHANGED, None], *of_truth), -1)))
-
-    @property
-    def chances(self) -> Floats:
-        """(N, 35, 1 + 6) float32, steps in their order: its probability that a cell stays as it is, and of the real
-        code at each of `TEMPERATURES`."""
-        t, parts = (np.concatenate(of) for of in zip(*self._parts, strict=True))
-        return parts[np.argsort(t)]
 
 
 def accuracy(truth: Truth, predicted: dict[str, Predicted], majority: Ints) -> dict[str, Any]:
     """By action and by position, of every controller and of the majority code."""
-    return {
-        "truth": summarise_truth(truth, majority),
-        "controllers": {
-            name: summarise_predicted(one, truth)
-            | {
-                "by_position": _by_position(truth, one.codes == truth.codes)
-                | {"changed_top5": _by_position(truth, one.rank < TOP)["changed"]}
-            }
-            for name, one in predicted.items()
-        },
-        "majority_by_position": _by_position(truth, truth.codes == majority),
-    }
+    found = {name: summarise_predicted(one, truth) for name, one in predicted.items()}
+    for name, one in predicted.items():
+        found[name]["by_position"] = _by_position(truth, one.codes == truth.codes)
+        found[name]["by_position"]["changed_top5"] = _by_position(truth, one.rank < TOP)["changed"]
+    every = _by_position(truth, truth.codes == majority)
+    return {"truth": summarise_truth(truth, majority), "controllers": found, "majority_by_position": every}
 
 
 def _by_position(truth: Truth, hits: Bools) -> dict[str, list[Rate]]:
@@ -103,14 +67,14 @@ def distances(actual: Ints, predicted: Distribution, source: str) -> dict[str, A
     """
     found = {}
     for name, real, expected in zip(ACTION_NAMES, actual.astype(np.float64), predicted, strict=True):
-        steps, pooled = int(real[0].sum()), (real.sum(0), expected.sum(0))
+        steps, (all_real, all_expected) = int(real[0].sum()), (real.sum(0), expected.sum(0))
         found[name] = {
             "steps": steps,
-            "pooled": jensen_shannon(*pooled),
-            "pooled_changes": jensen_shannon(pooled[0][1:], pooled[1][1:]),
-            "by_position": [jensen_shannon(real[cell], expected[cell]) for cell in range(CELLS)],
-            "actual_a_step": (pooled[0] / steps).tolist() if steps else None,
-            "predicted_a_step": (pooled[1] / steps).tolist() if steps else None,
+            "pooled": jensen_shannon(all_real, all_expected),
+            "pooled_changes": jensen_shannon(all_real[1:], all_expected[1:]),
+            "by_position": list(map(jensen_shannon, real, expected)),
+            "actual_a_step": (all_real / steps).tolist() if steps else None,
+            "predicted_a_step": (all_expected / steps).tolist() if steps else None,
         }
     return {"source": source, "by_action": found}
 
@@ -121,16 +85,15 @@ def top_codes(shares: dict[str, Distribution], actual: Ints, top: int) -> dict[s
     Those that it gives less than `LEAST_SHARE` are left out. Each is {code, actual, <controller>...}, shares of the
     steps with that action. An action that never occurs has none.
     """
-    columns = {"actual": actual, **shares}
-    first, found = next(iter(shares.values())), {}
+    columns, first = {"actual": actual, **shares}, next(iter(shares.values()))
+    found = {name: [list[Any]() for _ in range(CELLS)] for name in ACTION_NAMES}
     for action, name in enumerate(ACTION_NAMES):
-        steps, of_action = int(actual[action, 0].sum()), [list[Any]() for _ in range(CELLS)]
-        for cell, entries in enumerate(of_action):
-            for code in np.argsort(-first[action, cell], kind="stable")[:top].tolist() if steps else ():
+        steps = int(actual[action, 0].sum())
+        for cell, entries in enumerate(found[name] if steps else ()):
+            for code in np.argsort(-first[action, cell], kind="stable")[:top].tolist():
                 if first[action, cell, code] >= LEAST_SHARE * steps:
                     rates = {column: float(of[action, cell, code] / steps) for column, of in columns.items()}
                     entries.append({"code": code, **rates})
-        found[name] = of_action
     return found
 
 
@@ -164,14 +127,14 @@ def codebook(truth: Truth, predicted: dict[str, Predicted]) -> dict[str, Any]:
     }
 
 
-def calibration(truth: Truth, predicted: Predicted, chances: Floats) -> dict[str, Any]:
-    """How often the likeliest code is right, by the probability that it was given; `chances` as in `Watched`.
+def calibration(truth: Truth, predicted: Predicted) -> dict[str, Any]:
+    """How often the likeliest code is right, by the probability that it was given.
 
     Ten bins, and the expected calibration error: their mean distance from the diagonal, weighted by their counts
     (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
     """
     hits = predicted.codes == truth.codes
-    scopes = {"all_cells": np.ones(hits.shape, bool), "cells_in_doubt": chances[..., 0] < IN_DOUBT}
+    scopes = {"all_cells": np.ones(hits.shape, bool), "cells_in_doubt": predicted.stays < IN_DOUBT}
     which = np.minimum((predicted.confidence * BINS).astype(int), BINS - 1)
     found = {}
     for name, scope in scopes.items():
@@ -188,18 +151,17 @@ def calibration(truth: Truth, predicted: Predicted, chances: Floats) -> dict[str
     return found
 
 
-def temperatures(truth: Truth, predicted: Predicted, chances: Floats) -> list[dict[str, Any]]:
+def temperatures(truth: Truth, predicted: Predicted) -> list[dict[str, Any]]:
     """What drawing codes at a temperature costs: the chance that they are the real ones, exactly, not by drawing.
 
-    `chances` as in `Watched`. `grid` is the chance that all 35 are: cells are drawn apart from each other.
+    `grid` is the chance that all 35 are: cells are drawn apart from each other.
     """
-    each = np.moveaxis(chances.astype(np.float64), -1, 0)
-    each[0] = predicted.codes == truth.codes  # temperature 0
-    cells, dynamic = np.full(len(truth.t), CELLS), truth.dynamic.sum(1)
+    each = predicted.codes == truth.codes, *np.moveaxis(predicted.truth.astype(np.float64), -1, 0)
+    dynamic = truth.dynamic.sum(1)
     return [
         {
             "temperature": temperature,
-            "codes": ratio(right.sum(1), cells, truth.episodes),
+            "codes": ratio(right.sum(1), np.full(len(truth.t), CELLS), truth.episodes),
             "changed_cells": ratio((right * truth.dynamic).sum(1), dynamic, truth.episodes),
             "grid": mean(right.prod(1), truth.episodes),
         }
