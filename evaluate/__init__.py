@@ -6,8 +6,8 @@ possible.py     whether what a dream shows is possible
 summaries.py    from what was predicted to the numbers of a report
 reports.py      `evaluate`, `evaluate --live`, `match`, `evaluate-player`; bench.py: that report; tables.py prints them
 twin_env.py     dream and reality side by side as an environment
-analysis/       `analyze`: analysis.py makes the report with statistics.py and gallery.py (what each code does), page.py
-                makes the page from page.html, with the figures of plots.py
+analysis/       `analyze`: analysis.py makes the report with statistics.py; page.py makes the page from page.html, with
+                the figures of plots.py
 """
 
 from enum import StrEnum

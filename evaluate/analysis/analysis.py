@@ -7,21 +7,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collect.dataset import TransitionDataset
+from collect.emulator import Emulator
+from collect.policies import make_policy, start_episode
 from console import Show, quiet, within
 from evaluate import heldout, summaries
 from evaluate.analysis import statistics
-from evaluate.analysis.gallery import Examples, Futures, collect_examples, describe_codes, four_futures
-from evaluate.heldout import Event, Starts, Zone, about
-from evaluate.rollouts import Pass, Predicted, Rollout, dream, predict_all, probabilities, select
-from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action, Frame
+from evaluate.heldout import SEED_OFFSET, Event, Starts, Zone, about
+from evaluate.rollouts import Mode, Pass, Predicted, Rollout, dream, predict_all, probabilities, select
+from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
 from model.files import FileError, read_json
+from model.metrics import ball_error, paddle_error
 from model.readers import Bools, Floats, Ints
 
 WORST, CHANGES = 7, 5
 """Steps shown as the worst of all; codes shown for each action, all positions together."""
 GAME_SECONDS = 90.0
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
+FUTURE_SECONDS, TRIES = 0.5, 20_000
+BALL_BETWEEN = 130, 165
+"""Rows in which the ball rises at the moment whose futures are shown: room above the paddle and below the bricks."""
 AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
 """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 
@@ -41,12 +46,20 @@ def load_pairs(path: Path) -> tuple[Ints, str]:
     return statistics.count_codes(actions.astype(np.int64), codes.astype(np.int64)), path.name
 
 
+class Futures(NamedTuple):
+    """Screens of classes (210, 160) uint8: the moment, and by key the real end and every controller's."""
+
+    start: Frame
+    real: dict[str, Frame]
+    dreamt: dict[str, dict[str, Frame]]
+
+
 class Pictures(NamedTuple):
     """What the plots show beside numbers: any real frame, examples of codes, and in the order of the report's lists of
     `worst` steps the real and the drawn frames, (210, 160) uint8 classes each."""
 
     frame: Frame
-    examples: Examples
+    examples: statistics.Examples
     worst: dict[str, list[tuple[Frame, Frame]]]
     futures: Futures
 
@@ -58,9 +71,7 @@ class Sample(NamedTuple):
     dataset: TransitionDataset
     events: Ints  # of each frame
     found: Pass
-    shares: dict[
-        str, statistics.Distribution
-    ]  # (4, 35, 256), every controller's probabilities, summed over even steps by action
+    shares: dict[str, statistics.Distribution]  # (4, 35, 256), probabilities summed over even steps by action
     wrong: dict[int, Frame]  # what the first controller drew, where that was wrong, by frame number
     even: Bools
     starts: Starts
@@ -111,7 +122,7 @@ def analyse(
     distributions = _compare_distributions(engine, sample, counts, pairs)
     top = statistics.top_codes(sample.shares, counts, settings.top)
     wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
-    examples = collect_examples(dataset, every, wanted)
+    examples = statistics.collect_examples(dataset, every, wanted)
     dreams = _dreams_by_temperature(engine, sample, within(show, 0.65, 0.95))
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
@@ -135,7 +146,7 @@ def analyse(
             "steps_drawn_evenly": len(truth.t),
         },
         "accuracy": statistics.accuracy(truth, predicted, engine.majority),
-        "codes": describe_codes(every.codes, examples),
+        "codes": statistics.describe_codes(every.codes, examples),
         "codebook": statistics.codebook(truth, predicted),
         "calibration": {name: statistics.calibration(truth, one) for name, one in predicted.items()},
         "temperature": {name: statistics.temperatures(truth, one) for name, one in predicted.items()},
@@ -207,3 +218,45 @@ def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[s
         row = {key: summary[key] for key in ("runs", "horizon_seconds", "partings_per_minute", "reach_the_end")}
         found[name].append({"temperature": temperature, **row})
     return found
+
+
+def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, dict[str, Any]]:
+    """Each key held for a while in the real game and in every controller's dream, and how far the dreams are off: wrong
+    pixels, ball and paddle in pixels.
+
+    From the first moment of a held-out game with the ball rising below the bricks and the paddle near the middle; the
+    twin has watched until then. ValueError without such a moment.
+    """
+    emulator, rng, over, row = Emulator(engine.frameskip), np.random.default_rng([SEED_OFFSET + seed, 1 << 20]), True, 0
+    for _ in range(TRIES):
+        if over:
+            start_episode(emulator, policy, rng)
+            player = make_policy(policy, rng, emulator.frameskip)
+            roll = Rollout(engine, engine.begin(emulator.frame[None, None], fresh=True), Mode.real)
+        action = player.act(emulator.objects())
+        over = emulator.step(action).over
+        roll.step(np.array([action]), emulator.frame[None])
+        objects = emulator.objects()
+        last, row = row, objects.ball[0] if objects.ball else 0
+        middle = COLUMNS * 0.3 < objects.paddle < COLUMNS * 0.6
+        if row < last and BALL_BETWEEN[0] < row < BALL_BETWEEN[1] and middle:
+            break
+    else:
+        raise ValueError(f"the {policy} policy never had the ball in free flight; choose another --policy or --seed")
+    snapshot, state, steps = emulator.snapshot(), roll.state, max(1, round(FUTURE_SECONDS * emulator.steps_per_second))
+    found, numbers = Futures(state.frame[0], {}, {name: {} for name in engine.controllers}), dict[str, Any]()
+    for key in Action:
+        emulator.restore(snapshot)
+        rolls = {name: Rollout(engine, state, controller=name) for name in engine.controllers}
+        for _ in range(steps):
+            emulator.step(key)
+            for roll in rolls.values():
+                roll.step(np.array([key]))
+        real = found.real[key.name.lower()] = emulator.frame
+        errors = numbers[key.name.lower()] = dict[str, Any]()
+        for name, roll in rolls.items():
+            drawn, pair = roll.state.frame[0], (real[None], roll.state.frame)
+            found.dreamt[name][key.name.lower()] = drawn
+            off = {"ball_error": float(ball_error(*pair)[0]), "paddle_error": float(paddle_error(*pair)[0])}
+            errors[name] = {"wrong_pixels": int((real != drawn).sum()), **off}
+    return found, {"seconds": steps * engine.frameskip / EMULATOR_HZ, "keys": numbers}

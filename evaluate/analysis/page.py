@@ -28,9 +28,8 @@ from console import Show, quiet
 from evaluate import tables
 from evaluate.analysis import plots
 from evaluate.analysis.analysis import Pictures
-from evaluate.analysis.gallery import Examples, representative
 from evaluate.analysis.plots import APPEARS, LABELS, MAP, OTHER_COLOUR, VANISHES, Report, new_axes
-from evaluate.analysis.statistics import ACTION_NAMES
+from evaluate.analysis.statistics import ACTION_NAMES, Examples, representative
 from evaluate.heldout import Event, Zone
 from evaluate.summaries import plain
 from model.breakout import CELL_COLUMNS, CELL_ROWS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
@@ -211,7 +210,7 @@ def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, byt
         plots=drawn,
         picture_of=picture_of,
         labels=LABELS,
-        short=plots.SHORT,
+        short={"context": "context", "action": "MLP"},
         actions=ACTION_NAMES,
         events={event.name.lower(): event.label for event in Event},
         zones={zone.name.lower(): zone.label for zone in Zone},

@@ -22,25 +22,18 @@ from model.breakout import CODES
 from model.metrics import Quartiles, Rate
 
 Report = dict[str, Any]
-Series = list[tuple[dict[str, Any], list[Rate]]]
-"""How each of several things looks, and its rate in each class."""
-ORANGE, SKY, GREEN, BLUE, VERMILION, PURPLE, GREY = (
-    "#e69f00", "#56b4e9", "#009e73", "#0072b2", "#d55e00", "#cc79a7", "#5b5b5b"
-)  # fmt: skip
-APPEARS, VANISHES, OTHER_COLOUR = ORANGE, SKY, PURPLE
-MAP = "cividis"
-WIDTH, DPI = 10.5, 110
-"""Inches; the page shows a plot as wide as its text."""
+Series = list[tuple[str, list[Rate]]]
+"""Several things, each by its name in `LOOKS`, and its rate in each class."""
+APPEARS, VANISHES, OTHER_COLOUR = "#e69f00", "#56b4e9", "#cc79a7"
+GREY, MAP = "#5b5b5b", "cividis"
 LABELS = {"context": "context controller", "action": "action-only MLP"}
-SHORT = {"context": "context", "action": "MLP"}
 LOOKS: dict[str, dict[str, Any]] = {
-    "context": {"color": BLUE, "marker": "o", "label": LABELS["context"]},
-    "action": {"color": ORANGE, "marker": "s", "label": LABELS["action"]},
+    "context": {"color": "#0072b2", "marker": "o", "label": LABELS["context"]},
+    "action": {"color": "#e69f00", "marker": "s", "label": LABELS["action"]},
     "majority": {"color": GREY, "marker": "D", "label": "majority code"},
     "unchanged": {"color": GREY, "marker": "D", "label": 'always "nothing changes"'},
-    "real": {"color": GREEN, "marker": "^", "label": "codes of the real pair"},
+    "real": {"color": "#009e73", "marker": "^", "label": "codes of the real pair"},
 }
-STYLE = Path(__file__).with_name("plots.mplstyle")
 SIDE = 0.2
 """How far apart on the x axis two controllers of one class stand."""
 
@@ -48,27 +41,26 @@ SIDE = 0.2
 def to_png(plot: Callable[[Report, Pictures], Figure], report: Report, pictures: Pictures) -> bytes:
     """A figure in this style as a PNG. No date and no version is inside: the same numbers give the same bytes."""
     data = io.BytesIO()
-    with matplotlib.rc_context(fname=STYLE):
+    with matplotlib.rc_context(fname=Path(__file__).with_name("plots.mplstyle")):
         plot(report, pictures).savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()
 
 
 def new_axes(height: float, rows: int, columns: int, **kwargs: Any) -> tuple[Figure, Any]:
-    """A figure of a height in inches with its axes, without pyplot: no window system is asked for, nothing is kept."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=DPI)
+    """A figure of a height in inches, as wide as the page's text, with its axes; without pyplot: no window system is
+    asked for, nothing is kept."""
+    figure = Figure(figsize=(10.5, height), layout="constrained", dpi=110)
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
 # --- rates with their intervals ---
 
 
-def _points(axes: Axes, at: npt.ArrayLike, rates: Sequence[Rate], scale: float = 100.0, **look: Any) -> None:
-    """Values with their 95% intervals; an empty class is left out."""
-    places, found = np.asarray(at, float), np.array([(r.value, r.low, r.high) for r in rates], float).reshape(-1, 3)
-    known = ~np.isnan(found[:, 0])
-    value, low, high = found[known].T * scale
+def _points(axes: Axes, at: npt.ArrayLike, rates: Sequence[Rate], name: str, scale: float = 100.0) -> None:
+    """Values with their 95% intervals, in the look of `name`; an empty class is left out."""
+    value, low, high = np.array([(r.value, r.low, r.high) for r in rates], float).reshape(-1, 3).T * scale
     spans = np.nan_to_num(np.maximum(0, [value - low, high - value]))
-    axes.errorbar(places[known], value, spans, linestyle="", capsize=3, markersize=6, elinewidth=1.3, **look)
+    axes.errorbar(at, value, spans, linestyle="", capsize=3, markersize=6, elinewidth=1.3, **LOOKS[name])
 
 
 def _legend(figure: Figure, axes: Axes, columns: int = 3) -> Figure:
@@ -77,23 +69,18 @@ def _legend(figure: Figure, axes: Axes, columns: int = 3) -> Figure:
 
 
 def _panels(
-    titles: dict[str, str],
-    classes: list[str],
-    series: Callable[[str], Series],
-    label: str,
-    height: float,
-    scale: float = 100.0,
-    stacked: bool = False,
-) -> Figure:
-    """A panel for each of the titles, by key. `series(key)` are looks and rates of what stands side by side in it, for
-    each class on the x axis; an empty class says so."""
+    titles: dict[str, str], classes: list[str], series: Callable[[str], Series], label: str, height: float,
+    scale: float = 100.0, stacked: bool = False,
+) -> Figure:  # fmt: skip
+    """A panel for each of the titles, by key. `series(key)` is what stands side by side in it, for each class on the x
+    axis; an empty class says so."""
     shape = (len(titles), 1) if stacked else (1, len(titles))
     figure, grid = new_axes(height, *shape, sharex=stacked, sharey=not stacked and scale == 1)
     at = np.arange(len(classes))
     for axis, (key, title) in zip(grid.flat, titles.items(), strict=True):
         shown = series(key)
-        for number, (look, rates) in enumerate(shown):
-            _points(axis, at + (number - (len(shown) - 1) / 2) * SIDE, rates, scale, **look)
+        for number, (name, rates) in enumerate(shown):
+            _points(axis, at + (number - (len(shown) - 1) / 2) * SIDE, rates, name, scale)
         for place in at:
             if all(rates[place].value is None for _, rates in shown):
                 text: Any = {"transform": axis.get_xaxis_transform(), "ha": "center", "va": "center"}
@@ -116,7 +103,7 @@ def by_action(
     def series(key: str) -> Series:
         rates = {name: of[key] for name, of in found["controllers"].items()}
         rates |= {"majority": found["truth"][f"majority_{key}"]} if f"majority_{key}" in found["truth"] else {}
-        return [(LOOKS[name], [of[c] for c in classes]) for name, of in rates.items()]
+        return [(name, [of[c] for c in classes]) for name, of in rates.items()]
 
     return _panels(titles, classes, series, label, height, scale)
 
@@ -142,7 +129,7 @@ def distances_pooled(report: Report, pictures: Pictures) -> Figure:
     of = {name: report["distributions"][name]["by_action"] for name in (*report["controllers"], "unchanged")}
 
     def series(key: str) -> Series:
-        return [(LOOKS[name], [Rate(by[a][key], None, None, 0) for a in ACTION_NAMES]) for name, by in of.items()]
+        return [(name, [Rate(by[a][key], None, None, 0) for a in ACTION_NAMES]) for name, by in of.items()]
 
     titles = {"pooled": "All codes, pooled over positions", "pooled_changes": "Codes of changes alone (without code 0)"}
     return _panels(titles, ACTION_NAMES, series, "Jensen-Shannon divergence, bits", 3.7, 1)
@@ -154,9 +141,8 @@ def by_event(report: Report, pictures: Pictures) -> Figure:
     classes = [f"{name.replace('_', ' ')}\n({of['steps']})" for name, of in groups.items()]
 
     def series(key: str) -> Series:
-        names = report["controllers"]
-        shown = [(LOOKS[name], [of["controllers"][name][key] for of in groups.values()]) for name in names]
-        ideal = [(LOOKS["real"], [of["real_codes"] for of in groups.values()])]
+        shown = [(name, [of["controllers"][name][key] for of in groups.values()]) for name in report["controllers"]]
+        ideal = [("real", [of["real_codes"] for of in groups.values()])]
         return shown + (ideal if key == "exact_frames" else [])
 
     titles = {"grid": "Steps with all 35 codes right", "exact_frames": "Frames right in every pixel"}
@@ -173,7 +159,7 @@ def reliability(report: Report, pictures: Pictures) -> Figure:
         for number, (name, of) in enumerate(report["calibration"].items()):
             bins, error = of[scope]["bins"], of[scope]["expected_calibration_error"]
             known = [b for b in bins if b["confidence"] is not None]
-            _points(top, [100 * b["confidence"] for b in known], [b["right"] for b in known], **LOOKS[name])
+            _points(top, [100 * b["confidence"] for b in known], [b["right"] for b in known], name)
             middles, heights = [50 * (b["from"] + b["to"]) for b in bins], [b["right"].of for b in bins]
             hatch = "//" if number else None
             below.bar(np.array(middles) + (number - 0.5) * 4, heights, 4, color=LOOKS[name]["color"], hatch=hatch)
@@ -191,18 +177,18 @@ def reliability(report: Report, pictures: Pictures) -> Figure:
 def temperature(report: Report, pictures: Pictures) -> Figure:
     """Against temperature: the chance of the real codes when codes are drawn, and how long dreams stay true."""
     figure, (axes,) = new_axes(4.2, 1, 3)
-    parts = {
-        "changed_cells": ("Drawn codes right, changed cells", "cells"),
-        "grid": ("All 35 drawn codes right", "steps"),
-    }
-    for axis, (key, (title, unit)) in zip(axes, parts.items(), strict=False):
+    parts = (
+        ("changed_cells", "Drawn codes right, changed cells", "cells"),
+        ("grid", "All 35 drawn codes right", "steps"),
+    )
+    for axis, (key, title, unit) in zip(axes, parts, strict=False):
         for name, rows in report["temperature"].items():
-            _points(axis, [row["temperature"] for row in rows], [row[key] for row in rows], **LOOKS[name])
+            _points(axis, [row["temperature"] for row in rows], [row[key] for row in rows], name)
         axis.set(title=title, ylim=(-4, 104), ylabel=f"per cent of {unit}")
     longest = report["settings"]["dream_seconds"]
     for number, (name, rows) in enumerate(report["dreams"].items()):
         at = [row["temperature"] + (number - 0.5) * 0.06 for row in rows]
-        _points(axes[2], at, [_reached(row["horizon_seconds"], longest) for row in rows], 1.0, **LOOKS[name])
+        _points(axes[2], at, [_reached(row["horizon_seconds"], longest) for row in rows], name, 1.0)
     axes[2].set(title="Dream horizon: median, quartiles", ylabel="seconds of game time")
     axes[2].set_ylim(bottom=-0.05)
     for axis in axes:
@@ -212,10 +198,8 @@ def temperature(report: Report, pictures: Pictures) -> Figure:
 
 def _reached(span: Quartiles, longest: float) -> Rate:
     """A quartile that was never reached stands at the longest that a dream may last."""
-    if not span.of:
-        return Rate(None, None, None, 0)
     low, median, high = (longest if value is None else value for value in (span.low, span.median, span.high))
-    return Rate(median, low, high, span.of)
+    return Rate(median, low, high, span.of) if span.of else Rate(None, None, None, 0)
 
 
 # --- how often codes occur ---
@@ -257,7 +241,7 @@ def codebook_use(report: Report, pictures: Pictures) -> Figure:
     counts = every.reshape(16, 16)
     shown = axis.imshow(np.ma.masked_equal(counts, 0), cmap=MAP, norm=LogNorm(1, max(2, counts.max())))
     for row, column in np.argwhere(counts == 0):
-        axis.text(column, row, "x", ha="center", va="center", color=VERMILION, fontsize=10, fontweight="bold")
+        axis.text(column, row, "x", ha="center", va="center", color="#d55e00", fontsize=10, fontweight="bold")
     axis.set_xticks(range(16), [str(n) for n in range(16)], fontsize=8)
     axis.set_yticks(range(16), [str(16 * n) for n in range(16)], fontsize=8)
     axis.set(title=f"Use of the {CODES} codes (x: never used)", xlabel="code = row + column")

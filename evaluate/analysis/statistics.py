@@ -1,13 +1,21 @@
-"""Accuracy, distributions, calibration and temperature, as numbers from predictions of held-out steps."""
+"""Accuracy, distributions, calibration and temperature from predictions of held-out steps; and what each code does.
 
-from typing import Any
+An example of a code is a step in which a cell got it. What happened in the cell is read from the emulator's RAM, and
+the code's name is the median way that ball or paddle went: "ball 2 right, 3 up", "paddle 8 left".
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from collect import ram
+from collect.dataset import TransitionDataset
 from evaluate.rollouts import TEMPERATURES, Predicted, Truth
-from evaluate.summaries import TOP, codebook_use, summarise_predicted, summarise_truth
-from model.breakout import ACTIONS, CELLS, CODES, Action
+from evaluate.summaries import TOP, ball_cells, ball_seen, codebook_use, summarise_predicted, summarise_truth
+from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, UNCHANGED, Action, Frame, to_cells
 from model.metrics import Rate, mean, ratio
 from model.readers import Bools, Ints
 
@@ -18,6 +26,8 @@ IN_DOUBT = 0.95
 """A cell is in doubt where the controller gives "nothing changes" less than this. It is the controller's own doubt,
 not what happened, so choosing these cells does not spoil the calibration."""
 LEAST_SHARE = 0.001
+EXAMPLES = 6
+"""Examples that a code's name is measured on, fewer for a rare code."""
 
 
 def accuracy(truth: Truth, predicted: dict[str, Predicted], majority: Ints) -> dict[str, Any]:
@@ -167,3 +177,99 @@ def temperatures(truth: Truth, predicted: Predicted) -> list[dict[str, Any]]:
         }
         for temperature, right in zip((0.0, *TEMPERATURES), each, strict=True)
     ]
+
+
+# --- what each code does ---
+
+
+class Example(NamedTuple):
+    """One cell before and after a step in which it got this code, and what happened there."""
+
+    code: int
+    cell: int
+    before: Frame  # (30, 32) uint8 classes
+    after: Frame
+    ways: dict[str, tuple[float, float]]  # of "ball" and "paddle", if they are here: rows and columns gone
+    others: tuple[str, ...]  # what else happened
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What sort of thing it is, without how far it went."""
+        return (*self.ways, *self.others) or ("something else",)
+
+
+Examples = dict[int, list[Example]]
+"""By code, in the order of the codes."""
+
+
+def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[tuple[int, int]]) -> Examples:
+    """Examples of every code that occurs: `EXAMPLES` of each, and one of each `wanted` (code, cell) that occurs."""
+    rows, cells = np.nonzero(truth.codes != UNCHANGED)
+    codes = truth.codes[rows, cells]
+    missing, found = set(wanted), {int(code): list[Example]() for code in np.unique(codes)}
+    now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
+    here, was, there = ball_cells(now, after), ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1)
+    for number in np.random.default_rng(0).permutation(len(codes)):
+        code, cell, n = int(codes[number]), int(cells[number]), int(rows[number])
+        if len(found[code]) < EXAMPLES or (code, cell) in missing:
+            missing.discard((code, cell))
+            pair = to_cells(dataset.frame(truth.t[n] + np.arange(2)))[:, cell]
+            seen = (bool(was[n]), bool(there[n])) if here[n, cell] else None
+            found[code].append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell, seen)))
+    return found
+
+
+def _what_happened(
+    now: ram.GameState, after: ram.GameState, n: int, cell: int, seen: tuple[bool, bool] | None
+) -> tuple[dict[str, tuple[float, float]], tuple[str, ...]]:
+    """Ways and all else that happened in a cell in step n. `seen`: whether the ball is seen before and after; None if
+    it has no part in this cell."""
+    if cell % GRID_ROWS == 0:
+        return {}, ("digits",)
+    ways, others = {}, []
+    if seen is not None:
+        if all(seen):
+            rows, columns = after.ball_row - now.ball_row, after.ball_column - now.ball_column
+            ways["ball"] = float(rows[n]), float(columns[n])
+        elif any(seen):
+            others.append("ball appears" if seen[1] else "ball goes out of sight")
+        if (now.wall[n] & ~after.wall[n]).any():
+            others.append("brick goes")
+    moved = float(after.paddle_column[n] - now.paddle_column[n])
+    if moved and cell % GRID_ROWS == GRID_ROWS - 1:
+        ways["paddle"] = 0.0, moved
+    return ways, tuple(others)
+
+
+def way_text(rows: float, columns: float) -> str:
+    """A way in words: "2 right, 3 up", "still"."""
+    across = f"{abs(columns):g} {'right' if columns > 0 else 'left'}" if columns else ""
+    along = f"{abs(rows):g} {'down' if rows > 0 else 'up'}" if rows else ""
+    return ", ".join(part for part in (across, along) if part) or "still"
+
+
+def _commonest(examples: list[Example]) -> tuple[str, ...]:
+    kinds = Counter(example.kind for example in examples)
+    return min(kinds, key=lambda kind: (-kinds[kind], kind))
+
+
+def describe(examples: list[Example]) -> str:
+    """The name of a code by the median ways of its examples of the commonest kind."""
+    kind = _commonest(examples)
+    same = [example for example in examples if example.kind == kind]
+    ways = {thing: np.median([example.ways[thing] for example in same], 0) for thing in same[0].ways}
+    name = "; ".join([f"{thing} {way_text(*way)}" for thing, way in ways.items()] + list(kind[len(ways) :]))
+    return name if 2 * len(same) > len(examples) else f"mixed, often {name}"
+
+
+def representative(examples: list[Example]) -> Example:
+    """The example that shows a code best: of the commonest kind, with most to see."""
+    kind = _commonest(examples)
+    return min(examples, key=lambda one: (one.kind != kind, -int((one.before != one.after).sum())))
+
+
+def describe_codes(codes: Ints, examples: Examples) -> dict[str, dict[str, Any]]:
+    """Each code's name, and how often it was `seen` in codes (N, 35); one never seen has no name."""
+    names = {code: describe(of) for code, of in examples.items()} | {UNCHANGED: "nothing changes"}
+    counts = np.bincount(codes.ravel(), minlength=CODES)
+    return {str(code): {"seen": int(counts[code]), "name": names.get(code)} for code in range(CODES)}
