@@ -1,6 +1,4 @@
-"""The page: one HTML file with every plot inside it, the PNGs beside it, and the JSON of every number.
-
-The plots that show frames are here too: maps over one, the worst steps, futures, codes, in the game's own colours.
+"""The page, and the plots that show frames: maps over one, the worst steps, futures, codes, in the game's own colours.
 
 OUT/report.html     opens by itself, without a network
 OUT/report.json     what `analysis.analyse` found; every number of the page is in it
@@ -18,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -37,30 +34,23 @@ from model.files import write_atomic, write_json
 
 RGB = npt.NDArray[np.uint8]
 DIM, GAP, SCALE = 0.25, 2, 3
-GROUND = np.array((15, 16, 20), np.uint8)
-"""The game's black, a little lighter, so that a frame's edges show."""
 
 
 def difference(before: Frame, after: Frame) -> RGB:
-    """From one picture of classes (R, C) to another: (R, C, 3) RGB.
-
-    What is only in `after` has the colour of `APPEARS`, what is only in `before` that of `VANISHES`, what has another
-    colour `OTHER_COLOUR`; the rest is a shadow of what is there.
-    """
-    appears, vanishes, other = (tuple(bytes.fromhex(colour[1:])) for colour in (APPEARS, VANISHES, OTHER_COLOUR))
+    """From one picture of classes (R, C) to another: (R, C, 3) RGB, in the colours of what `APPEARS`, `VANISHES`, and
+    has an `OTHER_COLOUR`; the rest is a shadow of what is there."""
     picture = np.repeat((PALETTE[after].mean(-1, keepdims=True) * DIM + 24).astype(np.uint8), 3, -1)
     differs = before != after
-    picture[differs] = other
-    picture[differs & (before == 0)] = appears
-    picture[differs & (after == 0)] = vanishes
+    kinds = {OTHER_COLOUR: differs, APPEARS: differs & (before == 0), VANISHES: differs & (after == 0)}
+    for colour, where in kinds.items():
+        picture[where] = tuple(bytes.fromhex(colour[1:]))
     return picture
 
 
 def before_after_difference(before: Frame, after: Frame) -> bytes:
     """A PNG: before, after and the difference side by side, enlarged; few colours make it small."""
-    gap = np.full((len(before), GAP, 3), 255, np.uint8)
+    gap, data = np.full((len(before), GAP, 3), 255, np.uint8), io.BytesIO()
     row = np.concatenate([PALETTE[before], gap, PALETTE[after], gap, difference(before, after)], 1)
-    data = io.BytesIO()
     picture = Image.fromarray(row.repeat(SCALE, 0).repeat(SCALE, 1))
     picture.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(data, "PNG")
     return data.getvalue()
@@ -68,31 +58,27 @@ def before_after_difference(before: Frame, after: Frame) -> bytes:
 
 def _show(axes: Axes, picture: Frame | RGB, title: str = "") -> None:
     """A frame of classes or RGB without axes, unsmoothed."""
-    if picture.ndim == 2:
-        picture = np.where((picture == 0)[..., None], GROUND, PALETTE[picture])
+    if picture.ndim == 2:  # the game's black a little lighter, so that a frame's edges show
+        picture = np.where((picture == 0)[..., None], np.array((15, 16, 20), np.uint8), PALETTE[picture])
     axes.imshow(picture, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    if title:
-        axes.set_title(title, fontsize=9, fontweight="normal", loc="center")
+    axes.set_title(title, fontsize=9, fontweight="normal", loc="center")
 
 
-def grid_map(axes: Axes, values: list[Any], frame: Frame, scale: Normalize, text: str = "{:.0f}") -> Any:
+def grid_map(axes: Axes, values: npt.ArrayLike, frame: Frame, scale: Normalize, text: str = "{:.0f}") -> Any:
     """A 5 x 7 map of one number for each position, drawn over a frame; `values` in flat order, None shows as "-".
-
-    Returns what a colour bar can be made of.
-    """
+    Returns what a colour bar can be made of."""
     everywhere = (0, COLUMNS, ROWS, 0)
     axes.imshow(PALETTE[frame].mean(-1), cmap="gray", vmin=0, vmax=255, extent=everywhere)
     # Flat order is column by column; a picture has the rows first.
     cells = np.array(values, float).reshape(GRID_COLUMNS, GRID_ROWS).T
     shown = axes.imshow(np.ma.masked_invalid(cells), cmap=MAP, norm=scale, alpha=0.8, extent=everywhere)
     for (row, column), value in np.ndenumerate(cells):
-        known = not np.isnan(value)
-        colour = "black" if known and scale(value) > 0.55 else "white"
+        colour, said = "black" if scale(value) > 0.55 else "white", "-" if np.isnan(value) else text.format(value)
         at = (column + 0.5) * CELL_COLUMNS, (row + 0.5) * CELL_ROWS
-        axes.text(*at, text.format(value) if known else "-", ha="center", va="center", fontsize=8, color=colour)
+        axes.text(*at, said, ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(np.arange(0, COLUMNS + 1, CELL_COLUMNS), [])
     axes.set_yticks(np.arange(0, ROWS + 1, CELL_ROWS), [])
     axes.tick_params(length=0)
@@ -111,7 +97,7 @@ def accuracy_by_position(report: Report, pictures: Pictures) -> Figure:
     for row, (key, title) in zip(axes, rows.items(), strict=True):
         for axis, (name, of) in zip(row, columns.items(), strict=True):
             if key in of:
-                values = [None if rate.value is None else 100 * rate.value for rate in of[key]]
+                values = 100 * np.array([rate.value for rate in of[key]], float)
                 shown = grid_map(axis, values, pictures.frame, Normalize(0, 100))
                 axis.set_title(f"{title}:\n{name}", fontsize=10)
             else:
@@ -129,9 +115,9 @@ def distances_by_position(report: Report, pictures: Pictures) -> Figure:
     most = max((v for of in found.values() for a in of.values() for v in a["by_position"] if v is not None), default=1)
     scale = Normalize(0, max(most, 0.01))
     for row, (name, of) in zip(axes, found.items(), strict=True):
-        for axis, action in zip(row, ACTION_NAMES, strict=True):
-            shown = grid_map(axis, of[action]["by_position"], pictures.frame, scale, "{:.2f}")
-            steps = of[action]["steps"]
+        for axis, (action, distances) in zip(row, of.items(), strict=True):
+            shown = grid_map(axis, distances["by_position"], pictures.frame, scale, "{:.2f}")
+            steps = distances["steps"]
             title = f"{action}, {LABELS[name]}\n{steps} steps" if steps else f"{action}\nnever occurs"
             axis.set_title(title, fontsize=9)
     label = "Jensen-Shannon divergence, bits (0 the same, 1 nothing shared)"
@@ -191,11 +177,8 @@ def draw_codes(report: dict[str, Any], examples: Examples) -> dict[str, bytes]:
     return {name: before_after_difference(example.before, example.after) for name, example in chosen.items()}
 
 
-def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, bytes]) -> str:
+def _render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, bytes]) -> str:
     """The page's HTML."""
-
-    def data(png: bytes) -> Markup:
-        return Markup("data:image/png;base64," + base64.b64encode(png).decode())
 
     def picture_of(code: int, cell: int | None = None) -> bytes | None:
         """The code at this cell, or where it shows best; None for a code that was never seen."""
@@ -203,19 +186,16 @@ def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, byt
 
     loader = FileSystemLoader(Path(__file__).resolve().parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"share": tables.share, "number": tables.number, "spans": tables.spans, "data": data}
-    environment.filters["interval"] = tables.with_interval
+    environment.filters |= {"share": tables.share, "number": tables.number, "spans": tables.spans}
+    environment.filters |= {"interval": tables.with_interval, "base64": lambda png: base64.b64encode(png).decode()}
     return environment.get_template("page.html").render(
         r=report,
         plots=drawn,
         picture_of=picture_of,
         labels=LABELS,
-        short={"context": "context", "action": "MLP"},
         actions=ACTION_NAMES,
         events={event.name.lower(): event.label for event in Event},
         zones={zone.name.lower(): zone.label for zone in Zone},
-        grid_rows=GRID_ROWS,
-        grid_columns=GRID_COLUMNS,
         by_use=sorted(report["codes"], key=lambda code: -report["codes"][code]["seen"])[1:],
     )
 
@@ -229,7 +209,7 @@ def write_report(report: dict[str, Any], pictures: Pictures, out: Path, show: Sh
     codes = draw_codes(report, pictures.examples)
     files = {f"plots/{name}.png": png for name, png in drawn.items()}
     files |= {f"codes/{name}.png": png for name, png in codes.items()}
-    files["report.html"] = render(report, drawn, codes).encode()
+    files["report.html"] = _render(report, drawn, codes).encode()
     write_json(out / "report.json", plain(report))
     for name, content in files.items():
         write_atomic(out / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
