@@ -12,17 +12,16 @@ from evaluate.heldout import Event, Zone, digits_shown, episode_of, zones
 from evaluate.possible import Possible, Reason, look
 from evaluate.rollouts import TEMPERATURES, Dreams, Pass, Predicted, Truth
 from model import breakout
-from model.breakout import CELLS, CODES, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action
+from model.breakout import CELLS, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action
 from model.metrics import Numbers, Rate, ambiguous, kaplan_meier, mean, partings_per_minute, quartiles, ratio
 from model.readers import Bools, Floats, Ints
-from model.state import INDEX, NOT_KNOWN, VARIABLES
+from model.state import INDEX, NOT_KNOWN
 
 TOP = 5
 CLOSE = 2.0
 """A ball within this many pixels counts as followed."""
 EVENT_STEPS = 14
 """An event counts as right if it and the steps after it, so many in all, are right in every pixel."""
-EVENTS = (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE)
 BRICK = breakout.BRICK_HEIGHT, breakout.BRICK_WIDTH
 WALL = breakout.WALL_TOP, breakout.FIELD_LEFT
 DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])
@@ -85,8 +84,7 @@ def codebook_use(codes: Ints, changed: Bools | None = None) -> dict[str, Any]:
     cells, and for those `changed` (N, 35); left out, those whose code says so."""
 
     def use(of: Ints) -> dict[str, Any]:
-        counts = np.bincount(of.ravel(), minlength=CODES)
-        shares = counts[counts > 0] / max(1, counts.sum())
+        shares = np.unique(of, return_counts=True)[1] / max(1, of.size)
         perplexity = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
         return {"used": len(shares), "perplexity": perplexity}
 
@@ -95,21 +93,16 @@ def codebook_use(codes: Ints, changed: Bools | None = None) -> dict[str, Any]:
 
 def summarise_memory(memory: Ints, truth: Ints, episodes: Ints) -> dict[str, Any]:
     """Per variable how often it is known, and how often right when known; memory and truth (N, V), episodes (N,).
-
-    Moments of which RAM does not tell a variable do not count for it.
-    """
+    Moments of which RAM does not tell a variable do not count for it."""
     found = {}
-    for number, variable in enumerate(VARIABLES):
+    for name, number in INDEX.items():
         told = truth[:, number] >= 0
         said, of = memory[told, number], episodes[told]
         known, right = said != NOT_KNOWN, said == truth[told, number]
-        if variable.name == "half_row":  # its class is a set: it is known when that holds one eighth
+        if name == "half_row":  # its class is a set: it is known when that holds one eighth
             known &= np.bitwise_count(said) == 1
-        found[variable.name] = {
-            "known": mean(known, of),
-            "right_when_known": ratio(right & known, known, of),
-            "right": mean(right, of),
-        }
+        rates = {"known": mean(known, of), "right_when_known": ratio(right & known, known, of)}
+        found[name] = {**rates, "right": mean(right, of)}
     return found
 
 
@@ -120,7 +113,7 @@ def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> d
     """
     ends, rates = dataset.first[1:] - 1, {}
     right: Bools = np.all(np.lib.stride_tricks.sliding_window_view(found.exact, EVENT_STEPS), axis=1)
-    for event in EVENTS:
+    for event in (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE):
         t = np.flatnonzero(events == event)
         t = t[t + EVENT_STEPS <= ends[episode_of(dataset, t)]]
         rates[event.label] = mean(right[t], episode_of(dataset, t))
@@ -149,14 +142,13 @@ def by_group(truth: Truth, predicted: dict[str, Predicted], groups: type[Any], o
             "wrong_pixels": mean(one.wrong[of], episodes),
         }
 
-    return {
-        group.name.lower(): {
-            "steps": int(of.sum()),
-            "real_codes": mean(truth.wrong[of] == 0, truth.episodes[of]),
-            "controllers": {name: success(one, of) for name, one in predicted.items()},
-        }
-        for group, of in ((group, of_frame[truth.t] == group) for group in groups)
-    }
+    found = {}
+    for group in groups:
+        of = of_frame[truth.t] == group
+        each = {name: success(one, of) for name, one in predicted.items()}
+        ideal = mean(truth.wrong[of] == 0, truth.episodes[of])
+        found[group.name.lower()] = {"steps": int(of.sum()), "real_codes": ideal, "controllers": each}
+    return found
 
 
 def frequency(dataset: TransitionDataset, events: Ints) -> dict[str, Any]:
@@ -166,12 +158,9 @@ def frequency(dataset: TransitionDataset, events: Ints) -> dict[str, Any]:
 
 
 def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]:
-    """What sort of mistakes there are, in evenly drawn steps.
-
-    Codes: `missed` a change taken for none, `invented` one where there was none, `wrong_change` another than the real
-    one. Steps: `failures` with any wrong code, how many of them fall in each group of events, and the share that have
-    just one or two wrong codes.
-    """
+    """What sort of mistakes there are, in evenly drawn steps. Codes: `missed` a change taken for none, `invented` one
+    where there was none, `wrong_change` another than the real one. Steps: `failures` with any wrong code, how many of
+    them fall in each group of events, and the share that have just one or two wrong codes."""
     wrong = predicted.codes != truth.codes
     missed, invented = wrong & (predicted.codes == UNCHANGED), wrong & (truth.codes == UNCHANGED)
     kinds = {"wrong": wrong, "missed": missed, "invented": invented, "wrong_change": wrong & ~missed & ~invented}
@@ -191,16 +180,24 @@ def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]
 def summarise_ambiguity(dataset: TransitionDataset, truth: Truth) -> dict[str, Rate]:
     """Of changed cells, the share whose outcome is not the commonest one of its code, by zone of the ball.
 
-    An outcome is the step of the ball as one sees it and which bricks go, seen from the ball; or the digits that come.
-    Cells in which only the paddle moves do not count.
+    An outcome is what the ball does as one sees it (its step, or where it is served), how many bricks go, and where the
+    first of them is, from the brick at the ball: where from the ball comes, the state knows. Or it is the digits that
+    come. Cells in which only the paddle moves do not count.
     """
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
+    was, there, served = ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1), now.ball_row == 0
+    place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))
+    step = np.where((was & there)[:, None], then - place, np.where((there & served)[:, None], then, 0))
+    gone: Bools = np.reshape(now.wall & ~after.wall, (len(was), -1))
+    brick = np.stack(np.divmod(gone.argmax(1), breakout.BRICK_COLUMNS), 1) - (place - WALL) // BRICK
+    kind = was + 2 * there + 4 * (there & served)
+    balls = np.column_stack((kind, step, gone.sum(1), brick * np.any(gone, axis=1)[:, None]))
+
     zone, score = zones(dataset)[truth.t], np.arange(CELLS) % GRID_ROWS == 0
     n, cell = np.nonzero(truth.dynamic & (ball_cells(now, after) | score))
     shown = digits_shown(dataset)
     new = np.where(shown[truth.t] != shown[truth.t + 1], shown[truth.t + 1], -1)
     digits = np.pad(new[n[:, None], DIGITS_OF[cell // GRID_ROWS]], ((0, 0), (4, 0)), constant_values=-1)
-    balls = _ball_outcomes(now, after, ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1))
     outcome = np.where(score[cell, None], digits, balls[n])
     wrong = ambiguous(truth.codes[n, cell], np.unique(outcome, axis=0, return_inverse=True)[1].reshape(-1))
     parts = {place.label: ~score[cell] & (zone[n] == place) for place in Zone} | {"score": score[cell]}
@@ -227,19 +224,6 @@ def ball_seen(dataset: TransitionDataset, t: Ints) -> Bools:
     """Whether frames t (N,) show a part of the ball: it may be off the screen, under a wall, or on its own colour."""
     parts = np.array_split(t, len(t) // 256 + 1)
     return np.concatenate([look(dataset.frame(part)).pixels > 0 for part in parts])
-
-
-def _ball_outcomes(now: ram.GameState, after: ram.GameState, was: Bools, there: Bools) -> Ints:
-    """Numbers that tell the outcomes of N steps apart, (N, 6): what the ball does, its step or where it is served, how
-    many bricks go, and where the first of them is, from the brick at the ball. Where from it comes, the state knows."""
-    served = now.ball_row == 0
-    place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))
-    step = np.where((was & there)[:, None], then - place, np.where((there & served)[:, None], then, 0))
-    gone: Bools = np.reshape(now.wall & ~after.wall, (len(was), -1))
-    brick = np.stack(np.divmod(gone.argmax(1), breakout.BRICK_COLUMNS), 1)
-    seen = (brick - (place - WALL) // BRICK) * np.any(gone, axis=1)[:, None]  # from the brick at the ball's corner
-    kind = was + 2 * there + 4 * (there & served)
-    return np.concatenate((kind[:, None], step, gone.sum(1)[:, None], seen), 1)
 
 
 # --- dreams ---
