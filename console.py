@@ -99,9 +99,6 @@ def explanation(error: Exception) -> str | None:
     return f"{library}: {error}" if library in ("wandb", "tensorboard") else None  # set up by the user
 
 
-# --- progress ---
-
-
 def quiet(share: float, text: str) -> None:
     """Progress that nobody is told of."""
 
@@ -177,9 +174,6 @@ def progress(title: str) -> Iterator[Show]:
     columns = BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
     with Progress(TextColumn("{task.fields[title]}"), *columns) as bar:
         yield _Bars(bar, title)
-
-
-# --- the whole program ---
 
 
 class _Output(io.TextIOWrapper):

@@ -174,9 +174,6 @@ def dream_speed(engine: Engine, states: State, seconds: float, seed: int) -> flo
     return steps * len(states.frame) / (time.perf_counter() - start)
 
 
-# --- hours of play ---
-
-
 def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
     """Play `hours` of game time as fast as the machine can. A sample for each minute of game time, {minutes played,
     memory held in MB, step: median milliseconds}, and what became of them."""

@@ -72,9 +72,6 @@ def dream_starts(
     return Starts(t[chosen], np.minimum(left[chosen], max(1, round(longest * per_second))))
 
 
-# --- what happened in a step, by RAM ---
-
-
 LABELS = {
     "Event": "life lost, serve, brick hit, paddle bounce, side wall bounce, top wall bounce, score changed, nothing",
     "Zone": "free flight, bricks, paddle, side walls, no ball",
@@ -133,9 +130,6 @@ def zones(dataset: TransitionDataset) -> Ints:
         Zone.BRICKS: row < OPEN_ROWS.start,
     }
     return np.select(list(cases.values()), list(cases), Zone.FREE).astype(np.int64)
-
-
-# --- what no frame shows, by RAM ---
 
 
 def true_memory(dataset: TransitionDataset) -> Ints:

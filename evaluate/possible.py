@@ -45,9 +45,6 @@ class Reason(IntEnum):
     POINTS = 9  # a brick went without its points, or points came without a brick
 
 
-# --- what a frame shows ---
-
-
 class Shown(NamedTuple):
     """What frames show beside walls and digits, all that is neither brick nor paddle being a ball."""
 
@@ -108,9 +105,6 @@ def judge(shown: Shown, digits: Ints) -> Ints:
         Reason.BALL: free & (shown.pixels != BALL_HEIGHT * BALL_WIDTH),
     }
     return np.select(list(cases.values()), list(cases)).astype(np.int64)
-
-
-# --- the books ---
 
 
 def _points(digits: Ints) -> Ints:

@@ -92,9 +92,6 @@ def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: S
     return held
 
 
-# --- evaluate --live ---
-
-
 def live(
     engine: Engine, steps: int, policy: str, seed: int = 0, without: Without = Without.nothing, show: Show = quiet
 ) -> dict[str, Any]:
@@ -138,9 +135,6 @@ def longest_run(right: Bools) -> int:
     """The most steps running that were right: (N,) bool."""
     ends = np.flatnonzero(np.concatenate(([True], ~right, [True])))
     return int(np.diff(ends).max()) - 1
-
-
-# --- match ---
 
 
 def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
@@ -198,8 +192,6 @@ def first_differences(engine: Engine, games: TransitionDataset, show: Show = qui
             show((start + len(roll.rows) * (step + 1) / lengths.max()) / games.episodes, "")
     return compared, differs
 
-
-# --- evaluate-player ---
 
 RIVAL = SHIPPED.with_name("player_real.safetensors")
 """The same training in the real game."""

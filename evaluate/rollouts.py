@@ -97,9 +97,6 @@ def probabilities(logits: Floats, temperature: float = 1.0) -> Floats:
     return shares / shares.sum(-1, keepdims=True)
 
 
-# --- one step from real history ---
-
-
 class Truth(NamedTuple):
     """What really happened in N held-out steps, and how the codes of the real pair draw it."""
 
@@ -221,9 +218,6 @@ def _look_closely(
         random_psnr = psnr(after, engine.predict(state, others, name).frame)
         found.append(judged(logits, guess.codes, codes, compare(before, after, guess.frame), random_psnr))
     return found
-
-
-# --- dreaming ---
 
 
 class Dreams(NamedTuple):

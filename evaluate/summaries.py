@@ -27,8 +27,6 @@ WALL = breakout.WALL_TOP, breakout.FIELD_LEFT
 DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])
 """Which digits the top cell of each column of cells shows; the last one, the player's, never changes."""
 
-# --- one step from real history ---
-
 
 def by_action(parts: Numbers, wholes: Numbers | int, truth: Truth) -> dict[str, Rate]:
     """`ratio` over all steps and for each action taken; `wholes` may be one number for every step."""
@@ -123,9 +121,6 @@ def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> d
     return rates
 
 
-# --- by what happened ---
-
-
 def by_group(truth: Truth, predicted: dict[str, Predicted], groups: type[Any], of_frame: Ints) -> dict[str, Any]:
     """Success of every controller within each group, `Event` or `Zone`; `of_frame` gives that of each frame of the
     dataset: `grid` all 35 codes right, `changed_cells`' codes right, `exact_frames`, and the mean of `wrong_pixels`.
@@ -172,9 +167,6 @@ def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]
         "failures_by_event": {event.name.lower(): int((failed & (of_step == event)).sum()) for event in Event},
         "one_or_two_codes": ratio(failed & (wrong.sum(1) <= 2), failed, truth.episodes),
     }
-
-
-# --- codes that say more than one thing ---
 
 
 def summarise_ambiguity(dataset: TransitionDataset, truth: Truth) -> dict[str, Rate]:
@@ -224,9 +216,6 @@ def ball_seen(dataset: TransitionDataset, t: Ints) -> Bools:
     """Whether frames t (N,) show a part of the ball: it may be off the screen, under a wall, or on its own colour."""
     parts = np.array_split(t, len(t) // 256 + 1)
     return np.concatenate([look(dataset.frame(part)).pixels > 0 for part in parts])
-
-
-# --- dreams ---
 
 
 def _errors(errors: Floats, episodes: Ints) -> dict[str, Any]:

@@ -70,9 +70,6 @@ def make_table(title: str, *columns: str, rows: Iterable[Iterable[str]] = ()) ->
     return table
 
 
-# --- evaluate ---
-
-
 def _one_step(title: str, truth: dict[str, Any], ones: dict[str, Any]) -> Table:
     """`summarise_truth` and, by controller, `summarise_predicted`."""
     table = make_table(title, "share, 95% interval", *ones, "real codes", "baseline")
@@ -184,9 +181,6 @@ def print_live(report: dict[str, Any], console: Console) -> None:
             f"{codes['missed']} changes taken for none, {codes['invented']} where there was none, "
             f"{codes['wrong_change']} taken for another; longest run without one: {longest} steps"
         )
-
-
-# --- the other reports ---
 
 
 def print_match(report: dict[str, Any], console: Console) -> None:

@@ -153,8 +153,6 @@ def futures(report: Report, pictures: Pictures) -> Figure:
     return figure
 
 
-# --- the page ---
-
 PLOTS: dict[str, Callable[[Report, Pictures], Figure]] = {
     plot.__name__: plot
     for plot in (

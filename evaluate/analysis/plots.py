@@ -53,9 +53,6 @@ def new_axes(height: float, rows: int, columns: int, **kwargs: Any) -> tuple[Fig
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
-# --- rates with their intervals ---
-
-
 def _points(axes: Axes, at: npt.ArrayLike, rates: Sequence[Rate], name: str, scale: float = 100.0) -> None:
     """Values with their 95% intervals, in the look of `name`; an empty class is left out."""
     value, low, high = np.array([(r.value, r.low, r.high) for r in rates], float).reshape(-1, 3).T * scale
@@ -200,9 +197,6 @@ def _reached(span: Quartiles, longest: float) -> Rate:
     """A quartile that was never reached stands at the longest that a dream may last."""
     low, median, high = (longest if value is None else value for value in (span.low, span.median, span.high))
     return Rate(median, low, high, span.of) if span.of else Rate(None, None, None, 0)
-
-
-# --- how often codes occur ---
 
 
 def histograms(report: Report, pictures: Pictures) -> Figure:

@@ -179,9 +179,6 @@ def temperatures(truth: Truth, predicted: Predicted) -> list[dict[str, Any]]:
     ]
 
 
-# --- what each code does ---
-
-
 class Example(NamedTuple):
     """One cell before and after a step in which it got this code, and what happened there."""
 
