@@ -38,9 +38,7 @@ SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="The same se
 
 def finite(low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable[[Any], Any]:
     """A callback for a Typer option: its number must be finite, `low`..`high`, more than `above`; else wrong usage.
-
-    Typer's own `min` and `max` let NaN through.
-    """
+    Typer's own `min` and `max` let NaN through."""
 
     def check(value: float | None) -> float | None:
         if value is None or (math.isfinite(value) and low <= value <= high and value > above):
@@ -56,9 +54,7 @@ def finite(low: float = -math.inf, high: float = math.inf, above: float = -math.
 @contextmanager
 def clean_errors() -> Iterator[None]:
     """Run a command's body: whatever a user or the machine can cause ends in one line on stderr and exit status 1.
-
-    Ctrl-C and SIGTERM end in status 130. Anything else is a bug of the program and keeps its traceback.
-    """
+    Ctrl-C and SIGTERM end in status 130. Anything else is a bug of the program and keeps its traceback."""
     main = threading.current_thread() is threading.main_thread()  # no other thread may set a signal's handler
     before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     try:

@@ -94,10 +94,8 @@ def memory() -> float | None:
 
 
 def bench_collecting(frameskip: int, seconds: float, seed: int) -> dict[str, Any]:
-    """Steps a second on one core: the emulator alone with its screen read, and collecting with the mixed policy.
-
-    They take turns, episode by episode, so that a machine that changes its pace changes both.
-    """
+    """Steps a second on one core: the emulator alone with its screen read, and collecting with the mixed policy. They
+    take turns, episode by episode, so that a machine that changes its pace changes both."""
     settings = CollectSettings(0, "mixed", frameskip, seed, 20.0)
     play_episode(settings, 0, 10)  # loads the ROM
     emulator = Emulator(frameskip)

@@ -58,11 +58,9 @@ class Starts(NamedTuple):
 def dream_starts(
     dataset: TransitionDataset, count: int, least: float, longest: float, rng: np.random.Generator
 ) -> Starts:
-    """At most `count` random moments with the ball in play and at least `least` seconds of the recording to go.
-
-    A run lasts until the recording ends, at most `longest` seconds. That it is long enough is asked of the real game
-    only, so what is measured after 10 s is measured on the same runs as after 1 s.
-    """
+    """At most `count` random moments with the ball in play and at least `least` seconds of the recording to go. A run
+    lasts until the recording ends, at most `longest` seconds. That it is long enough is asked of the real game only, so
+    what is measured after 10 s is measured on the same runs as after 1 s."""
     per_second = EMULATOR_HZ / dataset.frameskip
     t = dataset.transitions(skip=1)
     left = dataset.first[episode_of(dataset, t) + 1] - 1 - t

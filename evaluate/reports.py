@@ -138,12 +138,10 @@ def longest_run(right: Bools) -> int:
 
 
 def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
-    """For the random and the people policy, and each of `seeds` seeds, the emulator and the twin from a reset under
-    the same actions: the first step 1..`steps` whose frame differs in any pixel.
-
-    It is what `gymnasium.utils.env_match.check_environments_match` asserts, without a number and for random actions
-    alone. A game that ends before that, or is still equal after `steps`, is censored: `first_difference` has None.
-    """
+    """For the random and the people policy, and each of `seeds` seeds, the emulator and the twin from a reset under the
+    same actions: the first step 1..`steps` whose frame differs in any pixel. It is what
+    `gymnasium.utils.env_match.check_environments_match` asserts, without a number and for random actions alone. A game
+    that ends before that, or is still equal after `steps`, is censored: `first_difference` has None."""
     found: dict[str, Any] = {}
     for number, policy in enumerate(("random", "people")):
         part = within(show, number / 2, (number + 1) / 2, f"{policy}: {seeds} games")

@@ -169,12 +169,10 @@ def predict_all(
     show: Show = quiet,
     watch: Watch = lambda *seen: None,
 ) -> Pass:
-    """Predict every step of the games from real history; look more closely at the transitions `chosen`.
-
-    The twin has watched each game from its reset on, so at its first frame it knows the clock and all that no frame
-    shows (held-out games begin some NOOPs after it: the clock comes round). `keep` are the moments whose states are
-    wanted. `watch` is shown each closer look: it is too much to keep.
-    """
+    """Predict every step of the games from real history; look more closely at the transitions `chosen`. The twin has
+    watched each game from its reset on, so at its first frame it knows the clock and all that no frame shows (held-out
+    games begin some NOOPs after it: the clock comes round). `keep` are the moments whose states are wanted. `watch` is
+    shown each closer look: it is too much to keep."""
     frames, ends = len(dataset.index), dataset.first[1:] - 1
     closely, wanted = (np.isin(np.arange(frames), of) for of in (chosen, keep))
     others = np.random.default_rng([seed, 3]).integers(0, ACTIONS, frames)
@@ -234,11 +232,9 @@ class Dreams(NamedTuple):
 
 
 def dream(roll: Rollout, dataset: TransitionDataset, starts: Starts, marks: Ints, show: Show = quiet) -> Dreams:
-    """Let a rollout of R twins, begun at `starts`, live on under the actions of the real games.
-
-    A run is censored where the real game serves a ball while the twin's clock is not known: its place is then chance.
-    A dream that has parted lives on to the last of the `marks`.
-    """
+    """Let a rollout of R twins, begun at `starts`, live on under the actions of the real games. A run is censored where
+    the real game serves a ball while the twin's clock is not known: its place is then chance. A dream that has parted
+    lives on to the last of the `marks`."""
     runs, longest = len(starts.t), int(starts.steps.max(initial=0))
     off, steps, parted = np.zeros((runs, longest), bool), starts.steps.copy(), np.zeros(runs, bool)
     errors = np.full((3, runs, len(marks)), np.nan, np.float32)

@@ -105,10 +105,8 @@ def summarise_memory(memory: Ints, truth: Ints, episodes: Ints) -> dict[str, Any
 
 
 def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> dict[str, Rate]:
-    """Events one by one from real history: the share after which `EVENT_STEPS` steps are right in every pixel.
-
-    If all of them are predicted right from real history, a dream begun at the event would show just the same.
-    """
+    """Events one by one from real history: the share after which `EVENT_STEPS` steps are right in every pixel. If all
+    of them are predicted right from real history, a dream begun at the event would show just the same."""
     ends, rates = dataset.first[1:] - 1, {}
     right: Bools = np.all(np.lib.stride_tricks.sliding_window_view(found.exact, EVENT_STEPS), axis=1)
     for event in (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE):
@@ -124,9 +122,7 @@ def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> d
 def by_group(truth: Truth, predicted: dict[str, Predicted], groups: type[Any], of_frame: Ints) -> dict[str, Any]:
     """Success of every controller within each group, `Event` or `Zone`; `of_frame` gives that of each frame of the
     dataset: `grid` all 35 codes right, `changed_cells`' codes right, `exact_frames`, and the mean of `wrong_pixels`.
-
-    `real_codes` is the share of frames that the codes of the real pair draw exactly: what no controller can better.
-    """
+    `real_codes` is the share of frames that the codes of the real pair draw exactly: what no controller can better."""
 
     def success(one: Predicted, of: Bools) -> dict[str, Rate]:
         hits, dynamic, episodes = (one.codes == truth.codes)[of], truth.dynamic[of], truth.episodes[of]
@@ -170,12 +166,10 @@ def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]
 
 
 def summarise_ambiguity(dataset: TransitionDataset, truth: Truth) -> dict[str, Rate]:
-    """Of changed cells, the share whose outcome is not the commonest one of its code, by zone of the ball.
-
-    An outcome is what the ball does as one sees it (its step, or where it is served), how many bricks go, and where the
-    first of them is, from the brick at the ball: where from the ball comes, the state knows. Or it is the digits that
-    come. Cells in which only the paddle moves do not count.
-    """
+    """Of changed cells, the share whose outcome is not the commonest one of its code, by zone of the ball. An outcome
+    is what the ball does as one sees it (its step, or where it is served), how many bricks go, and where the first of
+    them is, from the brick at the ball: where from the ball comes, the state knows. Or it is the digits that come.
+    Cells in which only the paddle moves do not count."""
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
     was, there, served = ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1), now.ball_row == 0
     place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))

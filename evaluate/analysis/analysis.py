@@ -109,10 +109,8 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) 
 def analyse(
     engine: Engine, settings: AnalysisSettings, pairs: tuple[Ints, str] | None = None, show: Show = quiet
 ) -> tuple[dict[str, Any], Pictures]:
-    """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same.
-
-    With `pairs`, of `load_pairs`, the action-only controller is compared with them instead of with the held-out steps.
-    """
+    """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same. With
+    `pairs`, of `load_pairs`, the action-only controller is compared with them instead of with the held-out steps."""
     sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
     dataset, events, every, names = sample.dataset, sample.events, sample.found.truth, list(engine.controllers)
@@ -222,11 +220,8 @@ def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[s
 
 def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, dict[str, Any]]:
     """Each key held for a while in the real game and in every controller's dream, and how far the dreams are off: wrong
-    pixels, ball and paddle in pixels.
-
-    From the first moment of a held-out game with the ball rising below the bricks and the paddle near the middle; the
-    twin has watched until then. ValueError without such a moment.
-    """
+    pixels, ball and paddle in pixels. From the first moment of a held-out game with the ball rising below the bricks
+    and the paddle near the middle; the twin has watched until then. ValueError without such a moment."""
     emulator, rng, over, row = Emulator(engine.frameskip), np.random.default_rng([SEED_OFFSET + seed, 1 << 20]), True, 0
     for _ in range(TRIES):
         if over:

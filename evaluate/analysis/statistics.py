@@ -50,10 +50,8 @@ def _by_position(truth: Truth, hits: Bools) -> dict[str, list[Rate]]:
 
 
 def jensen_shannon(p: Distribution, q: Distribution) -> float | None:
-    """The Jensen-Shannon divergence of two distributions (256,) in bits: 0 the same, 1 nothing in common.
-
-    They need not be normalised; None if one of them is empty. Lin 1991, https://doi.org/10.1109/18.61115
-    """
+    """The Jensen-Shannon divergence of two distributions (256,) in bits: 0 the same, 1 nothing in common. They need not
+    be normalised; None if one of them is empty. Lin 1991, https://doi.org/10.1109/18.61115"""
     if not p.sum() or not q.sum():
         return None
     p, q = p / p.sum(), q / q.sum()
@@ -70,11 +68,9 @@ def count_codes(actions: Ints, codes: Ints) -> Ints:
 
 
 def distances(actual: Ints, predicted: Distribution, source: str) -> dict[str, Any]:
-    """Actual counts against predicted shares, both (4, 35, 256), for each action.
-
-    `pooled` adds up all positions; `pooled_changes` leaves code 0 out, which drowns the others. `actual_a_step` and
-    `predicted_a_step` are the pooled histograms: how often a code occurs in a step.
-    """
+    """Actual counts against predicted shares, both (4, 35, 256), for each action. `pooled` adds up all positions;
+    `pooled_changes` leaves code 0 out, which drowns the others. `actual_a_step` and `predicted_a_step` are the pooled
+    histograms: how often a code occurs in a step."""
     found = {}
     for name, real, expected in zip(ACTION_NAMES, actual.astype(np.float64), predicted, strict=True):
         steps, (all_real, all_expected) = int(real[0].sum()), (real.sum(0), expected.sum(0))
@@ -90,11 +86,9 @@ def distances(actual: Ints, predicted: Distribution, source: str) -> dict[str, A
 
 
 def top_codes(shares: dict[str, Distribution], actual: Ints, top: int) -> dict[str, list[Any]]:
-    """The `top` likeliest codes of each action and position, by the first of the controllers in `shares`.
-
-    Those that it gives less than `LEAST_SHARE` are left out. Each is {code, actual, <controller>...}, shares of the
-    steps with that action. An action that never occurs has none.
-    """
+    """The `top` likeliest codes of each action and position, by the first of the controllers in `shares`. Those that it
+    gives less than `LEAST_SHARE` are left out. Each is {code, actual, <controller>...}, shares of the steps with that
+    action. An action that never occurs has none."""
     columns, first = {"actual": actual, **shares}, next(iter(shares.values()))
     found = {name: [list[Any]() for _ in range(CELLS)] for name in ACTION_NAMES}
     for action, name in enumerate(ACTION_NAMES):
@@ -109,10 +103,8 @@ def top_codes(shares: dict[str, Distribution], actual: Ints, top: int) -> dict[s
 
 def top_changes(distributions: dict[str, Any], names: list[str], top: int) -> dict[str, list[Any]]:
     """The `top` likeliest codes of each action but code 0, all positions together, by the first of the controllers.
-
     Each is {code, actual, <controller>...}, times a step. `distributions` are those of `distances`; where a controller
-    was compared with other steps, `actual` is still of the first one's.
-    """
+    was compared with other steps, `actual` is still of the first one's."""
     found: dict[str, list[Any]] = {}
     for action in ACTION_NAMES:
         of = {name: distributions[name]["by_action"][action] for name in names}
@@ -138,11 +130,9 @@ def codebook(truth: Truth, predicted: dict[str, Predicted]) -> dict[str, Any]:
 
 
 def calibration(truth: Truth, predicted: Predicted) -> dict[str, Any]:
-    """How often the likeliest code is right, by the probability that it was given.
-
-    Ten bins, and the expected calibration error: their mean distance from the diagonal, weighted by their counts
-    (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
-    """
+    """How often the likeliest code is right, by the probability that it was given. Ten bins, and the expected
+    calibration error: their mean distance from the diagonal, weighted by their counts (Guo et al. 2017,
+    https://arxiv.org/abs/1706.04599)."""
     hits = predicted.codes == truth.codes
     scopes = {"all_cells": np.ones(hits.shape, bool), "cells_in_doubt": predicted.stays < IN_DOUBT}
     which = np.minimum((predicted.confidence * BINS).astype(int), BINS - 1)
@@ -163,9 +153,7 @@ def calibration(truth: Truth, predicted: Predicted) -> dict[str, Any]:
 
 def temperatures(truth: Truth, predicted: Predicted) -> list[dict[str, Any]]:
     """What drawing codes at a temperature costs: the chance that they are the real ones, exactly, not by drawing.
-
-    `grid` is the chance that all 35 are: cells are drawn apart from each other.
-    """
+    `grid` is the chance that all 35 are: cells are drawn apart from each other."""
     each = predicted.codes == truth.codes, *np.moveaxis(predicted.truth.astype(np.float64), -1, 0)
     dynamic = truth.dynamic.sum(1)
     return [
