@@ -17,10 +17,8 @@ import typer
 from model.files import UserError, one_line
 
 INTERRUPTED = 130
-Show = Callable[[float, str], None]
-"""Told the share that is done, 0..1, and a line that says where things stand."""
-KEPT = ("warning: ", "note: ")
-"""A line that begins like this is shown at once and stays on the screen."""
+Show = Callable[[float, str], None]  # told the share that is done, 0..1, and a line that says where things stand
+KEPT = ("warning: ", "note: ")  # a line that begins like this is shown at once and stays on the screen
 PREPARING = "preparing: "
 """A line that begins like this tells of work before the first step: it has a bar, and a clock, of its own."""
 

@@ -29,8 +29,7 @@ from model.metrics import score_step
 from model.state import State
 
 BATCHES, ENVIRONMENTS = (1, 4, 16, 64), (1, 16, 64)
-WARM_UP = 5
-"""Steps at the beginning that are not counted."""
+WARM_UP = 5  # steps at the beginning that are not counted
 
 
 def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> dict[str, Any]:

@@ -23,11 +23,9 @@ from model.state import BALL_COLUMN, BALL_ROW, LIVES, PADDLE, State, lives_left
 NO_BALL_SECONDS, FALL_SECONDS, HIDDEN_SECONDS = 4.0, 1.0, 0.15
 """A served ball appears within the first, a ball that fell costs its life within the second; one that the paddle hides
 is back within the third."""
-LEAST_PADDLE = 8
-"""At least so much of the paddle shows beside the right wall."""
+LEAST_PADDLE = 8  # at least so much of the paddle shows beside the right wall
 BALL_HEIGHT, BALL_WIDTH = breakout.BALL_HEIGHT, breakout.BALL_WIDTH
-FASTEST = 4
-"""Rows that the ball moves in an emulator frame, at most: its speed is 3.375."""
+FASTEST = 4  # rows that the ball moves in an emulator frame, at most: its speed is 3.375
 
 
 class Reason(IntEnum):

@@ -26,10 +26,8 @@ from model.player import LONGEST, MOST_NOOPS, SHIPPED, DreamGames, Follower, Gam
 from model.readers import Bools, Ints
 from model.state import BALL_COLUMN, BALL_ROW, PADDLE, WIDTH, Array
 
-MARKS = (1, 2, 5, 10, 30)
-"""Seconds of game time after which the objects are compared."""
-STREAM = 1 << 21
-"""Keeps the games of `live` apart from those of `play_held_out` with the same seed."""
+MARKS = (1, 2, 5, 10, 30)  # seconds of game time after which the objects are compared
+STREAM = 1 << 21  # keeps the games of `live` apart from those of `play_held_out` with the same seed
 LIVE_SECONDS, BATCH = 600.0, 64
 EvaluationSettings = namedtuple(
     "EvaluationSettings",
@@ -191,10 +189,8 @@ def first_differences(engine: Engine, games: TransitionDataset, show: Show = qui
     return compared, differs
 
 
-RIVAL = SHIPPED.with_name("player_real.safetensors")
-"""The same training in the real game."""
-RANDOM_HOLD = 4
-"""Frames for which a random key is held, as ALE's usual frame skip has it."""
+RIVAL = SHIPPED.with_name("player_real.safetensors")  # the same training in the real game
+RANDOM_HOLD = 4  # frames for which a random key is held, as ALE's usual frame skip has it
 PUBLISHED = {"human (Mnih et al. 2015)": 31.8, "DQN (Mnih et al. 2015)": 401.2}
 """Means of https://doi.org/10.1038/nature14236, Extended Data Table 2, of games of at most 5 minutes without sticky
 actions: 30 of DQN (401.2 +- 26.9, with 5% random actions, each held for 4 frames), about 20 of a human."""

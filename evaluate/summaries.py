@@ -18,10 +18,8 @@ from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN
 
 TOP = 5
-CLOSE = 2.0
-"""A ball within this many pixels counts as followed."""
-EVENT_STEPS = 14
-"""An event counts as right if it and the steps after it, so many in all, are right in every pixel."""
+CLOSE = 2.0  # a ball within this many pixels counts as followed
+EVENT_STEPS = 14  # an event counts as right if it and the steps after it, so many in all, are right in every pixel
 BRICK = breakout.BRICK_HEIGHT, breakout.BRICK_WIDTH
 WALL = breakout.WALL_TOP, breakout.FIELD_LEFT
 DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])

@@ -29,8 +29,7 @@ from model.metrics import psnr
 from model.readers import Ints
 
 GAMES, GAME_SECONDS, STEPS = 24, 40.0, 800
-TRAINING_SEED = 1 << 20
-"""Far from the seeds of the games that are tested on."""
+TRAINING_SEED = 1 << 20  # far from the seeds of the games that are tested on
 EPOCHS, BATCH, RATE = 20, 512, 1e-3
 BEST_OF, CHUNK = 16, 64
 COLUMNS = ("code_accuracy", "dynamic_accuracy", "changed_pixels", "exact_frames")

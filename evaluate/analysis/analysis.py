@@ -20,8 +20,7 @@ from model.files import FileError, read_json
 from model.metrics import ball_error, paddle_error
 from model.readers import Bools, Floats, Ints
 
-WORST, CHANGES = 7, 5
-"""Steps shown as the worst of all; codes shown for each action, all positions together."""
+WORST, CHANGES = 7, 5  # steps shown as the worst of all; codes shown for each action, all positions together
 GAME_SECONDS = 90.0
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 FUTURE_SECONDS, TRIES = 0.5, 20_000

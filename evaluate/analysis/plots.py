@@ -22,8 +22,7 @@ from model.breakout import CODES
 from model.metrics import Quartiles, Rate
 
 Report = dict[str, Any]
-Series = list[tuple[str, list[Rate]]]
-"""Several things, each by its name in `LOOKS`, and its rate in each class."""
+Series = list[tuple[str, list[Rate]]]  # several things, each by its name in `LOOKS`, and its rate in each class
 APPEARS, VANISHES, OTHER_COLOUR = "#e69f00", "#56b4e9", "#cc79a7"
 GREY, MAP = "#5b5b5b", "cividis"
 LABELS = {"context": "context controller", "action": "action-only MLP"}
@@ -34,8 +33,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "unchanged": {"color": GREY, "marker": "D", "label": 'always "nothing changes"'},
     "real": {"color": "#009e73", "marker": "^", "label": "codes of the real pair"},
 }
-SIDE = 0.2
-"""How far apart on the x axis two controllers of one class stand."""
+SIDE = 0.2  # how far apart on the x axis two controllers of one class stand
 
 
 def to_png(plot: Callable[[Report, Pictures], Figure], report: Report, pictures: Pictures) -> bytes:

@@ -26,8 +26,7 @@ IN_DOUBT = 0.95
 """A cell is in doubt where the controller gives "nothing changes" less than this. It is the controller's own doubt,
 not what happened, so choosing these cells does not spoil the calibration."""
 LEAST_SHARE = 0.001
-EXAMPLES = 6
-"""Examples that a code's name is measured on, fewer for a rare code."""
+EXAMPLES = 6  # examples that a code's name is measured on, fewer for a rare code
 
 
 def accuracy(truth: Truth, predicted: dict[str, Predicted], majority: Ints) -> dict[str, Any]:
@@ -183,8 +182,7 @@ class Example(NamedTuple):
         return (*self.ways, *self.others) or ("something else",)
 
 
-Examples = dict[int, list[Example]]
-"""By code, in the order of the codes."""
+Examples = dict[int, list[Example]]  # by code, in the order of the codes
 
 
 def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[tuple[int, int]]) -> Examples:
