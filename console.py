@@ -19,8 +19,7 @@ from model.files import UserError, one_line
 INTERRUPTED = 130
 Show = Callable[[float, str], None]  # told the share that is done, 0..1, and a line that says where things stand
 KEPT = ("warning: ", "note: ")  # a line that begins like this is shown at once and stays on the screen
-PREPARING = "preparing: "
-"""A line that begins like this tells of work before the first step: it has a bar, and a clock, of its own."""
+PREPARING = "preparing: "  # such a line tells of work before the first step: it has a bar, and a clock, of its own
 
 EXTRAS = {
     "torch": "train", "onnx": "train", "onnxscript": "train", "matplotlib": "report", "jinja2": "report",

@@ -14,10 +14,8 @@ from model.engine import Engine
 from model.files import SCHEMA
 from model.readers import OPEN_ROWS, Ints, read_digits
 
-SEED_OFFSET = 1 << 40
-"""Added to every held-out seed: `collect frames` seeds are far below it, so no game was ever trained on."""
-WALL_REACH, PADDLE_REACH = 10, 12
-"""Pixels from a side wall, and rows above the paddle, within which the ball belongs to that zone."""
+SEED_OFFSET = 1 << 40  # added to every held-out seed: no game was trained on, as `collect frames` seeds are far below
+WALL_REACH, PADDLE_REACH = 10, 12  # pixels from a side wall, and rows above the paddle, that belong to that zone
 
 
 def play_held_out(

@@ -25,8 +25,7 @@ from model.state import INDEX, NOT_KNOWN, Array, Prediction, State, stack
 Doubles = npt.NDArray[np.float64]
 Watch = Callable[[str, Ints, Floats, Frame], None]
 """Told a controller's name, frame numbers (B,), its logits (B, 35, 256), and what it drew (B, 210, 160)."""
-TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-"""Above 0; at 0 the likeliest code is taken, and there is nothing to be drawn."""
+TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # above 0: there the likeliest code is taken, and nothing is drawn
 Record = TypeVar("Record", bound="tuple[Any, ...]")
 
 
@@ -41,25 +40,18 @@ class Mode(StrEnum):
 
 
 class Rollout:
-    """Games that the twin goes through side by side, the one loop of every evaluation.
-
-    rows   (B,) int64, which of the games that it began with still go on
-    state  the twin's state in these; in the beginning it has seen the real frames
-
-    `choice` is how it chooses codes: controller, temperature and rng, as of `Engine.predict`.
-    """
+    """Games that the twin goes through side by side, the one loop of every evaluation: `rows` (B,) int64, which of the
+    games that it began with still go on, and the twin's `state` in these; in the beginning it has seen the real frames.
+    `choice` is how it chooses codes: controller, temperature and rng, as of `Engine.predict`."""
 
     def __init__(
         self, engine: Engine, state: State, mode: Mode = Mode.dream, without: Without = Without.nothing, **choice: Any
     ) -> None:
-        self.engine, self.mode, self._without = engine, mode, without
+        self.engine, self.mode, self._without, self._choice = engine, mode, without, choice
         self._forgotten = [number for name, number in INDEX.items() if without in (Without.memory, name)]
-        self._choice = choice
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
 
     def _forget(self, state: State) -> State:
-        if not self._forgotten:
-            return state
         memory, certainty = state.memory.copy(), state.certainty.copy()
         memory[:, self._forgotten], certainty[:, self._forgotten] = NOT_KNOWN, 0
         return state._replace(memory=memory, certainty=certainty)
@@ -78,8 +70,8 @@ class Rollout:
         elif self.mode == Mode.controller:
             frame = np.where((guess.codes == engine.encode(self._real, real)).all(1)[:, None, None], real, frame)
         if self._without == Without.expectation:
-            ball, paddle = np.zeros_like(guess.things.ball), np.zeros_like(guess.things.paddle)
-            told = guess._replace(things=guess.things._replace(ball=ball, paddle=paddle))
+            things = guess.things._replace(ball=0 * guess.things.ball, paddle=0 * guess.things.paddle)
+            told = guess._replace(things=things)
         blind = self.mode == Mode.real and self._without == Without.actions
         led = (np.zeros_like(actions), frame) if blind else (actions, frame, told)
         self.state = self._forget(engine.advance(state, *led))
@@ -143,8 +135,7 @@ def select(record: Record, chosen: Bools | Ints) -> Record:
 
 
 def compare(before: Frame, after: Frame, drawn: Frame) -> tuple[Ints, Ints, Doubles]:
-    """`wrong`, `right` and `psnr` (B,) of drawn frames, beside the real ones before and after the step, (B, 210, 160)
-    uint8 classes each."""
+    """`wrong`, `right` and `psnr` (B,) of `drawn` frames of a step, (B, 210, 160) uint8 classes each."""
     wrong = drawn != after
     return wrong.sum((1, 2)), ((before != after) & ~wrong).sum((1, 2)), psnr(after, drawn)
 

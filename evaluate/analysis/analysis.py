@@ -24,8 +24,7 @@ WORST, CHANGES = 7, 5  # steps shown as the worst of all; codes shown for each a
 GAME_SECONDS = 90.0
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 FUTURE_SECONDS, TRIES = 0.5, 20_000
-BALL_BETWEEN = 130, 165
-"""Rows in which the ball rises at the moment whose futures are shown: room above the paddle and below the bricks."""
+BALL_BETWEEN = 130, 165  # rows in which the ball rises at the moment whose futures are shown: room on both sides
 AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
 """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 

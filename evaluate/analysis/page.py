@@ -157,10 +157,10 @@ PLOTS: dict[str, Callable[[Report, Pictures], Figure]] = {
     plot.__name__: plot
     for plot in (
         plots.distances_pooled, plots.histograms, plots.codebook_use, plots.reliability, plots.temperature,
-        plots.by_event, accuracy_by_position, distances_by_position, futures,
+        plots.by_event, plots.accuracy_by_action, plots.controllability, accuracy_by_position, distances_by_position,
+        futures,
     )
 }  # fmt: skip
-PLOTS |= {name: partial(plots.by_action, **how) for name, how in plots.BY_ACTION.items()}
 PLOTS |= {f"worst_{which}": partial(worst, which=which) for which in ("of_each_event", "of_all")}
 
 

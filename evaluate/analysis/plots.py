@@ -5,7 +5,7 @@ colour-blind people can read, and the map "cividis"; nothing is told by colour a
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from model.breakout import CODES
 from model.metrics import Quartiles, Rate
 
 Report = dict[str, Any]
-Series = list[tuple[str, list[Rate]]]  # several things, each by its name in `LOOKS`, and its rate in each class
+Series = dict[str, list[Rate]]  # several things by their names in `LOOKS`, with a rate in each class
 APPEARS, VANISHES, OTHER_COLOUR = "#e69f00", "#56b4e9", "#cc79a7"
 GREY, MAP = "#5b5b5b", "cividis"
 LABELS = {"context": "context controller", "action": "action-only MLP"}
@@ -58,26 +58,25 @@ def _points(axes: Axes, at: npt.ArrayLike, rates: Sequence[Rate], name: str, sca
     axes.errorbar(at, value, spans, linestyle="", capsize=3, markersize=6, elinewidth=1.3, **LOOKS[name])
 
 
-def _legend(figure: Figure, axes: Axes, columns: int = 3) -> Figure:
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+def _legend(figure: Figure, every: Iterable[Axes], columns: int = 3) -> Figure:
+    """With a legend of all that some axes show."""
+    shown = {name: one for axes in every for one, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=columns)
     return figure
 
 
 def _panels(
-    titles: dict[str, str], classes: list[str], series: Callable[[str], Series], label: str, height: float,
-    scale: float = 100.0, stacked: bool = False,
-) -> Figure:  # fmt: skip
-    """A panel for each of the titles, by key. `series(key)` is what stands side by side in it, for each class on the x
-    axis; an empty class says so."""
-    shape = (len(titles), 1) if stacked else (1, len(titles))
+    panels: dict[str, Series], classes: list[str], label: str, height: float, scale: float = 100, stacked: bool = False
+) -> Figure:
+    """A panel for each title: what stands side by side in it for each class on the x axis; an empty class says so."""
+    shape = (len(panels), 1) if stacked else (1, len(panels))
     figure, grid = new_axes(height, *shape, sharex=stacked, sharey=not stacked and scale == 1)
     at = np.arange(len(classes))
-    for axis, (key, title) in zip(grid.flat, titles.items(), strict=True):
-        shown = series(key)
-        for number, (name, rates) in enumerate(shown):
-            _points(axis, at + (number - (len(shown) - 1) / 2) * SIDE, rates, name, scale)
+    for axis, (title, series) in zip(grid.flat, panels.items(), strict=True):
+        for number, (name, rates) in enumerate(series.items()):
+            _points(axis, at + (number - (len(series) - 1) / 2) * SIDE, rates, name, scale)
         for place in at:
-            if all(rates[place].value is None for _, rates in shown):
+            if all(rates[place].value is None for rates in series.values()):
                 text: Any = {"transform": axis.get_xaxis_transform(), "ha": "center", "va": "center"}
                 axis.text(float(place), 0.5, "never\noccurs", color=GREY, fontsize=9, **text)
         axis.set_xticks(at, classes)
@@ -86,62 +85,56 @@ def _panels(
         if scale == 100:
             axis.set_ylim(-4, 104)
         axis.set_ylabel(label if stacked or axis is grid.flat[0] else "")
-    return _legend(figure, max(grid.flat, key=lambda axis: len(axis.get_legend_handles_labels()[1])))
+    return _legend(figure, grid.flat)
 
 
-def by_action(
-    report: Report, pictures: Pictures, titles: dict[str, str], label: str, height: float, scale: float = 100.0
-) -> Figure:
+def _by_action(report: Report, titles: dict[str, str], label: str, height: float, scale: float = 100) -> Figure:
     """Metrics of every controller for each action, beside the majority code's."""
-    found, classes = report["accuracy"], ["all", *ACTION_NAMES]
+    truth, panels = report["accuracy"]["truth"], {}
+    for key, title in titles.items():
+        rates = {name: of[key] for name, of in report["accuracy"]["controllers"].items()}
+        if f"majority_{key}" in truth:
+            rates["majority"] = truth[f"majority_{key}"]
+        panels[title] = {name: list(of.values()) for name, of in rates.items()}
+    return _panels(panels, ["all", *ACTION_NAMES], label, height, scale)
 
-    def series(key: str) -> Series:
-        rates = {name: of[key] for name, of in found["controllers"].items()}
-        rates |= {"majority": found["truth"][f"majority_{key}"]} if f"majority_{key}" in found["truth"] else {}
-        return [(name, [of[c] for c in classes]) for name, of in rates.items()]
 
-    return _panels(titles, classes, series, label, height, scale)
+def accuracy_by_action(report: Report, pictures: Pictures) -> Figure:
+    """How often codes are right for each action."""
+    titles = {"code_accuracy": "Codes right, all 35 cells", "dynamic_accuracy": "Codes right, changed cells"}
+    titles["dynamic_top5_accuracy"] = "Right one among the 5 likeliest,\nchanged cells"
+    return _by_action(report, titles, "per cent of cells", 4.2)
 
 
-ACCURACY = {
-    "code_accuracy": "Codes right, all 35 cells",
-    "dynamic_accuracy": "Codes right, changed cells",
-    "dynamic_top5_accuracy": "Right one among the 5 likeliest,\nchanged cells",
-}
-CONTROL = {
-    "delta_psnr": "Codes of the real pair less those of a random key",
-    "delta_psnr_of_the_key": "The right key less a random key",
-}
-BY_ACTION: dict[str, dict[str, Any]] = {
-    "accuracy_by_action": {"titles": ACCURACY, "label": "per cent of cells", "height": 4.2},
-    "controllability": {"titles": CONTROL, "label": "delta PSNR, dB", "height": 3.9, "scale": 1},
-}
-"""The plots that `by_action` makes."""
+def controllability(report: Report, pictures: Pictures) -> Figure:
+    """What the key is worth for each action."""
+    titles = {"delta_psnr": "Codes of the real pair less those of a random key"}
+    titles["delta_psnr_of_the_key"] = "The right key less a random key"
+    return _by_action(report, titles, "delta PSNR, dB", 3.9, 1)
 
 
 def distances_pooled(report: Report, pictures: Pictures) -> Figure:
     """The divergence of the pooled distributions for each action, with and without code 0."""
-    of = {name: report["distributions"][name]["by_action"] for name in (*report["controllers"], "unchanged")}
-
-    def series(key: str) -> Series:
-        return [(name, [Rate(by[a][key], None, None, 0) for a in ACTION_NAMES]) for name, by in of.items()]
-
     titles = {"pooled": "All codes, pooled over positions", "pooled_changes": "Codes of changes alone (without code 0)"}
-    return _panels(titles, ACTION_NAMES, series, "Jensen-Shannon divergence, bits", 3.7, 1)
+    panels: dict[str, Series] = {title: {} for title in titles.values()}
+    for name in (*report["controllers"], "unchanged"):
+        of = report["distributions"][name]["by_action"].values()
+        for key, title in titles.items():
+            panels[title][name] = [Rate(one[key], None, None, 0) for one in of]
+    return _panels(panels, ACTION_NAMES, "Jensen-Shannon divergence, bits", 3.7, 1)
 
 
 def by_event(report: Report, pictures: Pictures) -> Figure:
     """Success in each group of events: the whole grid, and exact frames; the decoder's own limit beside."""
     groups = report["events"]["groups"]
     classes = [f"{name.replace('_', ' ')}\n({of['steps']})" for name, of in groups.items()]
-
-    def series(key: str) -> Series:
-        shown = [(name, [of["controllers"][name][key] for of in groups.values()]) for name in report["controllers"]]
-        ideal = [("real", [of["real_codes"] for of in groups.values()])]
-        return shown + (ideal if key == "exact_frames" else [])
-
-    titles = {"grid": "Steps with all 35 codes right", "exact_frames": "Frames right in every pixel"}
-    return _panels(titles, classes, series, "per cent of steps", 7.4, stacked=True)
+    grids, exact = (
+        {name: [of["controllers"][name][key] for of in groups.values()] for name in report["controllers"]}
+        for key in ("grid", "exact_frames")
+    )
+    exact["real"] = [of["real_codes"] for of in groups.values()]
+    panels = {"Steps with all 35 codes right": grids, "Frames right in every pixel": exact}
+    return _panels(panels, classes, "per cent of steps", 7.4, stacked=True)
 
 
 def reliability(report: Report, pictures: Pictures) -> Figure:
@@ -166,7 +159,7 @@ def reliability(report: Report, pictures: Pictures) -> Figure:
         below.set(ylim=(0, 4 * most), xlabel="probability given to the likeliest code, per cent")
     axes[0, 0].set_ylabel("it was right, per cent")
     axes[1, 0].set_ylabel("cells")
-    return _legend(figure, axes[0, 0])
+    return _legend(figure, axes[0, :1])
 
 
 def temperature(report: Report, pictures: Pictures) -> Figure:
@@ -188,7 +181,7 @@ def temperature(report: Report, pictures: Pictures) -> Figure:
     axes[2].set_ylim(bottom=-0.05)
     for axis in axes:
         axis.set(xlabel="temperature (0: the likeliest)", xlim=(-0.15, 2.15))
-    return _legend(figure, axes[0], 2)
+    return _legend(figure, axes, 2)
 
 
 def _reached(span: Quartiles, longest: float) -> Rate:
@@ -202,7 +195,7 @@ def histograms(report: Report, pictures: Pictures) -> Figure:
     names = report["controllers"]
     figure, axes = new_axes(8.4, len(ACTION_NAMES), len(names), sharex=True, sharey=True)
     order = 1 + np.argsort(-np.array(report["codebook"]["counts"])[1:], kind="stable")
-    edges, handles = np.arange(len(order) + 1) + 0.5, dict[str, Any]()
+    edges = np.arange(len(order) + 1) + 0.5
     for row, action in zip(axes, ACTION_NAMES, strict=True):
         for axis, name in zip(row, names, strict=True):
             of = report["distributions"][name]["by_action"][action]
@@ -217,13 +210,11 @@ def histograms(report: Report, pictures: Pictures) -> Figure:
             axis.set_ylim(-0.5, 0.5)
             axis.set_yticks([-0.1, -0.01, 0, 0.01, 0.1], ["0.1", "0.01", "0", "0.01", "0.1"])
             axis.minorticks_off()
-            handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     for axis in axes[-1]:
         axis.set_xlabel("codes 1 to 255, the commonest first")
     for axis in axes[:, 0]:
         axis.set_ylabel("times a step")
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3)
-    return figure
+    return _legend(figure, axes.flat)
 
 
 def codebook_use(report: Report, pictures: Pictures) -> Figure:
