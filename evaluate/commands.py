@@ -56,9 +56,7 @@ def evaluate(
     weights: WeightsOption = None,
     seed: SeedOption = 0,
     json: JsonOption = None,
-    policy: Annotated[
-        list[PolicyName] | None, typer.Option(help="Who plays the held-out games; default: people, then mixed.")
-    ] = None,
+    policy: Annotated[list[PolicyName] | None, typer.Option(help="Who plays; default: people, then mixed.")] = None,
     episodes: Annotated[int, _count("Held-out games of each policy.")] = 16,
     game_seconds: Annotated[float, _seconds("The longest that a game may last.", 3600.0)] = 90.0,
     transitions: Annotated[int, _count("Steps looked at closely, of each policy.")] = 4000,
@@ -68,9 +66,7 @@ def evaluate(
     alone: Annotated[int, typer.Option(min=0, help="Dreams left alone, from games of the first policy.")] = 8,
     alone_seconds: Annotated[float, _seconds("The longest that one is left alone.", 36000.0)] = 600.0,
     without: Annotated[Without, typer.Option(help="Take this from the twin.")] = Without.nothing,
-    live: Annotated[
-        int | None, _count("Instead: play so many steps (first --policy), compare codes step by step.")
-    ] = None,
+    live: Annotated[int | None, _count("Instead: compare codes at each of so many steps (first --policy).")] = None,
 ) -> None:
     """Measure the twin on games that were never trained on: one step ahead, dreaming, and left alone.
 
@@ -100,9 +96,7 @@ def evaluate(
 def analyze(
     out: Annotated[Path, typer.Option(help="Directory for the page, its plots and its numbers.")] = Path("report"),
     weights: WeightsOption = None,
-    pairs: Annotated[
-        Path | None, typer.Option(help="Compare the action-only controller with these pairs, not held-out steps.")
-    ] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Compare the action alone with these, not held-out steps.")] = None,
     seed: SeedOption = 0,
     policy: Annotated[PolicyName, typer.Option(help="Who plays the held-out games.")] = PolicyName.mixed,
     episodes: Annotated[int, _count("Held-out games.")] = 16,
@@ -138,9 +132,7 @@ def bench(
     json: JsonOption = None,
     seed: SeedOption = 0,
     seconds: Annotated[float, _seconds("How long each part is measured.", 3600.0)] = 10.0,
-    soak: Annotated[
-        float | None, _seconds("Instead: play so many hours of game time, and watch memory and pace.")
-    ] = None,
+    soak: Annotated[float | None, _seconds("Instead: play so many hours of game, watch memory and pace.")] = None,
 ) -> None:
     """Measure this machine: collecting, the parts of a step at several batches, play, dreams beside the emulator.
 
@@ -183,8 +175,7 @@ def match(
 @clean_errors()
 def evaluate_player(
     player: Annotated[
-        list[Path] | None,
-        typer.Option(help="Weights made by `train player`; may be repeated. Default: the shipped ones."),
+        list[Path] | None, typer.Option(help="Weights of `train player`; may be repeated. Default: the shipped ones.")
     ] = None,
     games: Annotated[int, typer.Option(min=1, max=1000, help="Games of each player.")] = 30,
     dream: Annotated[bool, typer.Option("--dream", help="Let each play as many games in the twin as well.")] = False,

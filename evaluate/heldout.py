@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collect import ram
-from collect.dataset import TransitionDataset
+from collect.dataset import TransitionDataset as Dataset
 from collect.frames import CollectSettings, play_episode
 from console import Show, quiet
 from model.breakout import BALL_WIDTH, EMULATOR_HZ, FIELD_LEFT, FIELD_RIGHT, GRID_ROWS, PADDLE_TOP
@@ -15,32 +15,31 @@ from model.files import SCHEMA
 from model.readers import OPEN_ROWS, Ints, read_digits
 
 SEED_OFFSET = 1 << 40  # added to every held-out seed: no game was trained on, as `collect frames` seeds are far below
+Report = dict[str, Any]
 WALL_REACH, PADDLE_REACH = 10, 12  # pixels from a side wall, and rows above the paddle, that belong to that zone
 
 
-def play_held_out(
-    policy: str, frameskip: int, seed: int, episodes: int, seconds: float, show: Show = quiet
-) -> TransitionDataset:
+def play_held_out(policy: str, frameskip: int, seed: int, episodes: int, seconds: float, show: Show = quiet) -> Dataset:
     """Play `episodes` games of at most `seconds` of game time each; the same seed gives the same games and RAM."""
     settings, played = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds), []
     for number in range(episodes):
         writer, over = play_episode(settings, number)
         played.append(writer.to_episode(over))
         show((number + 1) / episodes, f"{number + 1} of {episodes} games played")
-    return TransitionDataset(played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed})
+    return Dataset(played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed})
 
 
-def about(engine: Engine, kind: str) -> dict[str, Any]:
+def about(engine: Engine, kind: str) -> Report:
     """How every report begins."""
     return {"schema": SCHEMA, "kind": kind, "weights": engine.checksum, "frameskip": engine.frameskip}
 
 
-def episode_of(dataset: TransitionDataset, t: Ints) -> Ints:
+def episode_of(dataset: Dataset, t: Ints) -> Ints:
     """The episode number of each frame number, the same shape."""
     return np.searchsorted(dataset.first, t, side="right") - 1
 
 
-def sample_transitions(dataset: TransitionDataset, count: int, rng: np.random.Generator) -> Ints:
+def sample_transitions(dataset: Dataset, count: int, rng: np.random.Generator) -> Ints:
     """At most `count` different transitions, drawn evenly over all episodes, in order."""
     every = dataset.transitions()
     return np.sort(rng.choice(every, min(count, len(every)), replace=False))
@@ -53,9 +52,7 @@ class Starts(NamedTuple):
     steps: Ints  # (R,) the most that a dream from there may last
 
 
-def dream_starts(
-    dataset: TransitionDataset, count: int, least: float, longest: float, rng: np.random.Generator
-) -> Starts:
+def dream_starts(dataset: Dataset, count: int, least: float, longest: float, rng: np.random.Generator) -> Starts:
     """At most `count` random moments with the ball in play and at least `least` seconds of the recording to go. A run
     lasts until the recording ends, at most `longest` seconds. That it is long enough is asked of the real game only, so
     what is measured after 10 s is measured on the same runs as after 1 s."""
@@ -95,7 +92,7 @@ class Zone(Kind):
     FREE, BRICKS, PADDLE, SIDE_WALLS, NO_BALL = range(5)
 
 
-def classify(dataset: TransitionDataset) -> Ints:
+def classify(dataset: Dataset) -> Ints:
     """The `Event` of each transition t -> t + 1: (N,) int64. An episode's last frame, which has none, is NOTHING."""
     now, after = ram.read(dataset.ram[:-1]), ram.read(dataset.ram[1:])
     played = (now.ball_row > 0) & (after.ball_row > 0)
@@ -115,7 +112,7 @@ def classify(dataset: TransitionDataset) -> Ints:
     return events
 
 
-def zones(dataset: TransitionDataset) -> Ints:
+def zones(dataset: Dataset) -> Ints:
     """The `Zone` of the ball at each frame: (N,) int64."""
     truth = ram.read(dataset.ram)
     row, column = truth.ball_row, truth.ball_column
@@ -128,13 +125,13 @@ def zones(dataset: TransitionDataset) -> Ints:
     return np.select(list(cases.values()), list(cases), Zone.FREE).astype(np.int64)
 
 
-def true_memory(dataset: TransitionDataset) -> Ints:
+def true_memory(dataset: Dataset) -> Ints:
     """The class that each variable of the memory really has in each frame: (N, V) int64, -1 where RAM does not tell."""
     place = ram.knob_places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
     return ram.hidden(ram.read(dataset.ram), digits_shown(dataset), place)
 
 
-def digits_shown(dataset: TransitionDataset) -> Ints:
+def digits_shown(dataset: Dataset) -> Ints:
     """The digits of each frame: (N, 5). Few different ones are shown, so each is read once."""
     _, first, which = np.unique(dataset.index[:, ::GRID_ROWS], axis=0, return_index=True, return_inverse=True)
     return read_digits(dataset.frame(first))[which.reshape(-1)]

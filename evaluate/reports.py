@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from collect.dataset import EpisodeWriter, TransitionDataset
+from collect.dataset import EpisodeWriter
+from collect.dataset import TransitionDataset as Dataset
 from collect.drills import play as play_on
 from collect.emulator import Emulator, RealGames
 from collect.frames import CollectSettings, play_episode
 from collect.policies import make_policy
 from console import Show, quiet, within
 from evaluate import Without, heldout, summaries
-from evaluate.heldout import SEED_OFFSET, Event, Zone, about, episode_of
+from evaluate.heldout import SEED_OFFSET, Event, Report, Zone, about, episode_of
 from evaluate.possible import live_alone
 from evaluate.rollouts import Mode, Rollout, dream, predict_all
 from model.breakout import ACTIONS, EMULATOR_HZ, Action
@@ -38,7 +39,7 @@ EvaluationSettings = namedtuple(
 are predicted from real history, `transitions` of them looked at closely."""
 
 
-def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> dict[str, Any]:
+def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> Report:
     """All metrics of an engine. The same weights, settings and machine give the same report."""
     count = len(settings.policies)
     parts = {name: within(show, n / count, (n + 1) / count, f"{name}: ") for n, name in enumerate(settings.policies)}
@@ -47,7 +48,7 @@ def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -
     return {**begin, "context": engine.context, "settings": settings._asdict(), "held_out": held}
 
 
-def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: Show) -> dict[str, Any]:
+def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: Show) -> Report:
     """The metrics on games that `policy` plays."""
     seed, without, frameskip = settings.seed, settings.without, engine.frameskip
     playing = within(show, 0, 0.05)
@@ -59,7 +60,7 @@ def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: S
     truth, numbers = heldout.true_memory(dataset), dataset.transitions()
     every = episode_of(dataset, np.arange(len(truth)))
     ones = {name: summaries.summarise_predicted(one, found.truth) for name, one in found.predicted.items()}
-    held: dict[str, Any] = {
+    held: Report = {
         "episodes": dataset.episodes,
         "transitions": len(dataset),
         "seed": dataset.manifest["seed"],
@@ -92,14 +93,14 @@ def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: S
 
 def live(
     engine: Engine, steps: int, policy: str, seed: int = 0, without: Without = Without.nothing, show: Show = quiet
-) -> dict[str, Any]:
+) -> Report:
     """Play `steps` steps afresh, predict each from what came before it, and compare with what then happened: every
     controller's accuracy, where it fails, and each step, so that a mistake can be looked up."""
     settings, games = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS), list[Any]()
     while (left := steps - sum(len(game) for game in games)) > 0:
         writer, over = play_episode(settings, STREAM + len(games), left)
         games.append(writer.to_episode(over))
-    dataset = TransitionDataset(games, {"policy": policy, "frameskip": engine.frameskip, "seed": settings.seed})
+    dataset = Dataset(games, {"policy": policy, "frameskip": engine.frameskip, "seed": settings.seed})
     found = predict_all(engine, dataset, dataset.transitions(), np.zeros(0, np.int64), seed, without, show)
     truth, ones, events = found.truth, found.predicted, heldout.classify(dataset)
     hits = {name: one.codes == truth.codes for name, one in ones.items()}
@@ -135,12 +136,12 @@ def longest_run(right: Bools) -> int:
     return int(np.diff(ends).max()) - 1
 
 
-def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
+def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> Report:
     """For the random and the people policy, and each of `seeds` seeds, the emulator and the twin from a reset under the
     same actions: the first step 1..`steps` whose frame differs in any pixel. It is what
     `gymnasium.utils.env_match.check_environments_match` asserts, without a number and for random actions alone. A game
     that ends before that, or is still equal after `steps`, is censored: `first_difference` has None."""
-    found: dict[str, Any] = {}
+    found: Report = {}
     for number, policy in enumerate(("random", "people")):
         part = within(show, number / 2, (number + 1) / 2, f"{policy}: {seeds} games")
         played = play_from_reset(policy, engine.frameskip, seeds, steps, seed, within(part, 0, 0.5))
@@ -155,9 +156,7 @@ def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = qu
     return {**about(engine, "match"), "seed": seed, "seeds": seeds, "steps": steps, "policies": found}
 
 
-def play_from_reset(
-    policy: str, frameskip: int, games: int, steps: int, seed: int, show: Show = quiet
-) -> TransitionDataset:
+def play_from_reset(policy: str, frameskip: int, games: int, steps: int, seed: int, show: Show = quiet) -> Dataset:
     """Games from the emulator's own reset, nothing edited; `policy` plays each with a seed of its own."""
     emulator, played = Emulator(frameskip), []
     for number in range(games):
@@ -167,10 +166,10 @@ def play_from_reset(
         play_on(emulator, player, writer, steps)
         played.append(writer.to_episode(emulator.over))
         show((number + 1) / games, "")
-    return TransitionDataset(played, {"policy": policy, "frameskip": frameskip, "seed": SEED_OFFSET + seed})
+    return Dataset(played, {"policy": policy, "frameskip": frameskip, "seed": SEED_OFFSET + seed})
 
 
-def first_differences(engine: Engine, games: TransitionDataset, show: Show = quiet) -> tuple[Ints, Bools]:
+def first_differences(engine: Engine, games: Dataset, show: Show = quiet) -> tuple[Ints, Bools]:
     """For each game how many steps were compared, up to the first that differs, and whether one did: (E,) each."""
     lengths = np.diff(games.first) - 1
     compared, differs = lengths.copy(), np.zeros(games.episodes, bool)
@@ -229,7 +228,7 @@ def autopilot(games: int, seed: int) -> Act:
 
 def evaluate_players(
     paths: list[Path], number: int, seed: int, dream: bool = False, weights: Path | None = None, show: Show = quiet
-) -> dict[str, Any]:
+) -> Report:
     """`number` real games of chance, the autopilot and the players of `paths` at each stickiness, and with `dream` as
     many in the twin of `weights`."""
     worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in (0, 0.25)}
@@ -241,7 +240,7 @@ def evaluate_players(
     for path in paths:
         world = "in the dream" if Player.load(path).about.get("world") == "dream" else "in the real game"
         players[f"trained {world}: {path}"] = lambda path=path: Player.load(path, seed).act  # type: ignore[misc]
-    found: dict[str, Any] = {who: {} for who in players}
+    found: Report = {who: {} for who in players}
     for done, (who, world) in enumerate((who, world) for who in players for world in worlds):
         show(done / len(players) / len(worlds), f"{who}, {world}")
         scores, frames = play(worlds[world](), players[who](), seed, LONGEST)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collect import ram
-from collect.dataset import TransitionDataset
+from collect.dataset import TransitionDataset as Dataset
 from console import Show, quiet
 from evaluate import Without
 from evaluate.heldout import Starts, episode_of
@@ -151,15 +151,9 @@ def judged(logits: Floats, chosen: Ints, real: Ints, drawn: tuple[Ints, Ints, Do
 
 
 def predict_all(
-    engine: Engine,
-    dataset: TransitionDataset,
-    chosen: Ints,
-    keep: Ints,
-    seed: int,
-    without: Without = Without.nothing,
-    show: Show = quiet,
-    watch: Watch = lambda *seen: None,
-) -> Pass:
+    engine: Engine, dataset: Dataset, chosen: Ints, keep: Ints, seed: int, without: Without = Without.nothing,
+    show: Show = quiet, watch: Watch = lambda *seen: None,
+) -> Pass:  # fmt: skip
     """Predict every step of the games from real history; look more closely at the transitions `chosen`. The twin has
     watched each game from its reset on, so at its first frame it knows the clock and all that no frame shows (held-out
     games begin some NOOPs after it: the clock comes round). `keep` are the moments whose states are wanted. `watch` is
@@ -181,7 +175,7 @@ def predict_all(
         guess = roll.step(dataset.actions[t].astype(np.int64), after)
         exact[t] = (guess.frame == after).all((1, 2)) & stays
         if (rows := np.flatnonzero(closely[t] & stays)).size:
-            looks.append(_look_closely(engine, dataset, t[rows], state.rows(rows), others[t[rows]], watch))
+            looks.append(_look(engine, dataset, t[rows], state.rows(rows), others[t[rows]], watch))
         roll.keep(stays)
         show((step + 1) / longest, "one step from real history")
     truth, *each = (type(of[0])(*map(np.concatenate, zip(*of, strict=True))) for of in zip(*looks, strict=True))
@@ -191,9 +185,7 @@ def predict_all(
     return Pass(select(truth, order), predicted, exact, memory, states)
 
 
-def _look_closely(
-    engine: Engine, dataset: TransitionDataset, t: Ints, state: State, others: Ints, watch: Watch
-) -> list[Any]:
+def _look(engine: Engine, dataset: Dataset, t: Ints, state: State, others: Ints, watch: Watch) -> list[Any]:
     """`Truth` of some steps, and `Predicted` of every controller."""
     before, after, actions = dataset.frame(t), dataset.frame(t + 1), dataset.actions[t].astype(np.int64)
     codes, changed = engine.encode(before, after), (before != after).sum((1, 2))
@@ -222,7 +214,7 @@ class Dreams(NamedTuple):
     at: Ints  # (K,), their frame numbers
 
 
-def dream(roll: Rollout, dataset: TransitionDataset, starts: Starts, marks: Ints, show: Show = quiet) -> Dreams:
+def dream(roll: Rollout, dataset: Dataset, starts: Starts, marks: Ints, show: Show = quiet) -> Dreams:
     """Let a rollout of R twins, begun at `starts`, live on under the actions of the real games. A run is censored where
     the real game serves a ball while the twin's clock is not known: its place is then chance. A dream that has parted
     lives on to the last of the `marks`."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from collect import ram
-from collect.dataset import TransitionDataset
+from collect.dataset import TransitionDataset as Dataset
 from evaluate.heldout import Event, Zone, digits_shown, episode_of, zones
 from evaluate.possible import Possible, Reason, look
 from evaluate.rollouts import TEMPERATURES, Dreams, Pass, Predicted, Truth
@@ -102,7 +102,7 @@ def summarise_memory(memory: Ints, truth: Ints, episodes: Ints) -> dict[str, Any
     return found
 
 
-def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> dict[str, Rate]:
+def summarise_events(dataset: Dataset, events: Ints, found: Pass) -> dict[str, Rate]:
     """Events one by one from real history: the share after which `EVENT_STEPS` steps are right in every pixel. If all
     of them are predicted right from real history, a dream begun at the event would show just the same."""
     ends, rates = dataset.first[1:] - 1, {}
@@ -140,7 +140,7 @@ def by_group(truth: Truth, predicted: dict[str, Predicted], groups: type[Any], o
     return found
 
 
-def frequency(dataset: TransitionDataset, events: Ints) -> dict[str, Any]:
+def frequency(dataset: Dataset, events: Ints) -> dict[str, Any]:
     """How often each event occurs in all that was played: its steps, and their share."""
     of_step = events[dataset.transitions()]
     return {e.name.lower(): {"steps": int((of_step == e).sum()), "share": float((of_step == e).mean())} for e in Event}
@@ -163,7 +163,7 @@ def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]
     }
 
 
-def summarise_ambiguity(dataset: TransitionDataset, truth: Truth) -> dict[str, Rate]:
+def summarise_ambiguity(dataset: Dataset, truth: Truth) -> dict[str, Rate]:
     """Of changed cells, the share whose outcome is not the commonest one of its code, by zone of the ball. An outcome
     is what the ball does as one sees it (its step, or where it is served), how many bricks go, and where the first of
     them is, from the brick at the ball: where from the ball comes, the state knows. Or it is the digits that come.
@@ -204,7 +204,7 @@ def ball_cells(now: ram.GameState, after: ram.GameState) -> Bools:
     return found
 
 
-def ball_seen(dataset: TransitionDataset, t: Ints) -> Bools:
+def ball_seen(dataset: Dataset, t: Ints) -> Bools:
     """Whether frames t (N,) show a part of the ball: it may be off the screen, under a wall, or on its own colour."""
     parts = np.array_split(t, len(t) // 256 + 1)
     return np.concatenate([look(dataset.frame(part)).pixels > 0 for part in parts])

@@ -34,15 +34,9 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": EMULATOR_HZ}  # noqa: RUF012
 
     def __init__(
-        self,
-        *,
-        render_mode: str | None = None,
-        weights: str | Path | None = None,
-        controller: str = "context",
-        temperature: float = 0.0,
-        follow: int | None = 0,
-        horizon: int | None = None,
-    ) -> None:
+        self, *, render_mode: str | None = None, weights: str | Path | None = None, controller: str = "context",
+        temperature: float = 0.0, follow: int | None = 0, horizon: int | None = None,
+    ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be rgb_array, got {render_mode!r}")
         self.engine, self.render_mode, self._choice = shared_engine(weights), render_mode, (controller, temperature)

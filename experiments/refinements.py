@@ -7,8 +7,7 @@ instead of taking the likeliest (once, and the best of many, which looks at the 
 docs/log.md. Takes a few minutes of one core, and `pip install -e ".[train]"`.
 """
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from rich.console import Console
 from torch.nn import functional as F
 
 from console import SeedOption, clean_errors, progress
+from evaluate.commands import JsonOption
 from evaluate.heldout import play_held_out, sample_transitions
 from evaluate.rollouts import Pass, Predicted, compare, judged, predict_all
 from evaluate.summaries import plain, summarise_predicted, summarise_truth
@@ -93,10 +93,7 @@ def predicted(
 
 
 @clean_errors()
-def main(
-    seed: SeedOption = 0,
-    json: Annotated[Path | None, typer.Option(help="Write every number as JSON.")] = None,
-) -> None:
+def main(seed: SeedOption = 0, json: JsonOption = None) -> None:
     """Compare what can be done to a controller that sees the key alone with one that sees the state."""
     engine, report = Engine.load(), dict[str, Any]()
     with progress("refinements") as show:

@@ -12,7 +12,7 @@ from collect.policies import make_policy, start_episode
 from console import Show, quiet, within
 from evaluate import heldout, summaries
 from evaluate.analysis import statistics
-from evaluate.heldout import SEED_OFFSET, Event, Starts, Zone, about
+from evaluate.heldout import SEED_OFFSET, Event, Report, Starts, Zone, about
 from evaluate.rollouts import Mode, Pass, Predicted, Rollout, dream, predict_all, probabilities, select
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
@@ -106,7 +106,7 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) 
 
 def analyse(
     engine: Engine, settings: AnalysisSettings, pairs: tuple[Ints, str] | None = None, show: Show = quiet
-) -> tuple[dict[str, Any], Pictures]:
+) -> tuple[Report, Pictures]:
     """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same. With
     `pairs`, of `load_pairs`, the action-only controller is compared with them instead of with the held-out steps."""
     sample = take_sample(engine, settings, within(show, 0, 0.6))
@@ -157,15 +157,13 @@ def analyse(
     return report, Pictures(dataset.frame(int(every.t[len(every.t) // 2])), examples, worst_pictures, futures)
 
 
-def _worst_steps(
-    sample: Sample, predicted: Predicted
-) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[tuple[Frame, Frame]]]]:
+def _worst_steps(sample: Sample, predicted: Predicted) -> tuple[Report, dict[str, list[tuple[Frame, Frame]]]]:
     """The steps with most wrong pixels, the worst of each group of events and the `WORST` worst of all; and of each
     what should have been drawn and what was."""
     dataset, truth = sample.dataset, sample.found.truth
     of_step, order = sample.events[truth.t], np.argsort(-predicted.wrong, kind="stable")
 
-    def about(row: int) -> dict[str, Any]:
+    def about(row: int) -> Report:
         t, episode = int(truth.t[row]), int(truth.episodes[row])
         return {
             "frame": t,
@@ -185,9 +183,7 @@ def _worst_steps(
     return steps, {which: [pairs[step["frame"]] for step in chosen] for which, chosen in steps.items()}
 
 
-def _compare_distributions(
-    engine: Engine, sample: Sample, actual: Ints, pairs: tuple[Ints, str] | None
-) -> dict[str, Any]:
+def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: tuple[Ints, str] | None) -> Report:
     """`distances` of every controller, and of "unchanged", which always says that nothing changes."""
     unchanged = np.zeros(actual.shape)
     unchanged[..., UNCHANGED] = actual.sum(-1)
@@ -216,7 +212,7 @@ def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[s
     return found
 
 
-def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, dict[str, Any]]:
+def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, Report]:
     """Each key held for a while in the real game and in every controller's dream, and how far the dreams are off: wrong
     pixels, ball and paddle in pixels. From the first moment of a held-out game with the ball rising below the bricks
     and the paddle near the middle; the twin has watched until then. ValueError without such a moment."""

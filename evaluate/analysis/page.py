@@ -25,9 +25,9 @@ from console import Show, quiet
 from evaluate import tables
 from evaluate.analysis import plots
 from evaluate.analysis.analysis import Pictures
-from evaluate.analysis.plots import APPEARS, LABELS, MAP, OTHER_COLOUR, VANISHES, Report, new_axes
+from evaluate.analysis.plots import APPEARS, LABELS, MAP, OTHER_COLOUR, VANISHES, new_axes
 from evaluate.analysis.statistics import ACTION_NAMES, Examples, representative
-from evaluate.heldout import Event, Zone
+from evaluate.heldout import Event, Report, Zone
 from evaluate.summaries import plain
 from model.breakout import CELL_COLUMNS, CELL_ROWS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 from model.files import write_atomic, write_json
@@ -164,7 +164,7 @@ PLOTS: dict[str, Callable[[Report, Pictures], Figure]] = {
 PLOTS |= {f"worst_{which}": partial(worst, which=which) for which in ("of_each_event", "of_all")}
 
 
-def draw_codes(report: dict[str, Any], examples: Examples) -> dict[str, bytes]:
+def draw_codes(report: Report, examples: Examples) -> dict[str, bytes]:
     """What each code does, as PNGs: `code-117` where it shows best, and `code-117-cell-12` where the page shows it in
     that cell and there is an example."""
     chosen = {f"code-{code:03}": representative(of) for code, of in examples.items()}
@@ -175,7 +175,7 @@ def draw_codes(report: dict[str, Any], examples: Examples) -> dict[str, bytes]:
     return {name: before_after_difference(example.before, example.after) for name, example in chosen.items()}
 
 
-def _render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, bytes]) -> str:
+def _render(report: Report, drawn: dict[str, bytes], codes: dict[str, bytes]) -> str:
     """The page's HTML."""
 
     def picture_of(code: int, cell: int | None = None) -> bytes | None:
@@ -198,7 +198,7 @@ def _render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, by
     )
 
 
-def write_report(report: dict[str, Any], pictures: Pictures, out: Path, show: Show = quiet) -> Path:
+def write_report(report: Report, pictures: Pictures, out: Path, show: Show = quiet) -> Path:
     """Write all files into `out`, the page last. Returns its path."""
     drawn: dict[str, bytes] = {}
     for name, plot in PLOTS.items():

@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 
 from evaluate.analysis.analysis import Pictures
 from evaluate.analysis.statistics import ACTION_NAMES
+from evaluate.heldout import Report
 from model.breakout import CODES
 from model.metrics import Quartiles, Rate
 
-Report = dict[str, Any]
 Series = dict[str, list[Rate]]  # several things by their names in `LOOKS`, with a rate in each class
 APPEARS, VANISHES, OTHER_COLOUR = "#e69f00", "#56b4e9", "#cc79a7"
 GREY, MAP = "#5b5b5b", "cividis"
