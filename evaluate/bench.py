@@ -19,7 +19,7 @@ from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
 from collect.policies import PeoplePolicy, start_episode
 from console import Show, quiet
-from evaluate.heldout import about, play_held_out, sample_transitions
+from evaluate.heldout import Report, about, play_held_out, sample_transitions
 from evaluate.possible import Chaser
 from evaluate.rollouts import Mode, Rollout, predict_all
 from model.breakout import EMULATOR_HZ
@@ -32,7 +32,7 @@ BATCHES, ENVIRONMENTS = (1, 4, 16, 64), (1, 16, 64)
 WARM_UP = 5  # steps at the beginning that are not counted
 
 
-def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
+def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> Report:
     """Measure every part for about `seconds` each, above 0; `seed` is of the games played."""
     show(0.0, "collecting")
     collecting = bench_collecting(engine.frameskip, seconds, seed)
@@ -41,7 +41,7 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> 
     played = play_held_out("people", engine.frameskip, seed, 2, 8.0)
     t = sample_transitions(played, max(BATCHES), np.random.default_rng([seed, 8]))
     states = predict_all(engine, played, t[:1], t, seed).states
-    parts: dict[str, dict[str, Any]] = {}
+    parts: dict[str, Report] = {}
     for number, games in enumerate(BATCHES):
         show(0.2 + 0.3 * number / len(BATCHES), f"the parts of a step, batch {games}")
         for name, found in step_times(engine, states.rows(slice(games)), seconds / len(BATCHES)).items():
@@ -51,12 +51,10 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> 
     for number, games in enumerate(ENVIRONMENTS):
         show(0.7 + 0.3 * number / len(ENVIRONMENTS), f"{games} dreamt games")
         speeds[str(games)] = dream_speed(engine, states.rows(slice(games)), seconds / len(ENVIRONMENTS), seed)
-    machine = {"system": platform.system(), "processor": platform.machine()}
+    machine: Report = {"system": platform.system(), "processor": platform.machine()}
+    machine |= {"cores": os.cpu_count(), "python": platform.python_version()}
     return {
-        **about(engine, "bench"),
-        "machine": machine | {"cores": os.cpu_count(), "python": platform.python_version()},
-        "seconds": seconds,
-        "seed": seed,
+        **about(engine, "bench", machine=machine, seconds=seconds, seed=seed),
         "bare_emulator_frames_per_second": bare * engine.frameskip,
         "step_milliseconds": parts,
         "play_milliseconds": play,
@@ -68,7 +66,7 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> 
     }
 
 
-def times(seconds: list[float]) -> dict[str, Any]:
+def times(seconds: list[float]) -> Report:
     """Median and 99th percentile in milliseconds, and of how many steps; the first are for warming up."""
     median, p99 = np.quantile(np.array(seconds[WARM_UP:]) * 1e3, (0.5, 0.99))
     return {"median": float(median), "p99": float(p99), "of": len(seconds) - WARM_UP}
@@ -92,7 +90,7 @@ def memory() -> float | None:
         return peak_memory()
 
 
-def bench_collecting(frameskip: int, seconds: float, seed: int) -> dict[str, Any]:
+def bench_collecting(frameskip: int, seconds: float, seed: int) -> Report:
     """Steps a second on one core: the emulator alone with its screen read, and collecting with the mixed policy. They
     take turns, episode by episode, so that a machine that changes its pace changes both."""
     settings = CollectSettings(0, "mixed", frameskip, seed, 20.0)
@@ -118,7 +116,7 @@ def bench_collecting(frameskip: int, seconds: float, seed: int) -> dict[str, Any
     return {**speeds, "share_of_bare": bare / collecting, "steps": steps}
 
 
-def step_times(engine: Engine, states: State, seconds: float) -> dict[str, Any]:
+def step_times(engine: Engine, states: State, seconds: float) -> Report:
     """Milliseconds of each of the engine's functions for these states, taking turns."""
     actions = np.arange(len(states.frame)) % 4
     guess, end = engine.predict(states, actions), time.perf_counter() + seconds
@@ -171,11 +169,11 @@ def dream_speed(engine: Engine, states: State, seconds: float, seed: int) -> flo
     return steps * len(states.frame) / (time.perf_counter() - start)
 
 
-def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
+def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> Report:
     """Play `hours` of game time as fast as the machine can. A sample for each minute of game time, {minutes played,
     memory held in MB, step: median milliseconds}, and what became of them."""
     minute = 60 * EMULATOR_HZ // engine.frameskip
-    total, samples = round(60 * hours * minute), list[dict[str, Any]]()
+    total, samples = round(60 * hours * minute), list[Report]()
     for number, taken in enumerate(range(0, total, minute)):
         steps = min(minute, total - taken)
         step, held = times(play_steps(engine, steps, math.inf, seed + number))["median"], memory()
@@ -184,7 +182,7 @@ def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> dic
     return {"schema": SCHEMA, "kind": "soak", "hours": hours, **steadiness(samples), "samples": samples}
 
 
-def steadiness(samples: list[dict[str, Any]]) -> dict[str, Any]:
+def steadiness(samples: list[Report]) -> Report:
     """{memory_growth, pace_drift}: shares. Memory at the end over that after the first minute, less 1; the median step
     of the last quarter over that of the first quarter, less 1. None where it takes more samples to tell."""
     held, costs, quarter = samples[-1]["memory"], [sample["step"] for sample in samples], len(samples) // 4

@@ -29,9 +29,9 @@ def play_held_out(policy: str, frameskip: int, seed: int, episodes: int, seconds
     return Dataset(played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed})
 
 
-def about(engine: Engine, kind: str) -> Report:
+def about(engine: Engine, kind: str, **more: Any) -> Report:
     """How every report begins."""
-    return {"schema": SCHEMA, "kind": kind, "weights": engine.checksum, "frameskip": engine.frameskip}
+    return {"schema": SCHEMA, "kind": kind, "weights": engine.checksum, "frameskip": engine.frameskip, **more}
 
 
 def episode_of(dataset: Dataset, t: Ints) -> Ints:

@@ -52,14 +52,6 @@ class Shown(NamedTuple):
     bricks: Bools  # (B, 6, 18)
 
 
-def _box(rest: Bools) -> Ints:
-    """First and last row, first and last column of what is set in masks (B, H, W): (B, 4)."""
-    ends = []
-    for line in (np.any(rest, axis=2), np.any(rest, axis=1)):
-        ends += [line.argmax(1), line.shape[1] - 1 - line[:, ::-1].argmax(1)]
-    return np.stack(ends, 1)
-
-
 def look(frames: Frame) -> Shown:
     """Take whole bricks and the paddle away from frames (B, 210, 160) uint8 classes: what is left must be a ball."""
     field = frames[:, FIELD_TOP:FIELD_BOTTOM, FIELD_COLUMNS]
@@ -79,12 +71,14 @@ def look(frames: Frame) -> Shown:
     for one, right in zip(rests, (end, end - run + width), strict=True):  # the ball touches its left, or its right
         columns = (numbers > (right - width + 1)[:, None]) & (numbers <= right[:, None] + 1)
         one[:, rows] &= ~columns[:, None]
-    boxes = np.stack([_box(one) for one in rests])
-    spans = boxes[..., 3] - boxes[..., 2]
-    better = (spans[1] < spans[0]).astype(int), np.arange(len(frames))
-    box, pixels = boxes[better], rests[better].sum((1, 2))
-    corner = np.array([FIELD_TOP, FIELD_TOP, FIELD_COLUMNS.start, FIELD_COLUMNS.start])
-    ball = np.where(pixels[:, None] > 0, box + corner, 0)
+    lit: Bools = np.any(rests, axis=2)
+    spans = lit.shape[-1] - lit[..., ::-1].argmax(-1) - lit.argmax(-1)
+    rest = np.where((spans[1] < spans[0])[:, None, None], rests[1], rests[0])
+    ends = []
+    for line, corner in ((np.any(rest, axis=2), FIELD_TOP), (np.any(rest, axis=1), FIELD_COLUMNS.start)):
+        ends += [corner + line.argmax(1), corner + line.shape[1] - 1 - line[:, ::-1].argmax(1)]
+    pixels = rest.sum((1, 2))
+    ball = np.where(pixels[:, None] > 0, np.stack(ends, 1), 0)
     return Shown(ball, pixels, (run >= width) & (run <= width + BALL_WIDTH), bricks)
 
 

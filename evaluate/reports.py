@@ -44,8 +44,7 @@ def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -
     count = len(settings.policies)
     parts = {name: within(show, n / count, (n + 1) / count, f"{name}: ") for n, name in enumerate(settings.policies)}
     held = {policy: _held_out(engine, policy, settings, part) for policy, part in parts.items()}
-    begin = about(engine, "evaluation")
-    return {**begin, "context": engine.context, "settings": settings._asdict(), "held_out": held}
+    return about(engine, "evaluation", context=engine.context, settings=settings._asdict(), held_out=held)
 
 
 def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: Show) -> Report:
@@ -105,8 +104,7 @@ def live(
     truth, ones, events = found.truth, found.predicted, heldout.classify(dataset)
     hits = {name: one.codes == truth.codes for name, one in ones.items()}
     return {
-        **about(engine, "live"),
-        "context": engine.context,
+        **about(engine, "live", context=engine.context),
         **dataset.manifest,
         "steps": len(truth.t),
         "games": dataset.episodes,
@@ -153,7 +151,7 @@ def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = qu
             "first_difference": [int(n) if d else None for n, d in zip(lasted, differs, strict=True)],
             "compared": lasted,
         }
-    return {**about(engine, "match"), "seed": seed, "seeds": seeds, "steps": steps, "policies": found}
+    return about(engine, "match", seed=seed, seeds=seeds, steps=steps, policies=found)
 
 
 def play_from_reset(policy: str, frameskip: int, games: int, steps: int, seed: int, show: Show = quiet) -> Dataset:

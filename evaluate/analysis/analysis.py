@@ -124,8 +124,7 @@ def analyse(
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
     worst, worst_pictures = _worst_steps(sample, sample.found.predicted[names[0]])
     report = {
-        **about(engine, "analysis"),
-        "context": engine.context,
+        **about(engine, "analysis", context=engine.context),
         "settings": settings._asdict(),
         "controllers": names,
         "distributions": distributions,

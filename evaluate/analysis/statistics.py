@@ -194,34 +194,26 @@ def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[
     here, was, there = ball_cells(now, after), ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1)
     for number in np.random.default_rng(0).permutation(len(codes)):
         code, cell, n = int(codes[number]), int(cells[number]), int(rows[number])
-        if len(found[code]) < EXAMPLES or (code, cell) in missing:
-            missing.discard((code, cell))
-            pair = to_cells(dataset.frame(truth.t[n] + np.arange(2)))[:, cell]
-            seen = (bool(was[n]), bool(there[n])) if here[n, cell] else None
-            found[code].append(Example(code, cell, pair[0], pair[1], *_what_happened(now, after, n, cell, seen)))
+        if len(found[code]) >= EXAMPLES and (code, cell) not in missing:
+            continue
+        missing.discard((code, cell))
+        ways, others, row = {}, list[str](), cell % GRID_ROWS
+        moved = float(after.paddle_column[n] - now.paddle_column[n])
+        if row == 0:
+            others.append("digits")
+        elif here[n, cell]:
+            if was[n] and there[n]:
+                step = after.ball_row[n] - now.ball_row[n], after.ball_column[n] - now.ball_column[n]
+                ways["ball"] = float(step[0]), float(step[1])
+            elif was[n] or there[n]:
+                others.append("ball appears" if there[n] else "ball goes out of sight")
+            if (now.wall[n] & ~after.wall[n]).any():
+                others.append("brick goes")
+        if moved and row == GRID_ROWS - 1:
+            ways["paddle"] = 0.0, moved
+        pair = to_cells(dataset.frame(truth.t[n] + np.arange(2)))[:, cell]
+        found[code].append(Example(code, cell, pair[0], pair[1], ways, tuple(others)))
     return found
-
-
-def _what_happened(
-    now: ram.GameState, after: ram.GameState, n: int, cell: int, seen: tuple[bool, bool] | None
-) -> tuple[dict[str, tuple[float, float]], tuple[str, ...]]:
-    """Ways and all else that happened in a cell in step n. `seen`: whether the ball is seen before and after; None if
-    it has no part in this cell."""
-    if cell % GRID_ROWS == 0:
-        return {}, ("digits",)
-    ways, others = {}, []
-    if seen is not None:
-        if all(seen):
-            rows, columns = after.ball_row - now.ball_row, after.ball_column - now.ball_column
-            ways["ball"] = float(rows[n]), float(columns[n])
-        elif any(seen):
-            others.append("ball appears" if seen[1] else "ball goes out of sight")
-        if (now.wall[n] & ~after.wall[n]).any():
-            others.append("brick goes")
-    moved = float(after.paddle_column[n] - now.paddle_column[n])
-    if moved and cell % GRID_ROWS == GRID_ROWS - 1:
-        ways["paddle"] = 0.0, moved
-    return ways, tuple(others)
 
 
 def way_text(rows: float, columns: float) -> str:
