@@ -109,7 +109,6 @@ class _Lines:
     def __init__(self, title: str) -> None:
         self._title, self._last, self._shown = title, "", time.monotonic()
         self._part: str | None = None
-        self._start, self._first = self._shown, 0.0
 
     def __call__(self, share: float, text: str = "") -> None:
         if text.startswith(KEPT):

@@ -1,7 +1,6 @@
 """`bench`: how fast this machine collects and dreams, by the wall clock: leave the machine alone meanwhile.
 
-The bare emulator's speed stands beside all of it, so that two machines can be compared.
-"""
+The bare emulator's speed stands beside all of it, so that two machines can be compared."""
 
 import math
 import os

@@ -70,8 +70,7 @@ def evaluate(
 ) -> None:
     """Measure the twin on games that were never trained on: one step ahead, dreaming, and left alone.
 
-    Example: python main.py evaluate --seed 1 --json evaluation.json --without memory
-    """
+    Example: python main.py evaluate --seed 1 --json evaluation.json --without memory"""
     if least_seconds > run_seconds:
         raise typer.BadParameter(f"--least-seconds {least_seconds:g} is more than --run-seconds {run_seconds:g}.")
     if live is not None:
@@ -108,8 +107,7 @@ def analyze(
 ) -> None:
     """See why the controllers are right and wrong: one page that opens without a network, its PNGs and its JSON.
 
-    Example: python main.py analyze --out report
-    """
+    Example: python main.py analyze --out report"""
     import evaluate.analysis.page as pages  # first, so that a missing extra is told before the work
     from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs
     from model.engine import Engine
@@ -136,8 +134,7 @@ def bench(
 ) -> None:
     """Measure this machine: collecting, the parts of a step at several batches, play, dreams beside the emulator.
 
-    Example: python main.py bench --json bench.json, and for hours of play: python main.py bench --soak 2
-    """
+    Example: python main.py bench --json bench.json, and for hours of play: python main.py bench --soak 2"""
     if soak is not None:
         _refuse(context, "seconds", "--soak, which plays so many hours of game time")
     import evaluate.bench as benches
@@ -162,8 +159,7 @@ def match(
 ) -> None:
     """Play the emulator and the twin from a reset under the same actions: at which step does the first pixel differ?
 
-    Example: python main.py match --seeds 100
-    """
+    Example: python main.py match --seeds 100"""
     from evaluate import reports, tables
     from model.engine import Engine
 
@@ -185,8 +181,7 @@ def evaluate_player(
 ) -> None:
     """Let players play the real game, with and without sticky actions, beside chance and the built-in autopilot.
 
-    Example: python main.py evaluate-player --games 30 --json players.json
-    """
+    Example: python main.py evaluate-player --games 30 --json players.json"""
     from evaluate import tables
     from evaluate.reports import RIVAL, evaluate_players
     from model.player import SHIPPED

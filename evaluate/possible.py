@@ -2,8 +2,7 @@
 
 No emulator is asked. What a frame shows is judged by itself (one paddle, one ball, whole bricks, digits that are ones);
 the books compare frames with those before: lives with balls that fell, points with bricks that went. On real frames
-nothing is found (`tests/evaluate/test_possible.py`).
-"""
+nothing is found (`tests/evaluate/test_possible.py`)."""
 
 from enum import IntEnum
 from typing import Any, NamedTuple, Self

@@ -1,8 +1,7 @@
 """Letting the twin predict: one step at a time from real history, and living on its own frames. Batched over games.
 
 The twin watches all real frames of all games side by side, from their beginnings, so what it remembers at any moment is
-what it would in play. Each prediction is made from there.
-"""
+what it would in play. Each prediction is made from there."""
 
 from collections.abc import Callable
 from enum import StrEnum

@@ -1,7 +1,6 @@
 """Dream and reality side by side as an environment: `gymnasium.make("evaluate.twin_env:BreakoutTwin-v0")`.
 
-For scripts that ask how long, and at what, the twin is true. `info` says of every step what the window says of it.
-"""
+For scripts that ask how long, and at what, the twin is true. `info` says of every step what the window says of it."""
 
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,7 @@
 
 The seed maps the key alone to codes. Its refinements: balanced actions, a model for each action, and drawing codes
 instead of taking the likeliest (once, and the best of many, which looks at the truth to choose). What was found is in
-docs/log.md. Takes a few minutes of one core, and `pip install -e ".[train]"`.
-"""
+docs/log.md. Takes a few minutes of one core, and `pip install -e ".[train]"`."""
 
 from typing import Any
 

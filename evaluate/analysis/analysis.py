@@ -13,7 +13,7 @@ from console import Show, quiet, within
 from evaluate import heldout, summaries
 from evaluate.analysis import statistics
 from evaluate.heldout import SEED_OFFSET, Event, Report, Starts, Zone, about
-from evaluate.rollouts import Mode, Pass, Predicted, Rollout, dream, predict_all, probabilities, select
+from evaluate.rollouts import Doubles, Mode, Pass, Predicted, Rollout, dream, predict_all, probabilities, select
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
 from model.files import FileError, read_json
@@ -21,9 +21,8 @@ from model.metrics import ball_error, paddle_error
 from model.readers import Bools, Floats, Ints
 
 WORST, CHANGES = 7, 5  # steps shown as the worst of all; codes shown for each action, all positions together
-GAME_SECONDS = 90.0
+GAME_SECONDS, FUTURE_SECONDS, TRIES = 90.0, 0.5, 20_000
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
-FUTURE_SECONDS, TRIES = 0.5, 20_000
 BALL_BETWEEN = 130, 165  # rows in which the ball rises at the moment whose futures are shown: room on both sides
 AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
 """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
@@ -69,7 +68,7 @@ class Sample(NamedTuple):
     dataset: TransitionDataset
     events: Ints  # of each frame
     found: Pass
-    shares: dict[str, statistics.Distribution]  # (4, 35, 256), probabilities summed over even steps by action
+    shares: dict[str, Doubles]  # (4, 35, 256), probabilities summed over even steps by action
     wrong: dict[int, Frame]  # what the first controller drew, where that was wrong, by frame number
     even: Bools
     starts: Starts

@@ -1,10 +1,7 @@
 """The page, and the plots that show frames: maps over one, the worst steps, futures, codes, in the game's own colours.
 
-OUT/report.html     opens by itself, without a network
-OUT/report.json     what `analysis.analyse` found; every number of the page is in it
-OUT/plots/*.png     the plots
-OUT/codes/*.png     what each code does: before, after, difference
-"""
+OUT/report.html opens by itself, without a network. OUT/report.json has every number of it, OUT/plots/ the plots, and
+OUT/codes/ what each code does: before, after, difference."""
 
 import base64
 import io
@@ -14,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
@@ -32,11 +28,10 @@ from evaluate.summaries import plain
 from model.breakout import CELL_COLUMNS, CELL_ROWS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 from model.files import write_atomic, write_json
 
-RGB = npt.NDArray[np.uint8]
 DIM, GAP, SCALE = 0.25, 2, 3
 
 
-def difference(before: Frame, after: Frame) -> RGB:
+def difference(before: Frame, after: Frame) -> Frame:
     """From one picture of classes (R, C) to another: (R, C, 3) RGB, in the colours of what `APPEARS`, `VANISHES`, and
     has an `OTHER_COLOUR`; the rest is a shadow of what is there."""
     picture = np.repeat((PALETTE[after].mean(-1, keepdims=True) * DIM + 24).astype(np.uint8), 3, -1)
@@ -56,7 +51,7 @@ def before_after_difference(before: Frame, after: Frame) -> bytes:
     return data.getvalue()
 
 
-def _show(axes: Axes, picture: Frame | RGB, title: str = "") -> None:
+def _show(axes: Axes, picture: Frame, title: str = "") -> None:
     """A frame of classes or RGB without axes, unsmoothed."""
     if picture.ndim == 2:  # the game's black a little lighter, so that a frame's edges show
         picture = np.where((picture == 0)[..., None], np.array((15, 16, 20), np.uint8), PALETTE[picture])
@@ -67,7 +62,7 @@ def _show(axes: Axes, picture: Frame | RGB, title: str = "") -> None:
     axes.set_title(title, fontsize=9, fontweight="normal", loc="center")
 
 
-def grid_map(axes: Axes, values: npt.ArrayLike, frame: Frame, scale: Normalize, text: str = "{:.0f}") -> Any:
+def grid_map(axes: Axes, values: Any, frame: Frame, scale: Normalize, text: str = "{:.0f}") -> Any:
     """A 5 x 7 map of one number for each position, drawn over a frame; `values` in flat order, None shows as "-".
     Returns what a colour bar can be made of."""
     everywhere = (0, COLUMNS, ROWS, 0)

@@ -1,8 +1,7 @@
 """The plots of the page: the report of `analysis.analyse` and its pictures in, a figure out; `to_png` saves it.
 
-Nothing is drawn that is not in the report. Colours are those of Okabe & Ito (https://jfly.uni-koeln.de/color/), which
-colour-blind people can read, and the map "cividis"; nothing is told by colour alone: markers and words say the same.
-"""
+Colours are those of Okabe & Ito (https://jfly.uni-koeln.de/color/), which colour-blind people can read, and the map
+"cividis"; nothing is told by colour alone: markers and words say the same."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +10,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
@@ -51,7 +49,7 @@ def new_axes(height: float, rows: int, columns: int, **kwargs: Any) -> tuple[Fig
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 
 
-def _points(axes: Axes, at: npt.ArrayLike, rates: Sequence[Rate], name: str, scale: float = 100.0) -> None:
+def _points(axes: Axes, at: Any, rates: Sequence[Rate], name: str, scale: float = 100.0) -> None:
     """Values with their 95% intervals, in the look of `name`; an empty class is left out."""
     value, low, high = np.array([(r.value, r.low, r.high) for r in rates], float).reshape(-1, 3).T * scale
     spans = np.nan_to_num(np.maximum(0, [value - low, high - value]))

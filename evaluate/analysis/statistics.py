@@ -1,25 +1,22 @@
 """Accuracy, distributions, calibration and temperature from predictions of held-out steps; and what each code does.
 
-An example of a code is a step in which a cell got it. What happened in the cell is read from the emulator's RAM, and
-the code's name is the median way that ball or paddle went: "ball 2 right, 3 up", "paddle 8 left".
-"""
+An example of a code is a step in which a cell got it. By RAM the ball or paddle there went a way, and the median way is
+the code's name: "ball 2 right, 3 up", "paddle 8 left"."""
 
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from collect import ram
 from collect.dataset import TransitionDataset
-from evaluate.rollouts import TEMPERATURES, Predicted, Truth
+from evaluate.rollouts import TEMPERATURES, Doubles, Predicted, Truth
 from evaluate.summaries import TOP, ball_cells, ball_seen, codebook_use, summarise_predicted, summarise_truth
 from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, UNCHANGED, Action, Frame, to_cells
 from model.metrics import Rate, mean, ratio
 from model.readers import Bools, Ints
 
-Distribution = npt.NDArray[np.float64]
 ACTION_NAMES = [action.name.lower() for action in Action]
 BINS = 10
 IN_DOUBT = 0.95
@@ -48,7 +45,7 @@ def _by_position(truth: Truth, hits: Bools) -> dict[str, list[Rate]]:
     }
 
 
-def jensen_shannon(p: Distribution, q: Distribution) -> float | None:
+def jensen_shannon(p: Doubles, q: Doubles) -> float | None:
     """The Jensen-Shannon divergence of two distributions (256,) in bits: 0 the same, 1 nothing in common. They need not
     be normalised; None if one of them is empty. Lin 1991, https://doi.org/10.1109/18.61115"""
     if not p.sum() or not q.sum():
@@ -66,7 +63,7 @@ def count_codes(actions: Ints, codes: Ints) -> Ints:
     return counts
 
 
-def distances(actual: Ints, predicted: Distribution, source: str) -> dict[str, Any]:
+def distances(actual: Ints, predicted: Doubles, source: str) -> dict[str, Any]:
     """Actual counts against predicted shares, both (4, 35, 256), for each action. `pooled` adds up all positions;
     `pooled_changes` leaves code 0 out, which drowns the others. `actual_a_step` and `predicted_a_step` are the pooled
     histograms: how often a code occurs in a step."""
@@ -84,7 +81,7 @@ def distances(actual: Ints, predicted: Distribution, source: str) -> dict[str, A
     return {"source": source, "by_action": found}
 
 
-def top_codes(shares: dict[str, Distribution], actual: Ints, top: int) -> dict[str, list[Any]]:
+def top_codes(shares: dict[str, Doubles], actual: Ints, top: int) -> dict[str, list[Any]]:
     """The `top` likeliest codes of each action and position, by the first of the controllers in `shares`. Those that it
     gives less than `LEAST_SHARE` are left out. Each is {code, actual, <controller>...}, shares of the steps with that
     action. An action that never occurs has none."""
