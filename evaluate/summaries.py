@@ -18,7 +18,6 @@ from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN
 
 TOP = 5
-CLOSE = 2.0  # a ball within this many pixels counts as followed
 EVENT_STEPS = 14  # an event counts as right if it and the steps after it, so many in all, are right in every pixel
 BRICK = breakout.BRICK_HEIGHT, breakout.BRICK_WIDTH
 WALL = breakout.WALL_TOP, breakout.FIELD_LEFT
@@ -213,7 +212,7 @@ def ball_seen(dataset: Dataset, t: Ints) -> Bools:
 def _errors(errors: Floats, episodes: Ints) -> dict[str, Any]:
     known = ~np.isnan(errors)
     errors, episodes = errors[known], episodes[known]
-    close = mean(errors <= CLOSE, episodes)
+    close = mean(errors <= 2, episodes)
     return {"error": quartiles(errors), "missing": mean(np.isinf(errors), episodes), "within_2_pixels": close}
 
 

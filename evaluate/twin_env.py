@@ -46,9 +46,7 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
         self.observation_space, self.action_space = Dict({"real": screen, "twin": screen}), Discrete(ACTIONS)
         self._fresh = self.state = reset_state(self.engine)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Array], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[dict[str, Array], dict[str, Any]]:
         """Both games start anew; the seed is of the chance that a temperature draws from."""
         super().reset(seed=seed)
         self.emulator.reset()

@@ -22,19 +22,17 @@ from evaluate import tables
 from evaluate.analysis import plots
 from evaluate.analysis.analysis import Pictures
 from evaluate.analysis.plots import APPEARS, LABELS, MAP, OTHER_COLOUR, VANISHES, new_axes
-from evaluate.analysis.statistics import ACTION_NAMES, Examples, representative
+from evaluate.analysis.statistics import ACTION_NAMES, representative
 from evaluate.heldout import Event, Report, Zone
 from evaluate.summaries import plain
 from model.breakout import CELL_COLUMNS, CELL_ROWS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 from model.files import write_atomic, write_json
 
-DIM, GAP, SCALE = 0.25, 2, 3
-
 
 def difference(before: Frame, after: Frame) -> Frame:
     """From one picture of classes (R, C) to another: (R, C, 3) RGB, in the colours of what `APPEARS`, `VANISHES`, and
     has an `OTHER_COLOUR`; the rest is a shadow of what is there."""
-    picture = np.repeat((PALETTE[after].mean(-1, keepdims=True) * DIM + 24).astype(np.uint8), 3, -1)
+    picture = np.repeat((PALETTE[after].mean(-1, keepdims=True) / 4 + 24).astype(np.uint8), 3, -1)
     differs = before != after
     kinds = {OTHER_COLOUR: differs, APPEARS: differs & (before == 0), VANISHES: differs & (after == 0)}
     for colour, where in kinds.items():
@@ -44,9 +42,9 @@ def difference(before: Frame, after: Frame) -> Frame:
 
 def before_after_difference(before: Frame, after: Frame) -> bytes:
     """A PNG: before, after and the difference side by side, enlarged; few colours make it small."""
-    gap, data = np.full((len(before), GAP, 3), 255, np.uint8), io.BytesIO()
+    gap, data = np.full((len(before), 2, 3), 255, np.uint8), io.BytesIO()
     row = np.concatenate([PALETTE[before], gap, PALETTE[after], gap, difference(before, after)], 1)
-    picture = Image.fromarray(row.repeat(SCALE, 0).repeat(SCALE, 1))
+    picture = Image.fromarray(row.repeat(3, 0).repeat(3, 1))
     picture.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(data, "PNG")
     return data.getvalue()
 
@@ -159,19 +157,19 @@ PLOTS: dict[str, Callable[[Report, Pictures], Figure]] = {
 PLOTS |= {f"worst_{which}": partial(worst, which=which) for which in ("of_each_event", "of_all")}
 
 
-def draw_codes(report: Report, examples: Examples) -> dict[str, bytes]:
-    """What each code does, as PNGs: `code-117` where it shows best, and `code-117-cell-12` where the page shows it in
-    that cell and there is an example."""
-    chosen = {f"code-{code:03}": representative(of) for code, of in examples.items()}
+def write_report(report: Report, pictures: Pictures, out: Path, show: Show = quiet) -> Path:
+    """Write all files into `out`, the page last. Returns its path. Codes have pictures `code-117` where they show best,
+    and `code-117-cell-12` where the page shows them in that cell and there is an example."""
+    drawn: dict[str, bytes] = {}
+    for name, plot in PLOTS.items():
+        show(len(drawn) / len(PLOTS), f"drawing {name.replace('_', ' ')}")
+        drawn[name] = plots.to_png(plot, report, pictures)
+    chosen = {f"code-{code:03}": representative(of) for code, of in pictures.examples.items()}
     for cells in report["top_codes"].values():
         for cell, code in ((cell, entry["code"]) for cell, entries in enumerate(cells) for entry in entries):
-            if here := [example for example in examples.get(code, []) if example.cell == cell]:
+            if here := [example for example in pictures.examples.get(code, []) if example.cell == cell]:
                 chosen[f"code-{code:03}-cell-{cell:02}"] = representative(here)
-    return {name: before_after_difference(example.before, example.after) for name, example in chosen.items()}
-
-
-def _render(report: Report, drawn: dict[str, bytes], codes: dict[str, bytes]) -> str:
-    """The page's HTML."""
+    codes = {name: before_after_difference(example.before, example.after) for name, example in chosen.items()}
 
     def picture_of(code: int, cell: int | None = None) -> bytes | None:
         """The code at this cell, or where it shows best; None for a code that was never seen."""
@@ -181,7 +179,7 @@ def _render(report: Report, drawn: dict[str, bytes], codes: dict[str, bytes]) ->
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"share": tables.share, "number": tables.number, "spans": tables.spans}
     environment.filters |= {"interval": tables.with_interval, "base64": lambda png: base64.b64encode(png).decode()}
-    return environment.get_template("page.html").render(
+    page = environment.get_template("page.html").render(
         r=report,
         plots=drawn,
         picture_of=picture_of,
@@ -191,18 +189,8 @@ def _render(report: Report, drawn: dict[str, bytes], codes: dict[str, bytes]) ->
         zones={zone.name.lower(): zone.label for zone in Zone},
         by_use=sorted(report["codes"], key=lambda code: -report["codes"][code]["seen"])[1:],
     )
-
-
-def write_report(report: Report, pictures: Pictures, out: Path, show: Show = quiet) -> Path:
-    """Write all files into `out`, the page last. Returns its path."""
-    drawn: dict[str, bytes] = {}
-    for name, plot in PLOTS.items():
-        show(len(drawn) / len(PLOTS), f"drawing {name.replace('_', ' ')}")
-        drawn[name] = plots.to_png(plot, report, pictures)
-    codes = draw_codes(report, pictures.examples)
     files = {f"plots/{name}.png": png for name, png in drawn.items()}
-    files |= {f"codes/{name}.png": png for name, png in codes.items()}
-    files["report.html"] = _render(report, drawn, codes).encode()
+    files |= {f"codes/{name}.png": png for name, png in codes.items()} | {"report.html": page.encode()}
     write_json(out / "report.json", plain(report))
     for name, content in files.items():
         write_atomic(out / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
