@@ -16,7 +16,6 @@ Without = StrEnum(
     ["nothing", "memory", "actions", "expectation", "speed", "half_row", "half_column", "hits", "fast", "contact",
      "steep", "clock", "points_due", "life_due", "knob"],
 )  # fmt: skip
-"""What is taken from the twin, to see what it is worth: nothing is remembered (`memory`: before each step every
-variable is not known); frames are given without the `actions` that led to them, NOOP standing for all; the tracker
-finds ball and paddle by pixels alone, also where a frame hides them (`expectation`); or one of `model.state.VARIABLES`
-is never known."""
+"""What is taken from the twin, to see what it is worth: `memory`, so that before each step no variable is known; the
+`actions` that led to frames, NOOP standing for all; `expectation`, so that the tracker finds ball and paddle by pixels
+alone, also where a frame hides them; or one of `model.state.VARIABLES`, which is never known."""

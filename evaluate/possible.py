@@ -1,8 +1,7 @@
 """Possible seconds: how long a dream that is left alone shows only what Breakout can show, and keeps its books.
 
 No emulator is asked. What a frame shows is judged by itself (one paddle, one ball, whole bricks, digits that are ones);
-the books compare frames with those before: lives with balls that fell, points with bricks that went. On real frames
-nothing is found (`tests/evaluate/test_possible.py`)."""
+the books compare frames with those before: lives with balls that fell, points with bricks that went."""
 
 from enum import IntEnum
 from typing import Any, NamedTuple, Self
@@ -19,9 +18,8 @@ from model.metrics import PARTED_STEPS
 from model.readers import FIELD_COLUMNS, OPEN_ROWS, Bools, Ints, read_digits
 from model.state import BALL_COLUMN, BALL_ROW, LIVES, PADDLE, State, lives_left
 
+# In so long a served ball appears, a ball that fell costs its life, and one that the paddle hides is back.
 NO_BALL_SECONDS, FALL_SECONDS, HIDDEN_SECONDS = 4.0, 1.0, 0.15
-"""A served ball appears within the first, a ball that fell costs its life within the second; one that the paddle hides
-is back within the third."""
 LEAST_PADDLE = 8  # at least so much of the paddle shows beside the right wall
 BALL_HEIGHT, BALL_WIDTH = breakout.BALL_HEIGHT, breakout.BALL_WIDTH
 FASTEST = 4  # rows that the ball moves in an emulator frame, at most: its speed is 3.375
@@ -131,8 +129,7 @@ class Possible(NamedTuple):
 
     def add(self, frames: Frame, actions: Ints, frameskip: int, ended: Any = False) -> Self:
         """The frames (B, 210, 160) that `actions` (B,) led to, a step lasting `frameskip` frames, and whether the twin
-        says that the game has `ended` (B,), for which a ball must have fallen. Dreams that are judged already are not
-        looked at."""
+        says that the game has `ended` (B,), for which a ball must have fallen. What is judged already stays so."""
         low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
         shown, digits = look(frames), read_digits(frames, 0)
         there, fell = shown.pixels > 0, self.row >= low

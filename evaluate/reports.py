@@ -136,9 +136,8 @@ def longest_run(right: Bools) -> int:
 
 def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> Report:
     """For the random and the people policy, and each of `seeds` seeds, the emulator and the twin from a reset under the
-    same actions: the first step 1..`steps` whose frame differs in any pixel. It is what
-    `gymnasium.utils.env_match.check_environments_match` asserts, without a number and for random actions alone. A game
-    that ends before that, or is still equal after `steps`, is censored: `first_difference` has None."""
+    same actions: the first step 1..`steps` whose frame differs in any pixel, as Gymnasium's `check_environments_match`
+    asks. A game that ends before that, or is still equal after `steps`, is censored: `first_difference` has None."""
     found: Report = {}
     for number, policy in enumerate(("random", "people")):
         part = within(show, number / 2, (number + 1) / 2, f"{policy}: {seeds} games")
@@ -227,8 +226,7 @@ def autopilot(games: int, seed: int) -> Act:
 def evaluate_players(
     paths: list[Path], number: int, seed: int, dream: bool = False, weights: Path | None = None, show: Show = quiet
 ) -> Report:
-    """`number` real games of chance, the autopilot and the players of `paths` at each stickiness, and with `dream` as
-    many in the twin of `weights`."""
+    """`number` games of chance, the autopilot and each player at each stickiness; with `dream` in the twin as well."""
     worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in (0, 0.25)}
     if dream:
         worlds["in the dream"] = partial(DreamGames, number, weights, seed=seed)

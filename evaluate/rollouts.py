@@ -1,7 +1,6 @@
 """Letting the twin predict: one step at a time from real history, and living on its own frames. Batched over games.
 
-The twin watches all real frames of all games side by side, from their beginnings, so what it remembers at any moment is
-what it would in play. Each prediction is made from there."""
+The twin watches all real frames of all games from the beginning: it remembers at any moment what it would in play."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -153,10 +152,9 @@ def predict_all(
     engine: Engine, dataset: Dataset, chosen: Ints, keep: Ints, seed: int, without: Without = Without.nothing,
     show: Show = quiet, watch: Watch = lambda *seen: None,
 ) -> Pass:  # fmt: skip
-    """Predict every step of the games from real history; look more closely at the transitions `chosen`. The twin has
-    watched each game from its reset on, so at its first frame it knows the clock and all that no frame shows (held-out
-    games begin some NOOPs after it: the clock comes round). `keep` are the moments whose states are wanted. `watch` is
-    shown each closer look: it is too much to keep."""
+    """Predict every step of the games from real history; look more closely at the transitions `chosen`. At a game's
+    first frame the twin knows the clock and all that no frame shows (held-out games begin some NOOPs after their reset:
+    the clock comes round). `keep` are the moments whose states are wanted; `watch` is shown each closer look."""
     frames, ends = len(dataset.index), dataset.first[1:] - 1
     closely, wanted = (np.isin(np.arange(frames), of) for of in (chosen, keep))
     others = np.random.default_rng([seed, 3]).integers(0, ACTIONS, frames)
@@ -214,9 +212,8 @@ class Dreams(NamedTuple):
 
 
 def dream(roll: Rollout, dataset: Dataset, starts: Starts, marks: Ints, show: Show = quiet) -> Dreams:
-    """Let a rollout of R twins, begun at `starts`, live on under the actions of the real games. A run is censored where
-    the real game serves a ball while the twin's clock is not known: its place is then chance. A dream that has parted
-    lives on to the last of the `marks`."""
+    """Let R twins, begun at `starts`, live on under the actions of the real games; one that has parted to the last of
+    the `marks`. A run is censored where a ball is served while the twin's clock is not known: its place is chance."""
     runs, longest = len(starts.t), int(starts.steps.max(initial=0))
     off, steps, parted = np.zeros((runs, longest), bool), starts.steps.copy(), np.zeros(runs, bool)
     errors = np.full((3, runs, len(marks)), np.nan, np.float32)

@@ -163,10 +163,9 @@ def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]
 
 
 def summarise_ambiguity(dataset: Dataset, truth: Truth) -> dict[str, Rate]:
-    """Of changed cells, the share whose outcome is not the commonest one of its code, by zone of the ball. An outcome
-    is what the ball does as one sees it (its step, or where it is served), how many bricks go, and where the first of
-    them is, from the brick at the ball: where from the ball comes, the state knows. Or it is the digits that come.
-    Cells in which only the paddle moves do not count."""
+    """Of changed cells, but for those where only the paddle moves, the share whose outcome is not the commonest one of
+    its code, by zone of the ball. An outcome is the digits that come; or the ball's step, or where it is served, how
+    many bricks go, and where the first of them is, from the brick at the ball: where that is, the state knows."""
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
     was, there, served = ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1), now.ball_row == 0
     place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))

@@ -125,13 +125,6 @@ def _rates(title: str, rates: dict[str, Rate]) -> Table:
     return make_table(title, "", "share, 95% interval", "of", rows=rows)
 
 
-def _memory(policy: str, memory: dict[str, Any]) -> Table:
-    parts, keys = (memory["real_history"], memory["dreams"]), ("known", "right_when_known")
-    rows = ([name, *(with_interval(of[name][key]) for of in parts for key in keys)] for name in parts[0])
-    columns = "", "known", "right when known", "in dreams: known", "right"
-    return make_table(f"{policy}: what is remembered", *columns, rows=rows)
-
-
 def print_evaluation(report: dict[str, Any], console: Console) -> None:
     seed, without = report["settings"]["seed"], report["settings"]["without"]
     about = f"frame skip {report['frameskip']}, context {report['context']} frames, seed {seed}"
@@ -140,12 +133,17 @@ def print_evaluation(report: dict[str, Any], console: Console) -> None:
     for policy, held in report["held_out"].items():
         truth, ones = held["truth"], {name: parts["one_step"] for name, parts in held["controllers"].items()}
         steps = f"{truth['steps']['all']} steps of {held['episodes']} games"
+        columns = "", "known", "right when known", "in dreams: known", "right"
+        memory = make_table(f"{policy}: what is remembered", *columns)
+        for name, known in held["memory"]["real_history"].items():
+            both, keys = (known, held["memory"]["dreams"][name]), ("known", "right_when_known")
+            memory.add_row(name, *(with_interval(of[key]) for of in both for key in keys))
         parts = (
             _one_step(f"{policy}: one step from real history, {steps}", truth, ones),
             _per_action(f"{policy}: by the action taken", truth, ones),
             _rates(f"{policy}: events, one by one from real history, 14 steps right", held["events"]),
             _rates(f"{policy}: ambiguous codes, by zone", held["ambiguity"]),
-            _memory(policy, held["memory"]),
+            memory,
             _dreams(policy, held["dreams"]),
         )
         for table in parts:

@@ -27,8 +27,7 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
     render_mode                        "rgb_array": the real game at the left, the twin at the right
 
     `info`: lives, score (the real game's), exact (bool), codes_right 0..35, wrong_pixels 0..33600, dreaming (bool),
-    horizon: steps that the dream was true so far, parted (bool): as in `model.metrics.Parting`.
-    """
+    horizon: steps that the dream was true so far, parted (bool): as in `model.metrics.Parting`."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": EMULATOR_HZ}  # noqa: RUF012
 

@@ -32,14 +32,12 @@ def load_pairs(path: Path) -> tuple[Ints, str]:
     """`count_codes` of pairs as `collect pairs` writes them, and the file's name. FileError if it is not one."""
     found = read_json(path, "pairs")
     try:
-        actions = np.array([pair["action"] for pair in found])
-        codes = np.array([pair["latent_code"] for pair in found])
+        actions, codes = (np.array([pair[key] for pair in found]) for key in ("action", "latent_code"))
         sound = len(actions) > 0 and actions.dtype.kind == codes.dtype.kind == "i" and codes.shape[1:] == (CELLS,)
-        sound = sound and bool(np.isin(actions, range(ACTIONS)).all() and ((codes >= 0) & (codes < CODES)).all())
+        if not sound or not np.isin(actions, range(ACTIONS)).all() or not np.isin(codes, range(CODES)).all():
+            raise ValueError
     except (KeyError, TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise FileError(f"pairs {path} are not a list of actions 0..3, each with 35 codes 0..255")
+        raise FileError(f"pairs {path} are not a list of actions 0..3, each with 35 codes 0..255") from None
     return statistics.count_codes(actions.astype(np.int64), codes.astype(np.int64)), path.name
 
 
@@ -62,15 +60,14 @@ class Pictures(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What was played and predicted: N steps, of which `even` (N,) bool were drawn evenly; the others are there to make
-    rare events frequent enough."""
+    """What was played and predicted: N steps drawn evenly, and more of those with rare events."""
 
     dataset: TransitionDataset
     events: Ints  # of each frame
     found: Pass
     shares: dict[str, Doubles]  # (4, 35, 256), probabilities summed over even steps by action
     wrong: dict[int, Frame]  # what the first controller drew, where that was wrong, by frame number
-    even: Bools
+    even: Bools  # (N,) whether a step was drawn evenly
     starts: Starts
 
 
@@ -156,8 +153,7 @@ def analyse(
 
 
 def _worst_steps(sample: Sample, predicted: Predicted) -> tuple[Report, dict[str, list[tuple[Frame, Frame]]]]:
-    """The steps with most wrong pixels, the worst of each group of events and the `WORST` worst of all; and of each
-    what should have been drawn and what was."""
+    """The worst step of each group of events and the `WORST` worst of all; and what was to be drawn and what was."""
     dataset, truth = sample.dataset, sample.found.truth
     of_step, order = sample.events[truth.t], np.argsort(-predicted.wrong, kind="stable")
 

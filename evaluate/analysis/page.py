@@ -30,8 +30,7 @@ from model.files import write_atomic, write_json
 
 
 def difference(before: Frame, after: Frame) -> Frame:
-    """From one picture of classes (R, C) to another: (R, C, 3) RGB, in the colours of what `APPEARS`, `VANISHES`, and
-    has an `OTHER_COLOUR`; the rest is a shadow of what is there."""
+    """From one picture of classes (R, C) to another: (R, C, 3) RGB. What stays is a shadow of what is there."""
     picture = np.repeat((PALETTE[after].mean(-1, keepdims=True) / 4 + 24).astype(np.uint8), 3, -1)
     differs = before != after
     kinds = {OTHER_COLOUR: differs, APPEARS: differs & (before == 0), VANISHES: differs & (after == 0)}
@@ -61,8 +60,7 @@ def _show(axes: Axes, picture: Frame, title: str = "") -> None:
 
 
 def grid_map(axes: Axes, values: Any, frame: Frame, scale: Normalize, text: str = "{:.0f}") -> Any:
-    """A 5 x 7 map of one number for each position, drawn over a frame; `values` in flat order, None shows as "-".
-    Returns what a colour bar can be made of."""
+    """A 5 x 7 map of `values` in flat order over a frame, None shown as "-". Returns what a colour bar is made of."""
     everywhere = (0, COLUMNS, ROWS, 0)
     axes.imshow(PALETTE[frame].mean(-1), cmap="gray", vmin=0, vmax=255, extent=everywhere)
     # Flat order is column by column; a picture has the rows first.

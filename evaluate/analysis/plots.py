@@ -43,8 +43,7 @@ def to_png(plot: Callable[[Report, Pictures], Figure], report: Report, pictures:
 
 
 def new_axes(height: float, rows: int, columns: int, **kwargs: Any) -> tuple[Figure, Any]:
-    """A figure of a height in inches, as wide as the page's text, with its axes; without pyplot: no window system is
-    asked for, nothing is kept."""
+    """A figure of a height in inches with its axes, without pyplot: no window system is asked for, nothing is kept."""
     figure = Figure(figsize=(10.5, height), layout="constrained", dpi=110)
     return figure, figure.subplots(rows, columns, squeeze=False, **kwargs)
 

@@ -19,9 +19,8 @@ from model.readers import Bools, Ints
 
 ACTION_NAMES = [action.name.lower() for action in Action]
 BINS = 10
+# A cell is in doubt where the controller gives "nothing changes" less. Its own doubt does not spoil the calibration.
 IN_DOUBT = 0.95
-"""A cell is in doubt where the controller gives "nothing changes" less than this. It is the controller's own doubt,
-not what happened, so choosing these cells does not spoil the calibration."""
 LEAST_SHARE = 0.001
 EXAMPLES = 6  # examples that a code's name is measured on, fewer for a rare code
 
@@ -64,9 +63,8 @@ def count_codes(actions: Ints, codes: Ints) -> Ints:
 
 
 def distances(actual: Ints, predicted: Doubles, source: str) -> dict[str, Any]:
-    """Actual counts against predicted shares, both (4, 35, 256), for each action. `pooled` adds up all positions;
-    `pooled_changes` leaves code 0 out, which drowns the others. `actual_a_step` and `predicted_a_step` are the pooled
-    histograms: how often a code occurs in a step."""
+    """Actual counts against predicted shares, both (4, 35, 256), for each action. `pooled` adds up all positions, as do
+    `actual_a_step` and `predicted_a_step`; `pooled_changes` leaves code 0 out, which drowns the others."""
     found = {}
     for name, real, expected in zip(ACTION_NAMES, actual.astype(np.float64), predicted, strict=True):
         steps, (all_real, all_expected) = int(real[0].sum()), (real.sum(0), expected.sum(0))
@@ -82,9 +80,8 @@ def distances(actual: Ints, predicted: Doubles, source: str) -> dict[str, Any]:
 
 
 def top_codes(shares: dict[str, Doubles], actual: Ints, top: int) -> dict[str, list[Any]]:
-    """The `top` likeliest codes of each action and position, by the first of the controllers in `shares`. Those that it
-    gives less than `LEAST_SHARE` are left out. Each is {code, actual, <controller>...}, shares of the steps with that
-    action. An action that never occurs has none."""
+    """The `top` likeliest codes of each action and position, by the first of the controllers in `shares`, which gives
+    them `LEAST_SHARE` or more. Each is {code, actual, <controller>...}, shares of the steps with that action."""
     columns, first = {"actual": actual, **shares}, next(iter(shares.values()))
     found = {name: [list[Any]() for _ in range(CELLS)] for name in ACTION_NAMES}
     for action, name in enumerate(ACTION_NAMES):
@@ -98,9 +95,8 @@ def top_codes(shares: dict[str, Doubles], actual: Ints, top: int) -> dict[str, l
 
 
 def top_changes(distributions: dict[str, Any], names: list[str], top: int) -> dict[str, list[Any]]:
-    """The `top` likeliest codes of each action but code 0, all positions together, by the first of the controllers.
-    Each is {code, actual, <controller>...}, times a step. `distributions` are those of `distances`; where a controller
-    was compared with other steps, `actual` is still of the first one's."""
+    """The `top` likeliest codes of each action but code 0, all positions together, by the first of the controllers, of
+    their `distances`. Each is {code, actual, <controller>...}, times a step; `actual` is of the first one's steps."""
     found: dict[str, list[Any]] = {}
     for action in ACTION_NAMES:
         of = {name: distributions[name]["by_action"][action] for name in names}
@@ -126,9 +122,8 @@ def codebook(truth: Truth, predicted: dict[str, Predicted]) -> dict[str, Any]:
 
 
 def calibration(truth: Truth, predicted: Predicted) -> dict[str, Any]:
-    """How often the likeliest code is right, by the probability that it was given. Ten bins, and the expected
-    calibration error: their mean distance from the diagonal, weighted by their counts (Guo et al. 2017,
-    https://arxiv.org/abs/1706.04599)."""
+    """How often the likeliest code is right, by the probability that it was given, in ten bins, and the expected
+    calibration error: their weighted mean distance from the diagonal (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
     hits = predicted.codes == truth.codes
     scopes = {"all_cells": np.ones(hits.shape, bool), "cells_in_doubt": predicted.stays < IN_DOUBT}
     which = np.minimum((predicted.confidence * BINS).astype(int), BINS - 1)
