@@ -2,7 +2,6 @@
 
 The bare emulator's speed stands beside all of it, so that two machines can be compared."""
 
-import math
 import os
 import platform
 import sys
@@ -61,7 +60,7 @@ def bench(engine: Engine, seconds: float, seed: int = 0, show: Show = quiet) -> 
         "dream_steps_per_second": speeds,
         "ale_steps_per_second": bare,
         "collecting": collecting,
-        "peak_memory_mb": peak_memory(),
+        "peak_memory_mb": memory(most=True),
     }
 
 
@@ -71,22 +70,17 @@ def times(seconds: list[float]) -> Report:
     return {"median": float(median), "p99": float(p99), "of": len(seconds) - WARM_UP}
 
 
-def peak_memory() -> float | None:
-    """The most memory that this process ever held, in MB; None where the system does not tell (Windows)."""
+def memory(most: bool = False) -> float | None:
+    """The memory of this process in MB: what it holds now, or the `most` it ever held, which is all that some systems
+    tell (macOS); None where nothing is told (Windows)."""
+    if Path("/proc/self/statm").exists() and not most:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     try:
         import resource
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6  # bytes on macOS, KiB elsewhere
-
-
-def memory() -> float | None:
-    """The memory that this process holds now, in MB; where only the most it ever held is known (macOS), that."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    except OSError:
-        return peak_memory()
 
 
 def bench_collecting(frameskip: int, seconds: float, seed: int) -> Report:
@@ -175,7 +169,7 @@ def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> Rep
     total, samples = round(60 * hours * minute), list[Report]()
     for number, taken in enumerate(range(0, total, minute)):
         steps = min(minute, total - taken)
-        step, held = times(play_steps(engine, steps, math.inf, seed + number))["median"], memory()
+        step, held = times(play_steps(engine, steps, float("inf"), seed + number))["median"], memory()
         samples.append({"minutes": (taken + steps) / minute, "memory": held, "step": step})
         show((taken + steps) / total, f"{(taken + steps) / minute:.0f} min, {held or 0:.1f} MB")
     return {"schema": SCHEMA, "kind": "soak", "hours": hours, **steadiness(samples), "samples": samples}

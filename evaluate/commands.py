@@ -1,6 +1,5 @@
 """The commands `evaluate`, `analyze`, `bench`, `match`, `evaluate-player`. Imports are inside: --help is instant."""
 
-import math
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -18,7 +17,7 @@ JsonOption = Annotated[Path | None, typer.Option(help="Write every number as JSO
 PolicyName = StrEnum("PolicyName", ["people", "mixed", "random"])  # of `collect.policies.POLICIES`
 
 
-def _seconds(text: str, high: float = math.inf) -> Any:
+def _seconds(text: str, high: float = float("inf")) -> Any:
     return typer.Option(help=text, callback=finite(above=0.0, high=high))
 
 
@@ -29,8 +28,7 @@ def _count(text: str) -> Any:
 def _refuse(context: typer.Context, names: str, why: str) -> None:
     """Wrong usage if one of the options stands on the command line."""
     for name in names.split():
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE":
             raise typer.BadParameter(f"--{name.replace('_', '-')} has no meaning with {why}.")
 
 

@@ -65,31 +65,22 @@ def dream_starts(dataset: Dataset, count: int, least: float, longest: float, rng
     return Starts(t[chosen], np.minimum(left[chosen], max(1, round(longest * per_second))))
 
 
-LABELS = {
-    "Event": "life lost, serve, brick hit, paddle bounce, side wall bounce, top wall bounce, score changed, nothing",
-    "Zone": "free flight, bricks, paddle, side walls, no ball",
-}
-
-
-class Kind(IntEnum):
-    """A numbered kind of step."""
-
-    @property
-    def label(self) -> str:
-        """As tables and pages write it."""
-        return LABELS[type(self).__name__].split(", ")[self]
-
-
-class Event(Kind):
+class Event(IntEnum):
     """What a transition t -> t + 1 is, the first that fits; digits are drawn a frame after what they count."""
 
     LIFE_LOST, SERVE, BRICK, PADDLE, SIDE_WALL, TOP_WALL, SCORE, NOTHING = range(8)
 
 
-class Zone(Kind):
+class Zone(IntEnum):
     """Where the ball is at t."""
 
     FREE, BRICKS, PADDLE, SIDE_WALLS, NO_BALL = range(5)
+
+
+def label_of(kind: IntEnum) -> str:
+    """An `Event` or a `Zone` as tables and pages write it."""
+    events = "life lost, serve, brick hit, paddle bounce, side wall bounce, top wall bounce, score changed, nothing"
+    return (events if isinstance(kind, Event) else "free flight, bricks, paddle, side walls, no ball").split(", ")[kind]
 
 
 def classify(dataset: Dataset) -> Ints:

@@ -16,7 +16,7 @@ from collect.frames import CollectSettings, play_episode
 from collect.policies import make_policy
 from console import Show, quiet, within
 from evaluate import Without, heldout, summaries
-from evaluate.heldout import SEED_OFFSET, Event, Report, Zone, about, episode_of
+from evaluate.heldout import SEED_OFFSET, Event, Report, Zone, about, episode_of, label_of
 from evaluate.possible import live_alone
 from evaluate.rollouts import Mode, Rollout, dream, predict_all
 from model.breakout import ACTIONS, EMULATOR_HZ, Action
@@ -35,8 +35,7 @@ EvaluationSettings = namedtuple(
     "seed policies episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds without",
     defaults=(Without.nothing,),
 )
-"""What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the games
-are predicted from real history, `transitions` of them looked at closely."""
+"""What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`)."""
 
 
 def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> Report:
@@ -90,9 +89,7 @@ def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: S
     return held
 
 
-def live(
-    engine: Engine, steps: int, policy: str, seed: int = 0, without: Without = Without.nothing, show: Show = quiet
-) -> Report:
+def live(engine: Engine, steps: int, policy: str, seed: int = 0, without: str = "", show: Show = quiet) -> Report:
     """Play `steps` steps afresh, predict each from what came before it, and compare with what then happened: every
     controller's accuracy, where it fails, and each step, so that a mistake can be looked up."""
     settings, games = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS), list[Any]()
@@ -119,7 +116,7 @@ def live(
             {
                 "game": int(truth.episodes[n]),
                 "action": Action(truth.actions[n]).name.lower(),
-                "event": Event(events[truth.t[n]]).label,
+                "event": label_of(Event(events[truth.t[n]])),
                 "wrong_codes": {name: int((~of[n]).sum()) for name, of in hits.items()},
                 "wrong_pixels": {name: int(one.wrong[n]) for name, one in ones.items()},
             }
@@ -230,9 +227,8 @@ def evaluate_players(
     worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in (0, 0.25)}
     if dream:
         worlds["in the dream"] = partial(DreamGames, number, weights, seed=seed)
-    players: dict[str, Callable[[], Act]] = {
-        "random keys": partial(chance, number, seed), "the built-in autopilot": partial(autopilot, number, seed),
-    }  # fmt: skip
+    players: dict[str, Callable[[], Act]] = {"random keys": partial(chance, number, seed)}
+    players["the built-in autopilot"] = partial(autopilot, number, seed)
     for path in paths:
         world = "in the dream" if Player.load(path).about.get("world") == "dream" else "in the real game"
         players[f"trained {world}: {path}"] = lambda path=path: Player.load(path, seed).act  # type: ignore[misc]

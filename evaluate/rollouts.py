@@ -21,8 +21,9 @@ from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN, Array, Prediction, State, stack
 
 Doubles = npt.NDArray[np.float64]
-Watch = Callable[[str, Ints, Floats, Frame], None]
-"""Told a controller's name, frame numbers (B,), its logits (B, 35, 256), and what it drew (B, 210, 160)."""
+Watch = Callable[
+    [str, Ints, Floats, Frame], None
+]  # a controller, frame numbers (B,), logits (B, 35, 256), drawn frames
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # above 0: there the likeliest code is taken, and nothing is drawn
 Record = TypeVar("Record", bound="tuple[Any, ...]")
 
@@ -40,11 +41,9 @@ class Mode(StrEnum):
 class Rollout:
     """Games that the twin goes through side by side, the one loop of every evaluation: `rows` (B,) int64, which of the
     games that it began with still go on, and the twin's `state` in these; in the beginning it has seen the real frames.
-    `choice` is how it chooses codes: controller, temperature and rng, as of `Engine.predict`."""
+    `without` is one of `Without`; `choice` are controller, temperature and rng as of `Engine.predict`."""
 
-    def __init__(
-        self, engine: Engine, state: State, mode: Mode = Mode.dream, without: Without = Without.nothing, **choice: Any
-    ) -> None:
+    def __init__(self, engine: Engine, state: State, mode: Mode = Mode.dream, without: str = "", **choice: Any) -> None:
         self.engine, self.mode, self._without, self._choice = engine, mode, without, choice
         self._forgotten = [number for name, number in INDEX.items() if without in (Without.memory, name)]
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
@@ -149,8 +148,8 @@ def judged(logits: Floats, chosen: Ints, real: Ints, drawn: tuple[Ints, Ints, Do
 
 
 def predict_all(
-    engine: Engine, dataset: Dataset, chosen: Ints, keep: Ints, seed: int, without: Without = Without.nothing,
-    show: Show = quiet, watch: Watch = lambda *seen: None,
+    engine: Engine, dataset: Dataset, chosen: Ints, keep: Ints, seed: int, without: str = "", show: Show = quiet,
+    watch: Watch = lambda *seen: None,
 ) -> Pass:  # fmt: skip
     """Predict every step of the games from real history; look more closely at the transitions `chosen`. At a game's
     first frame the twin knows the clock and all that no frame shows (held-out games begin some NOOPs after their reset:

@@ -1,6 +1,5 @@
 """From what was predicted and dreamt to the numbers of a report: the definitions are `model.metrics`'s."""
 
-import math
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from collect import ram
 from collect.dataset import TransitionDataset as Dataset
-from evaluate.heldout import Event, Zone, digits_shown, episode_of, zones
+from evaluate.heldout import Event, Zone, digits_shown, episode_of, label_of, zones
 from evaluate.possible import Possible, Reason, look
 from evaluate.rollouts import TEMPERATURES, Dreams, Pass, Predicted, Truth
 from model import breakout
@@ -21,8 +20,7 @@ TOP = 5
 EVENT_STEPS = 14  # an event counts as right if it and the steps after it, so many in all, are right in every pixel
 BRICK = breakout.BRICK_HEIGHT, breakout.BRICK_WIDTH
 WALL = breakout.WALL_TOP, breakout.FIELD_LEFT
-DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])
-"""Which digits the top cell of each column of cells shows; the last one, the player's, never changes."""
+DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])  # that top cells show; the player's, 4, never changes
 
 
 def by_action(parts: Numbers, wholes: Numbers | int, truth: Truth) -> dict[str, Rate]:
@@ -77,13 +75,12 @@ def summarise_predicted(predicted: Predicted, truth: Truth) -> dict[str, Any]:
 def codebook_use(codes: Ints, changed: Bools | None = None) -> dict[str, Any]:
     """How many codes (N, 35) are in use and their perplexity: how many there would be were all used alike. For all
     cells, and for those `changed` (N, 35); left out, those whose code says so."""
-
-    def use(of: Ints) -> dict[str, Any]:
+    found, changes = {}, codes[codes != UNCHANGED if changed is None else changed]
+    for name, of in (("all_cells", codes), ("changed_cells", changes)):
         shares = np.unique(of, return_counts=True)[1] / max(1, of.size)
         perplexity = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
-        return {"used": len(shares), "perplexity": perplexity}
-
-    return {"all_cells": use(codes), "changed_cells": use(codes[codes != UNCHANGED if changed is None else changed])}
+        found[name] = {"used": len(shares), "perplexity": perplexity}
+    return found
 
 
 def summarise_memory(memory: Ints, truth: Ints, episodes: Ints) -> dict[str, Any]:
@@ -109,7 +106,7 @@ def summarise_events(dataset: Dataset, events: Ints, found: Pass) -> dict[str, R
     for event in (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE):
         t = np.flatnonzero(events == event)
         t = t[t + EVENT_STEPS <= ends[episode_of(dataset, t)]]
-        rates[event.label] = mean(right[t], episode_of(dataset, t))
+        rates[label_of(event)] = mean(right[t], episode_of(dataset, t))
         if event == Event.SERVE:  # where it appears follows from the clock
             t = t[found.memory[t, INDEX["clock"]] != NOT_KNOWN]
             rates["serve, clock known"] = mean(right[t], episode_of(dataset, t))
@@ -120,21 +117,19 @@ def by_group(truth: Truth, predicted: dict[str, Predicted], groups: type[Any], o
     """Success of every controller within each group, `Event` or `Zone`; `of_frame` gives that of each frame of the
     dataset: `grid` all 35 codes right, `changed_cells`' codes right, `exact_frames`, and the mean of `wrong_pixels`.
     `real_codes` is the share of frames that the codes of the real pair draw exactly: what no controller can better."""
-
-    def success(one: Predicted, of: Bools) -> dict[str, Rate]:
-        hits, dynamic, episodes = (one.codes == truth.codes)[of], truth.dynamic[of], truth.episodes[of]
-        return {
-            "grid": mean(hits.all(1), episodes),
-            "changed_cells": ratio((hits & dynamic).sum(1), dynamic.sum(1), episodes),
-            "exact_frames": mean(one.wrong[of] == 0, episodes),
-            "wrong_pixels": mean(one.wrong[of], episodes),
-        }
-
     found = {}
     for group in groups:
-        of = of_frame[truth.t] == group
-        each = {name: success(one, of) for name, one in predicted.items()}
-        ideal = mean(truth.wrong[of] == 0, truth.episodes[of])
+        of, each = of_frame[truth.t] == group, {}
+        dynamic, episodes = truth.dynamic[of], truth.episodes[of]
+        for name, one in predicted.items():
+            hits, wrong = (one.codes == truth.codes)[of], one.wrong[of]
+            each[name] = {
+                "grid": mean(hits.all(1), episodes),
+                "changed_cells": ratio((hits & dynamic).sum(1), dynamic.sum(1), episodes),
+                "exact_frames": mean(wrong == 0, episodes),
+                "wrong_pixels": mean(wrong, episodes),
+            }
+        ideal = mean(truth.wrong[of] == 0, episodes)
         found[group.name.lower()] = {"steps": int(of.sum()), "real_codes": ideal, "controllers": each}
     return found
 
@@ -182,7 +177,7 @@ def summarise_ambiguity(dataset: Dataset, truth: Truth) -> dict[str, Rate]:
     digits = np.pad(new[n[:, None], DIGITS_OF[cell // GRID_ROWS]], ((0, 0), (4, 0)), constant_values=-1)
     outcome = np.where(score[cell, None], digits, balls[n])
     wrong = ambiguous(truth.codes[n, cell], np.unique(outcome, axis=0, return_inverse=True)[1].reshape(-1))
-    parts = {place.label: ~score[cell] & (zone[n] == place) for place in Zone} | {"score": score[cell]}
+    parts = {label_of(place): ~score[cell] & (zone[n] == place) for place in Zone} | {"score": score[cell]}
     return {name: mean(wrong[part], truth.episodes[n[part]]) for name, part in parts.items()}
 
 
@@ -266,5 +261,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
-        return round(float(value), 6) if math.isfinite(value) else None
+        return round(float(value), 6) if np.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from evaluate.heldout import Event, Zone
+from evaluate.heldout import Event, Zone, label_of
 from model.metrics import Quartiles, Rate
 
 EMPTY = "-"
@@ -168,9 +168,9 @@ def print_live(report: dict[str, Any], console: Console) -> None:
     for title, found, kinds in ((by_event, report["events"], Event), (by_zone, report["zones"], Zone)):
         table = make_table(title, "", "steps", *names, "wrong pixels a step")
         for kind, of in zip(kinds, found.values(), strict=True):
-            each = of["controllers"].values()
+            each, steps = of["controllers"].values(), str(of["steps"] or EMPTY)
             wrong = " / ".join(number(one["wrong_pixels"].value) for one in each) if of["steps"] else EMPTY
-            table.add_row(kind.label, str(of["steps"] or EMPTY), *(with_interval(one["grid"]) for one in each), wrong)
+            table.add_row(label_of(kind), steps, *(with_interval(one["grid"]) for one in each), wrong)
         console.print(table)
     for name, found in report["mistakes"].items():
         codes, longest = found["codes"], report["longest_run_of_right_grids"][name]

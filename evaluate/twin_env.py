@@ -21,8 +21,7 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
     actions are the real game's.
 
     weights, controller, temperature   as of `model.env.NeuralBreakout`
-    follow                             steps in which the twin is shown each real frame before it dreams on alone; None:
-                                       always, so that every step is predicted from a real past
+    follow                             steps in which the twin sees the real frames before it dreams on; None: always
     horizon                            steps after which an episode is truncated; None: never
     render_mode                        "rgb_array": the real game at the left, the twin at the right
 

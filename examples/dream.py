@@ -44,9 +44,8 @@ def main() -> None:
         if (step + 1) % second == 0:
             print(f"{(step + 1) // second} s dreamt: {wrong} of 33,600 pixels are wrong", flush=True)
     every = max(1, 3 // wm.frameskip)  # no player shows a GIF at 60 frames a second
-    images[0].save(
-        options.out, append_images=images[every::every], save_all=True, duration=1000 * every // second, loop=0
-    )
+    images = images[::every]
+    images[0].save(options.out, append_images=images[1:], save_all=True, duration=1000 * every // second, loop=0)
     print(f"wrote {options.out}")
 
 

@@ -12,7 +12,7 @@ from collect.policies import make_policy, start_episode
 from console import Show, quiet, within
 from evaluate import heldout, summaries
 from evaluate.analysis import statistics
-from evaluate.heldout import SEED_OFFSET, Event, Report, Starts, Zone, about
+from evaluate.heldout import SEED_OFFSET, Event, Report, Starts, Zone, about, label_of
 from evaluate.rollouts import Doubles, Mode, Pass, Predicted, Rollout, dream, predict_all, probabilities, select
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
@@ -156,25 +156,26 @@ def _worst_steps(sample: Sample, predicted: Predicted) -> tuple[Report, dict[str
     """The worst step of each group of events and the `WORST` worst of all; and what was to be drawn and what was."""
     dataset, truth = sample.dataset, sample.found.truth
     of_step, order = sample.events[truth.t], np.argsort(-predicted.wrong, kind="stable")
-
-    def about(row: int) -> Report:
-        t, episode = int(truth.t[row]), int(truth.episodes[row])
-        return {
-            "frame": t,
-            "game": episode,
-            "second": (t - int(dataset.first[episode])) * (dataset.frameskip / EMULATOR_HZ),
-            "action": Action(truth.actions[row]).name.lower(),
-            "event": Event(of_step[row]).label,
-            "wrong_pixels": int(predicted.wrong[row]),
-            "wrong_codes": int((predicted.codes[row] != truth.codes[row]).sum()),
-            "wrong_pixels_with_real_codes": int(truth.wrong[row]),
-        }
-
     rows = {"of_each_event": [row for event in Event for row in order[of_step[order] == event][:1]]}
-    steps = {which: list(map(about, chosen)) for which, chosen in (rows | {"of_all": order[:WORST]}).items()}
-    real = {step["frame"]: dataset.frame(step["frame"] + 1) for chosen in steps.values() for step in chosen}
-    pairs = {t: (frame, sample.wrong.get(t, frame)) for t, frame in real.items()}
-    return steps, {which: [pairs[step["frame"]] for step in chosen] for which, chosen in steps.items()}
+    steps, pictures = {}, {}
+    for which, chosen in (rows | {"of_all": order[:WORST]}).items():
+        steps[which], pictures[which] = list[Report](), list[tuple[Frame, Frame]]()
+        for row in chosen:
+            t, episode = int(truth.t[row]), int(truth.episodes[row])
+            real = dataset.frame(t + 1)
+            pictures[which].append((real, sample.wrong.get(t, real)))
+            about = {
+                "frame": t,
+                "game": episode,
+                "second": (t - int(dataset.first[episode])) * (dataset.frameskip / EMULATOR_HZ),
+                "action": Action(truth.actions[row]).name.lower(),
+                "event": label_of(Event(of_step[row])),
+                "wrong_pixels": int(predicted.wrong[row]),
+                "wrong_codes": int((predicted.codes[row] != truth.codes[row]).sum()),
+                "wrong_pixels_with_real_codes": int(truth.wrong[row]),
+            }
+            steps[which].append(about)
+    return steps, pictures
 
 
 def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: tuple[Ints, str] | None) -> Report:

@@ -23,7 +23,7 @@ from evaluate.analysis import plots
 from evaluate.analysis.analysis import Pictures
 from evaluate.analysis.plots import APPEARS, LABELS, MAP, OTHER_COLOUR, VANISHES, new_axes
 from evaluate.analysis.statistics import ACTION_NAMES, representative
-from evaluate.heldout import Event, Report, Zone
+from evaluate.heldout import Event, Report, Zone, label_of
 from evaluate.summaries import plain
 from model.breakout import CELL_COLUMNS, CELL_ROWS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 from model.files import write_atomic, write_json
@@ -183,8 +183,8 @@ def write_report(report: Report, pictures: Pictures, out: Path, show: Show = qui
         picture_of=picture_of,
         labels=LABELS,
         actions=ACTION_NAMES,
-        events={event.name.lower(): event.label for event in Event},
-        zones={zone.name.lower(): zone.label for zone in Zone},
+        events={event.name.lower(): label_of(event) for event in Event},
+        zones={zone.name.lower(): label_of(zone) for zone in Zone},
         by_use=sorted(report["codes"], key=lambda code: -report["codes"][code]["seen"])[1:],
     )
     files = {f"plots/{name}.png": png for name, png in drawn.items()}

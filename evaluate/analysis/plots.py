@@ -31,7 +31,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "unchanged": {"color": GREY, "marker": "D", "label": 'always "nothing changes"'},
     "real": {"color": "#009e73", "marker": "^", "label": "codes of the real pair"},
 }
-SIDE = 0.2  # how far apart on the x axis two controllers of one class stand
 
 
 def to_png(plot: Callable[[Report, Pictures], Figure], report: Report, pictures: Pictures) -> bytes:
@@ -71,7 +70,7 @@ def _panels(
     at = np.arange(len(classes))
     for axis, (title, series) in zip(grid.flat, panels.items(), strict=True):
         for number, (name, rates) in enumerate(series.items()):
-            _points(axis, at + (number - (len(series) - 1) / 2) * SIDE, rates, name, scale)
+            _points(axis, at + (number - (len(series) - 1) / 2) * 0.2, rates, name, scale)
         for place in at:
             if all(rates[place].value is None for rates in series.values()):
                 text: Any = {"transform": axis.get_xaxis_transform(), "ha": "center", "va": "center"}
