@@ -82,8 +82,7 @@ def explanation(error: Exception) -> str | None:
             return f'{module} is not installed; this command needs: pip install -e ".[{EXTRAS[module]}]"'
         return f"{module} is not installed; in the folder of this program: pip install -e ." if module in CORE else None
     if isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or error}{where}"
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     if isinstance(error, (ValueError, UserError)):
         return str(error)
     if isinstance(error, RuntimeError) and "memory" in str(error):  # PyTorch's, onnxruntime's
@@ -104,8 +103,6 @@ def within(show: Show, low: float, high: float, before: str = "") -> Show:
 class _Lines:
     """Progress as plain lines, for logs: one when ten seconds have passed, and one at the end."""
 
-    EVERY = 10.0
-
     def __init__(self, title: str) -> None:
         self._title, self._last, self._shown = title, "", time.monotonic()
         self._part: str | None = None
@@ -125,7 +122,7 @@ class _Lines:
         now = time.monotonic()
         if part != self._part:  # the time that is left is counted from where this part began
             self._part, self._start, self._first = part, now, share if share < 1 else 0.0
-        if now - self._shown < self.EVERY and (share < 1 or part):
+        if now - self._shown < 10 and (share < 1 or part):
             return
         done = share - self._first
         tail = f", {(now - self._start) * (1 - share) / done:.0f} s left" if done > 0 and share < 1 else ""
@@ -201,8 +198,7 @@ def run(app: Callable[[], object]) -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        old = sys.stdout
+    if isinstance(old := sys.stdout, io.TextIOWrapper):
         coding, errors, by_line = old.encoding, old.errors, old.line_buffering
         sys.stdout = _Output(old.detach(), encoding=coding, errors=errors, line_buffering=by_line)
     try:

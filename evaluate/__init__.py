@@ -3,8 +3,7 @@
 heldout.py      fresh games, the moments to dream from, and by RAM what happened at each step and what is hidden
 rollouts.py     the one loop: from real history, dreaming, with one half held perfect, left alone
 possible.py     whether what a dream shows is possible
-summaries.py    from what was predicted to the numbers of a report
-reports.py      `evaluate`, `evaluate --live`, `match`, `evaluate-player`; bench.py: that report; tables.py prints them
+summaries.py    from what was predicted to the numbers of reports.py and bench.py, which tables.py prints
 twin_env.py     dream and reality side by side as an environment
 analysis/       `analyze`: analysis.py and statistics.py make the report, page.py and plots.py the page from page.html
 """

@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ def times(seconds: list[float]) -> Report:
 def memory(most: bool = False) -> float | None:
     """The memory of this process in MB: what it holds now, or the `most` it ever held, which is all that some systems
     tell (macOS); None where nothing is told (Windows)."""
-    if Path("/proc/self/statm").exists() and not most:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    with suppress(OSError):
+        if not most:
+            return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     try:
         import resource
     except ImportError:

@@ -54,8 +54,7 @@ class Rollout:
         return state._replace(memory=memory, certainty=certainty)
 
     def step(self, actions: Ints, real: Array = None) -> Prediction:
-        """Take a step under actions (B,), which led the real games to frames `real` (B, 210, 160) uint8 classes; a mere
-        dream needs none. Returns what was predicted."""
+        """Take a step under actions (B,), which led the real games to `real` (B, 210, 160) uint8; gives the guess."""
         engine, state = self.engine, self.state
         if self.mode == Mode.decoder:
             guess = engine.follow(state, engine.encode(self._real, real))
@@ -115,15 +114,13 @@ class Predicted(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """One pass over all games. `truth` and, by controller, `predicted` are of the chosen steps; of every frame t of the
-    dataset: `exact` (N,) bool, whether t + 1 was predicted in every pixel, and `memory` (N, V) int64, what is
-    remembered at t. `states` are the moments asked for, the earliest first."""
+    """One pass over all games, of N frames t."""
 
-    truth: Truth
-    predicted: dict[str, Predicted]
-    exact: Bools
-    memory: Ints
-    states: State
+    truth: Truth  # of the chosen steps
+    predicted: dict[str, Predicted]  # of these, by controller
+    exact: Bools  # (N,), whether t + 1 was predicted in every pixel
+    memory: Ints  # (N, V), what is remembered at t
+    states: State  # the moments asked for, the earliest first
 
 
 def select(record: Record, chosen: Bools | Ints) -> Record:

@@ -114,9 +114,8 @@ def summarise_events(dataset: Dataset, events: Ints, found: Pass) -> dict[str, R
 
 
 def by_group(truth: Truth, predicted: dict[str, Predicted], groups: type[Any], of_frame: Ints) -> dict[str, Any]:
-    """Success of every controller within each group, `Event` or `Zone`; `of_frame` gives that of each frame of the
-    dataset: `grid` all 35 codes right, `changed_cells`' codes right, `exact_frames`, and the mean of `wrong_pixels`.
-    `real_codes` is the share of frames that the codes of the real pair draw exactly: what no controller can better."""
+    """Success of every controller in each of the `groups`, `Event` or `Zone`, which `of_frame` gives of each frame: all
+    35 codes right (`grid`), `changed_cells`, `exact_frames`, `wrong_pixels`. None can better `real_codes`' frames."""
     found = {}
     for group in groups:
         of, each = of_frame[truth.t] == group, {}
@@ -141,9 +140,8 @@ def frequency(dataset: Dataset, events: Ints) -> dict[str, Any]:
 
 
 def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]:
-    """What sort of mistakes there are, in evenly drawn steps. Codes: `missed` a change taken for none, `invented` one
-    where there was none, `wrong_change` another than the real one. Steps: `failures` with any wrong code, how many of
-    them fall in each group of events, and the share that have just one or two wrong codes."""
+    """Of evenly drawn steps: codes that `missed` a change, `invented` one, or gave another (`wrong_change`); steps with
+    any wrong code (`failures`), how many of them in each group of events, and the share with just one or two."""
     wrong = predicted.codes != truth.codes
     missed, invented = wrong & (predicted.codes == UNCHANGED), wrong & (truth.codes == UNCHANGED)
     kinds = {"wrong": wrong, "missed": missed, "invented": invented, "wrong_change": wrong & ~missed & ~invented}

@@ -50,12 +50,11 @@ class Futures(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """What the plots show beside numbers: any real frame, examples of codes, and in the order of the report's lists of
-    `worst` steps the real and the drawn frames, (210, 160) uint8 classes each."""
+    """What the plots show beside numbers. Frames are (210, 160) uint8 classes."""
 
-    frame: Frame
+    frame: Frame  # any real one
     examples: statistics.Examples
-    worst: dict[str, list[tuple[Frame, Frame]]]
+    worst: dict[str, list[tuple[Frame, Frame]]]  # real and drawn, in the order of the report's lists
     futures: Futures
 
 
@@ -118,6 +117,8 @@ def analyse(
     dreams = _dreams_by_temperature(engine, sample, within(show, 0.65, 0.95))
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
+    played = {"policy": settings.policy, "seed": dataset.manifest["seed"], "games": dataset.episodes}
+    steps = {"steps_played": len(dataset), "steps_predicted": len(every.t), "steps_drawn_evenly": len(truth.t)}
     worst, worst_pictures = _worst_steps(sample, sample.found.predicted[names[0]])
     report = {
         **about(engine, "analysis", context=engine.context),
@@ -128,14 +129,7 @@ def analyse(
         "top_changes": statistics.top_changes(distributions, names, CHANGES),
         "dreams": dreams,
         "futures": futures_report,
-        "sample": {
-            "policy": dataset.manifest["policy"],
-            "seed": dataset.manifest["seed"],
-            "games": dataset.episodes,
-            "steps_played": len(dataset),
-            "steps_predicted": len(every.t),
-            "steps_drawn_evenly": len(truth.t),
-        },
+        "sample": played | steps,
         "accuracy": statistics.accuracy(truth, predicted, engine.majority),
         "codes": statistics.describe_codes(every.codes, examples),
         "codebook": statistics.codebook(truth, predicted),
@@ -208,9 +202,8 @@ def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[s
 
 
 def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, Report]:
-    """Each key held for a while in the real game and in every controller's dream, and how far the dreams are off: wrong
-    pixels, ball and paddle in pixels. From the first moment of a held-out game with the ball rising below the bricks
-    and the paddle near the middle; the twin has watched until then. ValueError without such a moment."""
+    """Each key held for a while in the real game and in every controller's dream, and how far off these are, in pixels,
+    from when the ball first rises below the bricks with the paddle near the middle. ValueError if it never does."""
     emulator, rng, over, row = Emulator(engine.frameskip), np.random.default_rng([SEED_OFFSET + seed, 1 << 20]), True, 0
     for _ in range(TRIES):
         if over:

@@ -173,7 +173,7 @@ def write_report(report: Report, pictures: Pictures, out: Path, show: Show = qui
         """The code at this cell, or where it shows best; None for a code that was never seen."""
         return codes.get(f"code-{code:03}-cell-{cell:02}" if cell is not None else "", codes.get(f"code-{code:03}"))
 
-    loader = FileSystemLoader(Path(__file__).resolve().parent)
+    loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"share": tables.share, "number": tables.number, "spans": tables.spans}
     environment.filters |= {"interval": tables.with_interval, "base64": lambda png: base64.b64encode(png).decode()}

@@ -122,8 +122,8 @@ def codebook(truth: Truth, predicted: dict[str, Predicted]) -> dict[str, Any]:
 
 
 def calibration(truth: Truth, predicted: Predicted) -> dict[str, Any]:
-    """How often the likeliest code is right, by the probability that it was given, in ten bins, and the expected
-    calibration error: their weighted mean distance from the diagonal (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
+    """How often the likeliest code is right, in ten bins of the probability that it was given, and the expected
+    calibration error, their weighted mean distance from the diagonal (Guo 2017, https://arxiv.org/abs/1706.04599)."""
     hits = predicted.codes == truth.codes
     scopes = {"all_cells": np.ones(hits.shape, bool), "cells_in_doubt": predicted.stays < IN_DOUBT}
     which = np.minimum((predicted.confidence * BINS).astype(int), BINS - 1)
@@ -146,16 +146,13 @@ def temperatures(truth: Truth, predicted: Predicted) -> list[dict[str, Any]]:
     """What drawing codes at a temperature costs: the chance that they are the real ones, exactly, not by drawing.
     `grid` is the chance that all 35 are: cells are drawn apart from each other."""
     each = predicted.codes == truth.codes, *np.moveaxis(predicted.truth.astype(np.float64), -1, 0)
-    dynamic = truth.dynamic.sum(1)
-    return [
-        {
-            "temperature": temperature,
-            "codes": ratio(right.sum(1), np.full(len(truth.t), CELLS), truth.episodes),
-            "changed_cells": ratio((right * truth.dynamic).sum(1), dynamic, truth.episodes),
-            "grid": mean(right.prod(1), truth.episodes),
-        }
-        for temperature, right in zip((0.0, *TEMPERATURES), each, strict=True)
-    ]
+    found = []
+    for temperature, right in zip((0.0, *TEMPERATURES), each, strict=True):
+        codes = ratio(right.sum(1), np.full(len(truth.t), CELLS), truth.episodes)
+        changed = ratio((right * truth.dynamic).sum(1), truth.dynamic.sum(1), truth.episodes)
+        grid = mean(right.prod(1), truth.episodes)
+        found.append({"temperature": temperature, "codes": codes, "changed_cells": changed, "grid": grid})
+    return found
 
 
 class Example(NamedTuple):
