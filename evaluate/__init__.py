@@ -5,8 +5,7 @@ rollouts.py     the one loop: from real history, dreaming, with one half held pe
 possible.py     whether what a dream shows is possible
 summaries.py    from what was predicted to the numbers of reports.py and bench.py, which tables.py prints
 twin_env.py     dream and reality side by side as an environment
-analysis/       `analyze`: analysis.py and statistics.py make the report, page.py and plots.py the page from page.html
-"""
+analysis/       `analyze`: analysis.py, statistics.py make the report, page.py and plots.py the page with page.html"""
 
 from enum import StrEnum
 

@@ -49,6 +49,8 @@ class Rollout:
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
 
     def _forget(self, state: State) -> State:
+        if not self._forgotten:
+            return state
         memory, certainty = state.memory.copy(), state.certainty.copy()
         memory[:, self._forgotten], certainty[:, self._forgotten] = NOT_KNOWN, 0
         return state._replace(memory=memory, certainty=certainty)

@@ -1,7 +1,6 @@
 """The twin beside the real game: how long is its dream the same? Saved as a GIF, the real game on the left.
 
-python examples/dream.py [OUT.gif] [--seconds 10] [--weights DIR]
-"""
+python examples/dream.py [OUT.gif] [--seconds 10] [--weights DIR]"""
 
 import argparse
 import sys
