@@ -1,7 +1,5 @@
 """What every command shares: errors that end in one line, progress that fits where it is shown, checks of options."""
 
-from __future__ import annotations
-
 import io
 import math
 import os
@@ -12,22 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from model.files import UserError, one_line
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
 INTERRUPTED = 130
-Show = Callable[[float, str], None]
-"""Told the share that is done, 0..1, and a line that says where things stand."""
-KEPT = ("warning: ", "note: ")
-"""A line that begins like this is shown at once and stays on the screen."""
-PREPARING = "preparing: "
-"""A line that begins like this tells of work before the first step: it has a bar, and a clock, of its own."""
+Show = Callable[[float, str], None]  # told the share that is done, 0..1, and a line that says where things stand
+KEPT = ("warning: ", "note: ")  # a line that begins like this is shown at once and stays on the screen
+PREPARING = "preparing: "  # such a line tells of work before the first step: it has a bar, and a clock, of its own
 
 EXTRAS = {
     "torch": "train", "onnx": "train", "onnxscript": "train", "matplotlib": "report", "jinja2": "report",
@@ -41,24 +33,17 @@ MOST_SEED = 2**31 - 1  # the emulator's seeds are 32 bits with a sign
 SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="The same seed gives the same result.")]
 
 
-def finite(low: float | None = None, high: float | None = None, above: float | None = None) -> Callable[[Any], Any]:
+def finite(low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable[[Any], Any]:
     """A callback for a Typer option: its number must be finite, `low`..`high`, more than `above`; else wrong usage.
-
-    Typer's own `min` and `max` let NaN through.
-    """
+    Typer's own `min` and `max` let NaN through."""
 
     def check(value: float | None) -> float | None:
-        if value is None:
-            return None
-        for wrong, says in (
-            (not math.isfinite(value), "is not a number to work with"),
-            (low is not None and value < low, f"is less than {low}"),
-            (high is not None and value > high, f"is more than {high}"),
-            (above is not None and value <= above, f"is not more than {above}"),
-        ):
-            if wrong:
-                raise typer.BadParameter(f"{value} {says}.")
-        return value
+        if value is None or (math.isfinite(value) and low <= value <= high and value > above):
+            return value
+        if not math.isfinite(value):
+            raise typer.BadParameter(f"{value} is not a number to work with.")
+        limit = f"less than {low}" if value < low else f"more than {high}" if value > high else f"not more than {above}"
+        raise typer.BadParameter(f"{value} is {limit}.")
 
     return check
 
@@ -66,9 +51,7 @@ def finite(low: float | None = None, high: float | None = None, above: float | N
 @contextmanager
 def clean_errors() -> Iterator[None]:
     """Run a command's body: whatever a user or the machine can cause ends in one line on stderr and exit status 1.
-
-    Ctrl-C and SIGTERM end in status 130. Anything else is a bug of the program and keeps its traceback.
-    """
+    Ctrl-C and SIGTERM end in status 130. Anything else is a bug of the program and keeps its traceback."""
     main = threading.current_thread() is threading.main_thread()  # no other thread may set a signal's handler
     before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None
     try:
@@ -99,8 +82,7 @@ def explanation(error: Exception) -> str | None:
             return f'{module} is not installed; this command needs: pip install -e ".[{EXTRAS[module]}]"'
         return f"{module} is not installed; in the folder of this program: pip install -e ." if module in CORE else None
     if isinstance(error, OSError):
-        where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or error}{where}"
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     if isinstance(error, (ValueError, UserError)):
         return str(error)
     if isinstance(error, RuntimeError) and "memory" in str(error):  # PyTorch's, onnxruntime's
@@ -109,21 +91,21 @@ def explanation(error: Exception) -> str | None:
     return f"{library}: {error}" if library in ("wandb", "tensorboard") else None  # set up by the user
 
 
-# --- progress ---
+def quiet(share: float, text: str) -> None:
+    """Progress that nobody is told of."""
+
+
+def within(show: Show, low: float, high: float, before: str = "") -> Show:
+    """Tells `show` of a part of the work, from share `low` to `high` of the whole; `before` stands before its texts."""
+    return lambda share, text: show(low + (high - low) * share, before + text)
 
 
 class _Lines:
-    """Progress as plain lines, for logs: one when ten seconds have passed, and one at the end.
-
-    Called with the share of the work that is done and a text; told of a part of its own if the text says so.
-    """
-
-    EVERY = 10.0
+    """Progress as plain lines, for logs: one when ten seconds have passed, and one at the end."""
 
     def __init__(self, title: str) -> None:
         self._title, self._last, self._shown = title, "", time.monotonic()
         self._part: str | None = None
-        self._start, self._first = self._shown, 0.0
 
     def __call__(self, share: float, text: str = "") -> None:
         if text.startswith(KEPT):
@@ -133,15 +115,14 @@ class _Lines:
         self.show(part, share, text.removeprefix(PREPARING))
 
     def keep(self, text: str) -> None:
-        """A line that stays."""
         print(f"{self._title}: {text}", flush=True)
 
     def show(self, part: str, share: float, text: str) -> None:
-        """Where a part of the work stands; the main one has no name."""
+        """Where a part of the work stands, 0..1; the main one has no name."""
         now = time.monotonic()
         if part != self._part:  # the time that is left is counted from where this part began
             self._part, self._start, self._first = part, now, share if share < 1 else 0.0
-        if now - self._shown < self.EVERY and (share < 1 or part):
+        if now - self._shown < 10 and (share < 1 or part):
             return
         done = share - self._first
         tail = f", {(now - self._start) * (1 - share) / done:.0f} s left" if done > 0 and share < 1 else ""
@@ -155,7 +136,7 @@ class _Lines:
 class _Bars(_Lines):
     """A bar for the work, and one above it for what was prepared."""
 
-    def __init__(self, bar: Progress, title: str) -> None:
+    def __init__(self, bar: Any, title: str) -> None:
         super().__init__(title)
         self._bar, self._tasks = bar, dict[str, Any]()
 
@@ -167,14 +148,13 @@ class _Bars(_Lines):
             for task in self._tasks.values():  # what came before is done
                 self._bar.update(task, completed=1.0, description="")
             # Begun where a resumed run begins: what it did before says nothing of the time that is left.
-            about: Any = {"total": 1.0, "completed": share, "title": f"{self._title} {part}"}
-            self._tasks[part] = self._bar.add_task(text, **about)
+            self._tasks[part] = self._bar.add_task(text, total=1.0, completed=share, title=f"{self._title} {part}")
         self._bar.update(self._tasks[part], completed=share, description=text)
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Show]:
-    """A bar with the time left on a terminal, plain lines elsewhere. Gives a function to call with share and text."""
+    """A bar with the time left on a terminal, plain lines elsewhere."""
     if sys.stdout is None or not sys.stdout.isatty():
         yield _Lines(title)
         return
@@ -183,9 +163,6 @@ def progress(title: str) -> Iterator[Show]:
     columns = BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
     with Progress(TextColumn("{task.fields[title]}"), *columns) as bar:
         yield _Bars(bar, title)
-
-
-# --- the whole program ---
 
 
 class _Output(io.TextIOWrapper):
@@ -221,8 +198,7 @@ def run(app: Callable[[], object]) -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        old = sys.stdout
+    if isinstance(old := sys.stdout, io.TextIOWrapper):
         coding, errors, by_line = old.encoding, old.errors, old.line_buffering
         sys.stdout = _Output(old.detach(), encoding=coding, errors=errors, line_buffering=by_line)
     try:

@@ -1,7 +1,5 @@
 """Neural Breakout: play Breakout beside its neural twin. `python main.py COMMAND --help` tells more of each."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

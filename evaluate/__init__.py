@@ -1,34 +1,19 @@
 """Testing and analysis on games that were never trained on. The metrics' definitions are in `model/metrics.py`.
 
-heldout.py      fresh games with RAM, the moments to dream from; what happened at each step, and what is hidden, by RAM
+heldout.py      fresh games, the moments to dream from, and by RAM what happened at each step and what is hidden
 rollouts.py     the one loop: from real history, dreaming, with one half held perfect, left alone
 possible.py     whether what a dream shows is possible
-summaries.py    from what was predicted to the numbers of a report
-reports.py      `evaluate`, `evaluate --live`, `match`, `evaluate-player`; bench.py: that report; tables.py prints them
+summaries.py    from what was predicted to the numbers of reports.py and bench.py, which tables.py prints
 twin_env.py     dream and reality side by side as an environment
-analysis/       `analyze`: analysis.py makes the report with statistics.py and gallery.py (what each code does), page.py
-                makes the page from page.html, with the figures of plots.py
-"""
+analysis/       `analyze`: analysis.py, statistics.py make the report, page.py and plots.py the page with page.html"""
 
 from enum import StrEnum
-
-from console import Show
 
 Without = StrEnum(
     "Without",
     ["nothing", "memory", "actions", "expectation", "speed", "half_row", "half_column", "hits", "fast", "contact",
      "steep", "clock", "points_due", "life_due", "knob"],
 )  # fmt: skip
-"""What is taken from the twin, to see what it is worth: nothing is remembered (`memory`: before each step every
-variable is not known); frames are given without the `actions` that led to them, NOOP standing for all; the tracker
-finds ball and paddle by pixels alone, also where a frame hides them (`expectation`); or one of `model.state.VARIABLES`
-is never known."""
-
-
-def quiet(share: float, text: str) -> None:
-    """Progress that nobody is told of."""
-
-
-def within(show: Show, low: float, high: float, before: str = "") -> Show:
-    """Tells `show` of a part of the work, from share `low` to `high` of the whole; `before` stands before its texts."""
-    return lambda share, text: show(low + (high - low) * share, before + text)
+"""What is taken from the twin, to see what it is worth: `memory`, so that before each step no variable is known; the
+`actions` that led to frames, NOOP standing for all; `expectation`, so that the tracker finds ball and paddle by pixels
+alone, also where a frame hides them; or one of `model.state.VARIABLES`, which is never known."""

@@ -1,7 +1,5 @@
 """The commands `evaluate`, `analyze`, `bench`, `match`, `evaluate-player`. Imports are inside: --help is instant."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -10,18 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from console import SeedOption, Show, clean_errors, finite, progress
-from evaluate import Without, within
+from console import SeedOption, Show, clean_errors, finite, progress, within
+from evaluate import Without
 
 app = typer.Typer(no_args_is_help=True)
 WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
 JsonOption = Annotated[Path | None, typer.Option(help="Write every number as JSON.")]
-
-
 PolicyName = StrEnum("PolicyName", ["people", "mixed", "random"])  # of `collect.policies.POLICIES`
 
 
-def _seconds(text: str, high: float | None = None) -> Any:
+def _seconds(text: str, high: float = float("inf")) -> Any:
     return typer.Option(help=text, callback=finite(above=0.0, high=high))
 
 
@@ -32,8 +28,7 @@ def _count(text: str) -> Any:
 def _refuse(context: typer.Context, names: str, why: str) -> None:
     """Wrong usage if one of the options stands on the command line."""
     for name in names.split():
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE":
             raise typer.BadParameter(f"--{name.replace('_', '-')} has no meaning with {why}.")
 
 
@@ -49,18 +44,17 @@ def _report(title: str, json: Path | None, make: Callable[[Show], Any], show: Ca
         part(1.0, "")
     if json is not None:
         write_json(json, plain(report))
-    show(report, Console(width=None if sys.stdout.isatty() else 160))
+    show(report, Console(width=None if sys.stdout.isatty() else 160, highlight=False))
 
 
 @app.command("evaluate")
+@clean_errors()
 def evaluate(
     context: typer.Context,
     weights: WeightsOption = None,
     seed: SeedOption = 0,
     json: JsonOption = None,
-    policy: Annotated[
-        list[PolicyName] | None, typer.Option(help="Who plays the held-out games; default: people, then mixed.")
-    ] = None,
+    policy: Annotated[list[PolicyName] | None, typer.Option(help="Who plays; default: people, then mixed.")] = None,
     episodes: Annotated[int, _count("Held-out games of each policy.")] = 16,
     game_seconds: Annotated[float, _seconds("The longest that a game may last.", 3600.0)] = 90.0,
     transitions: Annotated[int, _count("Steps looked at closely, of each policy.")] = 4000,
@@ -70,43 +64,36 @@ def evaluate(
     alone: Annotated[int, typer.Option(min=0, help="Dreams left alone, from games of the first policy.")] = 8,
     alone_seconds: Annotated[float, _seconds("The longest that one is left alone.", 36000.0)] = 600.0,
     without: Annotated[Without, typer.Option(help="Take this from the twin.")] = Without.nothing,
-    live: Annotated[
-        int | None, _count("Instead: play so many steps (first --policy), compare codes step by step.")
-    ] = None,
+    live: Annotated[int | None, _count("Instead: compare codes at each of so many steps (first --policy).")] = None,
 ) -> None:
     """Measure the twin on games that were never trained on: one step ahead, dreaming, and left alone.
 
-    Example: python main.py evaluate --seed 1 --json evaluation.json --without memory
-    """
+    Example: python main.py evaluate --seed 1 --json evaluation.json --without memory"""
     if least_seconds > run_seconds:
         raise typer.BadParameter(f"--least-seconds {least_seconds:g} is more than --run-seconds {run_seconds:g}.")
     if live is not None:
-        sizes = "episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds"
-        _refuse(context, sizes, "--live: it plays so many steps and no dreams")
+        no_meaning = "episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds"
+        _refuse(context, no_meaning, "--live: it plays so many steps and no dreams")
     policies = tuple(name.value for name in policy or (PolicyName.people, PolicyName.mixed))
-    with clean_errors():
-        from evaluate import reports, tables
-        from model.engine import Engine
+    from evaluate import reports, tables
+    from model.engine import Engine
 
-        engine = Engine.load(weights)
-        if live is not None:
-            playing = (engine, live, policies[0], seed, without)
-            _report("evaluate --live", json, lambda show: reports.live(*playing, show), tables.print_live)
-            return
-        settings = reports.EvaluationSettings(
-            seed, policies, episodes, game_seconds, transitions, runs, least_seconds, run_seconds, alone, alone_seconds,
-            without,
-        )  # fmt: skip
-        _report("evaluate", json, lambda show: reports.evaluate(engine, settings, show), tables.print_evaluation)
+    engine = Engine.load(weights)
+    if live is not None:
+        playing = (engine, live, policies[0], seed, without)
+        _report("evaluate --live", json, lambda show: reports.live(*playing, show), tables.print_live)
+        return
+    sizes = (episodes, game_seconds, transitions, runs, least_seconds, run_seconds, alone, alone_seconds)
+    settings = reports.EvaluationSettings(seed, policies, *sizes, without)
+    _report("evaluate", json, lambda show: reports.evaluate(engine, settings, show), tables.print_evaluation)
 
 
 @app.command("analyze")
+@clean_errors()
 def analyze(
     out: Annotated[Path, typer.Option(help="Directory for the page, its plots and its numbers.")] = Path("report"),
     weights: WeightsOption = None,
-    pairs: Annotated[
-        Path | None, typer.Option(help="Compare the action-only controller with these pairs, not held-out steps.")
-    ] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Compare the action alone with these, not held-out steps.")] = None,
     seed: SeedOption = 0,
     policy: Annotated[PolicyName, typer.Option(help="Who plays the held-out games.")] = PolicyName.mixed,
     episodes: Annotated[int, _count("Held-out games.")] = 16,
@@ -118,53 +105,49 @@ def analyze(
 ) -> None:
     """See why the controllers are right and wrong: one page that opens without a network, its PNGs and its JSON.
 
-    Example: python main.py analyze --out report
-    """
-    with clean_errors():
-        import evaluate.analysis.page as pages  # first, so that a missing extra is told before the work
-        from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs
-        from model.engine import Engine
+    Example: python main.py analyze --out report"""
+    import evaluate.analysis.page as pages  # first, so that a missing extra is told before the work
+    from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs
+    from model.engine import Engine
 
-        settings = AnalysisSettings(seed, policy.value, episodes, transitions, per_event, runs, dream_seconds, top)
-        engine = Engine.load(weights)
-        given = load_pairs(pairs) if pairs is not None else None
-        with progress("analyze") as show:
-            report, pictures = analyse(engine, settings, given, within(show, 0, 0.92))
-            page = pages.write_report(report, pictures, out, within(show, 0.92, 1))
-            show(1.0, "")
-        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    settings = AnalysisSettings(seed, policy.value, episodes, transitions, per_event, runs, dream_seconds, top)
+    engine = Engine.load(weights)
+    given = load_pairs(pairs) if pairs is not None else None
+    with progress("analyze") as show:
+        report, pictures = analyse(engine, settings, given, within(show, 0, 0.92))
+        page = pages.write_report(report, pictures, out, within(show, 0.92, 1))
+        show(1.0, "")
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 @app.command("bench")
+@clean_errors()
 def bench(
     context: typer.Context,
     weights: WeightsOption = None,
     json: JsonOption = None,
     seed: SeedOption = 0,
     seconds: Annotated[float, _seconds("How long each part is measured.", 3600.0)] = 10.0,
-    soak: Annotated[
-        float | None, _seconds("Instead: play so many hours of game time, and watch memory and pace.")
-    ] = None,
+    soak: Annotated[float | None, _seconds("Instead: play so many hours of game, watch memory and pace.")] = None,
 ) -> None:
     """Measure this machine: collecting, the parts of a step at several batches, play, dreams beside the emulator.
 
-    Example: python main.py bench --json bench.json, and for hours of play: python main.py bench --soak 2
-    """
+    Example: python main.py bench --json bench.json, and for hours of play: python main.py bench --soak 2"""
     if soak is not None:
         _refuse(context, "seconds", "--soak, which plays so many hours of game time")
-    with clean_errors():
-        import evaluate.bench as benches
-        from evaluate import tables
-        from model.engine import Engine
+    import evaluate.bench as benches
+    from evaluate import tables
+    from model.engine import Engine
 
-        engine = Engine.load(weights)
-        if soak is None:
-            _report("bench", json, lambda show: benches.bench(engine, seconds, seed, show), tables.print_bench)
-        else:
-            _report("soak", json, lambda show: benches.soak(engine, soak, seed, show), tables.print_soak)
+    engine = Engine.load(weights)
+    if soak is None:
+        _report("bench", json, lambda show: benches.bench(engine, seconds, seed, show), tables.print_bench)
+    else:
+        _report("soak", json, lambda show: benches.soak(engine, soak, seed, show), tables.print_soak)
 
 
 @app.command("match")
+@clean_errors()
 def match(
     weights: WeightsOption = None,
     seeds: Annotated[int, _count("Games of each policy.")] = 100,
@@ -174,21 +157,19 @@ def match(
 ) -> None:
     """Play the emulator and the twin from a reset under the same actions: at which step does the first pixel differ?
 
-    Example: python main.py match --seeds 100
-    """
-    with clean_errors():
-        from evaluate import reports, tables
-        from model.engine import Engine
+    Example: python main.py match --seeds 100"""
+    from evaluate import reports, tables
+    from model.engine import Engine
 
-        engine = Engine.load(weights)
-        _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show), tables.print_match)
+    engine = Engine.load(weights)
+    _report("match", json, lambda show: reports.match(engine, seeds, steps, seed, show), tables.print_match)
 
 
 @app.command("evaluate-player")
+@clean_errors()
 def evaluate_player(
     player: Annotated[
-        list[Path] | None,
-        typer.Option(help="Weights made by `train player`; may be repeated. Default: the shipped ones."),
+        list[Path] | None, typer.Option(help="Weights of `train player`; may be repeated. Default: the shipped ones.")
     ] = None,
     games: Annotated[int, typer.Option(min=1, max=1000, help="Games of each player.")] = 30,
     dream: Annotated[bool, typer.Option("--dream", help="Let each play as many games in the twin as well.")] = False,
@@ -198,12 +179,10 @@ def evaluate_player(
 ) -> None:
     """Let players play the real game, with and without sticky actions, beside chance and the built-in autopilot.
 
-    Example: python main.py evaluate-player --games 30 --json players.json
-    """
-    with clean_errors():
-        from evaluate import tables
-        from evaluate.reports import RIVAL, evaluate_players
-        from model.player import SHIPPED
+    Example: python main.py evaluate-player --games 30 --json players.json"""
+    from evaluate import tables
+    from evaluate.reports import RIVAL, evaluate_players
+    from model.player import SHIPPED
 
-        playing = (player or [path for path in (SHIPPED, RIVAL) if path.exists()], games, seed, dream, weights)
-        _report("evaluate-player", json, lambda show: evaluate_players(*playing, show), tables.print_players)
+    playing = (player or [path for path in (SHIPPED, RIVAL) if path.exists()], games, seed, dream, weights)
+    _report("evaluate-player", json, lambda show: evaluate_players(*playing, show), tables.print_players)

@@ -1,6 +1,4 @@
-"""Held-out games: played afresh for the evaluation with seeds that no training data has, and what RAM says of them."""
-
-from __future__ import annotations
+"""Held-out games: played afresh with seeds that no training data has, and what RAM says of them."""
 
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -8,69 +6,56 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collect import ram
-from collect.dataset import TransitionDataset
+from collect.dataset import TransitionDataset as Dataset
 from collect.frames import CollectSettings, play_episode
-from console import Show
-from evaluate import quiet
-from model.breakout import EMULATOR_HZ, GRID_ROWS, PADDLE_TOP
+from console import Show, quiet
+from model.breakout import BALL_WIDTH, EMULATOR_HZ, FIELD_LEFT, FIELD_RIGHT, GRID_ROWS, PADDLE_TOP
 from model.engine import Engine
 from model.files import SCHEMA
 from model.readers import OPEN_ROWS, Ints, read_digits
 
-SEED_OFFSET = 1 << 40
-"""Added to every held-out seed: `collect frames` seeds are far below it, so no game was ever trained on."""
-WALL_REACH, PADDLE_REACH = 10, 12
-"""Pixels from a side wall, and rows above the paddle, within which the ball belongs to that zone."""
-LEFT_END, RIGHT_END = 8, 150
-"""The ball's first and last column between the side walls."""
+SEED_OFFSET = 1 << 40  # added to every held-out seed: no game was trained on, as `collect frames` seeds are far below
+Report = dict[str, Any]
+WALL_REACH, PADDLE_REACH = 10, 12  # pixels from a side wall, and rows above the paddle, that belong to that zone
 
 
-def play_held_out(
-    policy: str, frameskip: int, seed: int, episodes: int, seconds: float, show: Show = quiet
-) -> TransitionDataset:
+def play_held_out(policy: str, frameskip: int, seed: int, episodes: int, seconds: float, show: Show = quiet) -> Dataset:
     """Play `episodes` games of at most `seconds` of game time each; the same seed gives the same games and RAM."""
-    settings = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds)
-    played = []
+    settings, played = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds), []
     for number in range(episodes):
         writer, over = play_episode(settings, number)
         played.append(writer.to_episode(over))
         show((number + 1) / episodes, f"{number + 1} of {episodes} games played")
-    return TransitionDataset(
-        played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed, "episode_seconds": seconds}
-    )
+    return Dataset(played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed})
 
 
-def about(engine: Engine, kind: str) -> dict[str, Any]:
+def about(engine: Engine, kind: str, **more: Any) -> Report:
     """How every report begins."""
-    return {"schema": SCHEMA, "kind": kind, "weights": engine.checksum, "frameskip": engine.frameskip}
+    return {"schema": SCHEMA, "kind": kind, "weights": engine.checksum, "frameskip": engine.frameskip, **more}
 
 
-def episode_of(dataset: TransitionDataset, t: Ints) -> Ints:
+def episode_of(dataset: Dataset, t: Ints) -> Ints:
     """The episode number of each frame number, the same shape."""
     return np.searchsorted(dataset.first, t, side="right") - 1
 
 
-def sample_transitions(dataset: TransitionDataset, count: int, rng: np.random.Generator) -> Ints:
+def sample_transitions(dataset: Dataset, count: int, rng: np.random.Generator) -> Ints:
     """At most `count` different transitions, drawn evenly over all episodes, in order."""
     every = dataset.transitions()
     return np.sort(rng.choice(every, min(count, len(every)), replace=False))
 
 
 class Starts(NamedTuple):
-    """Moments to start dreams from, the ball in play: frame numbers `t` (R,), and the most `steps` (R,) of each."""
+    """Moments to start dreams from, the ball in play."""
 
-    t: Ints
-    steps: Ints
+    t: Ints  # (R,) frame numbers
+    steps: Ints  # (R,) the most that a dream from there may last
 
 
-def dream_starts(
-    dataset: TransitionDataset, count: int, least: float, longest: float, rng: np.random.Generator
-) -> Starts:
-    """At most `count` random moments with the ball in play and at least `least` seconds of the recording to go.
-
-    A run lasts until the recording ends, at most `longest` seconds. That it is long enough is asked of the real game
-    only, so what is measured after 10 s is measured on the same runs as after 1 s.
-    """
+def dream_starts(dataset: Dataset, count: int, least: float, longest: float, rng: np.random.Generator) -> Starts:
+    """At most `count` random moments with the ball in play and at least `least` seconds of the recording to go. A run
+    lasts until the recording ends, at most `longest` seconds. That it is long enough is asked of the real game only, so
+    what is measured after 10 s is measured on the same runs as after 1 s."""
     per_second = EMULATOR_HZ / dataset.frameskip
     t = dataset.transitions(skip=1)
     left = dataset.first[episode_of(dataset, t) + 1] - 1 - t
@@ -80,44 +65,25 @@ def dream_starts(
     return Starts(t[chosen], np.minimum(left[chosen], max(1, round(longest * per_second))))
 
 
-# --- what happened in a step, by RAM ---
+class Event(IntEnum):
+    """What a transition t -> t + 1 is, the first that fits; digits are drawn a frame after what they count."""
+
+    LIFE_LOST, SERVE, BRICK, PADDLE, SIDE_WALL, TOP_WALL, SCORE, NOTHING = range(8)
 
 
-class Kind(IntEnum):
-    """A numbered kind of step, with a `label` as tables and pages write it."""
-
-    label: str
-
-    def __new__(cls, value: int, label: str) -> Kind:
-        kind = int.__new__(cls, value)
-        kind._value_, kind.label = value, label
-        return kind
-
-
-class Event(Kind):
-    """What a transition t -> t + 1 is; the first that fits."""
-
-    LIFE_LOST = 0, "life lost"
-    SERVE = 1, "serve"
-    BRICK = 2, "brick hit"
-    PADDLE = 3, "paddle bounce"
-    SIDE_WALL = 4, "side wall bounce"
-    TOP_WALL = 5, "top wall bounce"
-    SCORE = 6, "score changed"  # digits are drawn a frame after what they count
-    NOTHING = 7, "nothing"
-
-
-class Zone(Kind):
+class Zone(IntEnum):
     """Where the ball is at t."""
 
-    FREE = 0, "free flight"
-    BRICKS = 1, "bricks"
-    PADDLE = 2, "paddle"
-    SIDE_WALLS = 3, "side walls"
-    NO_BALL = 4, "no ball"
+    FREE, BRICKS, PADDLE, SIDE_WALLS, NO_BALL = range(5)
 
 
-def classify(dataset: TransitionDataset) -> Ints:
+def label_of(kind: IntEnum) -> str:
+    """An `Event` or a `Zone` as tables and pages write it."""
+    events = "life lost, serve, brick hit, paddle bounce, side wall bounce, top wall bounce, score changed, nothing"
+    return (events if isinstance(kind, Event) else "free flight, bricks, paddle, side walls, no ball").split(", ")[kind]
+
+
+def classify(dataset: Dataset) -> Ints:
     """The `Event` of each transition t -> t + 1: (N,) int64. An episode's last frame, which has none, is NOTHING."""
     now, after = ram.read(dataset.ram[:-1]), ram.read(dataset.ram[1:])
     played = (now.ball_row > 0) & (after.ball_row > 0)
@@ -137,29 +103,26 @@ def classify(dataset: TransitionDataset) -> Ints:
     return events
 
 
-def zones(dataset: TransitionDataset) -> Ints:
+def zones(dataset: Dataset) -> Ints:
     """The `Zone` of the ball at each frame: (N,) int64."""
     truth = ram.read(dataset.ram)
     row, column = truth.ball_row, truth.ball_column
     cases = {
         Zone.NO_BALL: row == 0,
         Zone.PADDLE: row > PADDLE_TOP - PADDLE_REACH,
-        Zone.SIDE_WALLS: (column < LEFT_END + WALL_REACH) | (column > RIGHT_END - WALL_REACH),
+        Zone.SIDE_WALLS: (column < FIELD_LEFT + WALL_REACH) | (column > FIELD_RIGHT - BALL_WIDTH - WALL_REACH),
         Zone.BRICKS: row < OPEN_ROWS.start,
     }
     return np.select(list(cases.values()), list(cases), Zone.FREE).astype(np.int64)
 
 
-# --- what no frame shows, by RAM ---
-
-
-def true_memory(dataset: TransitionDataset) -> Ints:
+def true_memory(dataset: Dataset) -> Ints:
     """The class that each variable of the memory really has in each frame: (N, V) int64, -1 where RAM does not tell."""
     place = ram.knob_places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
     return ram.hidden(ram.read(dataset.ram), digits_shown(dataset), place)
 
 
-def digits_shown(dataset: TransitionDataset) -> Ints:
+def digits_shown(dataset: Dataset) -> Ints:
     """The digits of each frame: (N, 5). Few different ones are shown, so each is read once."""
     _, first, which = np.unique(dataset.index[:, ::GRID_ROWS], axis=0, return_index=True, return_inverse=True)
     return read_digits(dataset.frame(first))[which.reshape(-1)]

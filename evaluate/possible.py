@@ -1,19 +1,15 @@
 """Possible seconds: how long a dream that is left alone shows only what Breakout can show, and keeps its books.
 
 No emulator is asked. What a frame shows is judged by itself (one paddle, one ball, whole bricks, digits that are ones);
-the books compare frames with those before: lives with balls that fell, points with bricks that went. On real frames
-nothing is found (`tests/evaluate/test_possible.py`).
-"""
-
-from __future__ import annotations
+the books compare frames with those before: lives with balls that fell, points with bricks that went."""
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from console import Show
-from evaluate import quiet
+from collect import ram
+from console import Show, quiet
 from evaluate.rollouts import Rollout, select
 from model import breakout, readers
 from model.breakout import EMULATOR_HZ, FIELD_BOTTOM, FIELD_TOP, LONG_PADDLE, PADDLE_TOP, SHORT_PADDLE, Action, Frame
@@ -22,18 +18,11 @@ from model.metrics import PARTED_STEPS
 from model.readers import FIELD_COLUMNS, OPEN_ROWS, Bools, Ints, read_digits
 from model.state import BALL_COLUMN, BALL_ROW, LIVES, PADDLE, State, lives_left
 
+# In so long a served ball appears, a ball that fell costs its life, and one that the paddle hides is back.
 NO_BALL_SECONDS, FALL_SECONDS, HIDDEN_SECONDS = 4.0, 1.0, 0.15
-"""A served ball appears within the first, a ball that fell costs its life within the second; one that the paddle hides
-is back within the third."""
-LEAST_PADDLE = 8
-"""At least so much of the paddle shows beside the right wall."""
+LEAST_PADDLE = 8  # at least so much of the paddle shows beside the right wall
 BALL_HEIGHT, BALL_WIDTH = breakout.BALL_HEIGHT, breakout.BALL_WIDTH
-TALLEST_BALL = BALL_HEIGHT + 1
-"""On some scanlines the Atari draws the ball five rows tall."""
-FASTEST = 4
-"""Rows that the ball moves in an emulator frame, at most: its speed is 3.375."""
-SECOND_WALL = 432
-"""Points of a whole wall; with so many, the ball coming off the paddle has the second one laid, all at once."""
+FASTEST = 4  # rows that the ball moves in an emulator frame, at most: its speed is 3.375
 
 
 class Reason(IntEnum):
@@ -51,9 +40,6 @@ class Reason(IntEnum):
     POINTS = 9  # a brick went without its points, or points came without a brick
 
 
-# --- what a frame shows ---
-
-
 class Shown(NamedTuple):
     """What frames show beside walls and digits, all that is neither brick nor paddle being a ball."""
 
@@ -61,14 +47,6 @@ class Shown(NamedTuple):
     pixels: Ints  # (B,) of it
     paddle: Bools  # (B,) whether there is one of full shape
     bricks: Bools  # (B, 6, 18)
-
-
-def _box(rest: Bools) -> Ints:
-    """First and last row, first and last column of what is set in masks (B, H, W): (B, 4)."""
-    ends = []
-    for line in (np.any(rest, axis=2), np.any(rest, axis=1)):
-        ends += [line.argmax(1), line.shape[1] - 1 - line[:, ::-1].argmax(1)]
-    return np.stack(ends, 1)
 
 
 def look(frames: Frame) -> Shown:
@@ -90,12 +68,14 @@ def look(frames: Frame) -> Shown:
     for one, right in zip(rests, (end, end - run + width), strict=True):  # the ball touches its left, or its right
         columns = (numbers > (right - width + 1)[:, None]) & (numbers <= right[:, None] + 1)
         one[:, rows] &= ~columns[:, None]
-    boxes = np.stack([_box(one) for one in rests])
-    spans = boxes[..., 3] - boxes[..., 2]
-    better = (spans[1] < spans[0]).astype(int), np.arange(len(frames))
-    box, pixels = boxes[better], rests[better].sum((1, 2))
-    corner = np.array([FIELD_TOP, FIELD_TOP, FIELD_COLUMNS.start, FIELD_COLUMNS.start])
-    ball = np.where(pixels[:, None] > 0, box + corner, 0)
+    lit: Bools = np.any(rests, axis=2)
+    spans = lit.shape[-1] - lit[..., ::-1].argmax(-1) - lit.argmax(-1)
+    rest = np.where((spans[1] < spans[0])[:, None, None], rests[1], rests[0])
+    ends = []
+    for line, corner in ((np.any(rest, axis=2), FIELD_TOP), (np.any(rest, axis=1), FIELD_COLUMNS.start)):
+        ends += [corner + line.argmax(1), corner + line.shape[1] - 1 - line[:, ::-1].argmax(1)]
+    pixels = rest.sum((1, 2))
+    ball = np.where(pixels[:, None] > 0, np.stack(ends, 1), 0)
     return Shown(ball, pixels, (run >= width) & (run <= width + BALL_WIDTH), bricks)
 
 
@@ -106,16 +86,14 @@ def judge(shown: Shown, digits: Ints) -> Ints:
     # Here nothing can hide a part of the ball.
     free = there & (first > OPEN_ROWS.start) & (last < PADDLE_TOP - 1)
     free &= (left > FIELD_COLUMNS.start) & (right < FIELD_COLUMNS.stop - 1)
+    scar = (last - first > BALL_HEIGHT) | (right - left >= BALL_WIDTH)  # on some scanlines the ball is five rows tall
     cases = {
         Reason.PADDLE: ~shown.paddle,
         Reason.DIGIT: (digits < 0).any(1),
-        Reason.SCAR: there & ((last - first >= TALLEST_BALL) | (right - left >= BALL_WIDTH)),
+        Reason.SCAR: there & scar,
         Reason.BALL: free & (shown.pixels != BALL_HEIGHT * BALL_WIDTH),
     }
     return np.select(list(cases.values()), list(cases)).astype(np.int64)
-
-
-# --- the books ---
 
 
 def _points(digits: Ints) -> Ints:
@@ -123,7 +101,7 @@ def _points(digits: Ints) -> Ints:
 
 
 def _worth(bricks: Bools) -> Ints:
-    return (bricks * readers.BRICK_POINTS[:, None]).sum((1, 2))
+    return bricks.sum(2) @ np.array(ram.POINTS)
 
 
 class Possible(NamedTuple):
@@ -142,63 +120,58 @@ class Possible(NamedTuple):
     asked: Ints  # (B,) steps since FIRE was first pressed without a ball, -1: it was not
 
     @classmethod
-    def begin(cls, frames: Frame) -> Possible:
+    def begin(cls, frames: Frame) -> Self:
         """Opened at frames (B, 210, 160) uint8 classes."""
         shown, digits = look(frames), read_digits(frames, 0)
         none, account = np.zeros(len(frames), np.int64), _points(digits) + _worth(shown.bricks)
         lives, row = digits[:, LIVES], shown.ball[:, 1]
         return cls(none, none > 0, none, none, shown.bricks, lives, account, row, none, none, none - 1)
 
-    def add(self, frames: Frame, actions: Ints, frameskip: int, ended: Any = False) -> Possible:
+    def add(self, frames: Frame, actions: Ints, frameskip: int, ended: Any = False) -> Self:
         """The frames (B, 210, 160) that `actions` (B,) led to, a step lasting `frameskip` frames, and whether the twin
-        says that the game has `ended` (B,), for which a ball must have fallen. Dreams that are judged already are not
-        looked at."""
+        says that the game has `ended` (B,), for which a ball must have fallen. What is judged already stays so."""
+        low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
         shown, digits = look(frames), read_digits(frames, 0)
-        now = judge(shown, digits)
-        wrong = np.where(now > 0, self.wrong + 1, 0)
-        books, broken = self._check(shown, digits, actions, frameskip)
-        found = np.where(wrong >= PARTED_STEPS, now, broken)
-        low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
-        fell = (books.gone > 0) & (books.row >= low)
-        found = np.where((found == 0) & ended & ~fell, Reason.LIFE, found)
-        alive = (self.reason == 0) & ~self.over
-        # What takes three steps to be found began with the first of them.
-        back = np.where(found > 0, np.where(wrong >= PARTED_STEPS, PARTED_STEPS, 1), 0)
-        horizon = np.where(alive, self.horizon + 1 - back, self.horizon)
-        lost = (books.lives == 1) & (books.gone > FALL_SECONDS * second) & fell
-        over = self.over | (alive & (found == 0) & (ended | lost | (digits[:, LIVES] == 0)))
-        return books._replace(reason=np.where(alive, found, self.reason), over=over, horizon=horizon, wrong=wrong)
-
-    def _check(self, shown: Shown, digits: Ints, actions: Ints, frameskip: int) -> tuple[Possible, Ints]:
-        """The books after a step, and the `Reason` (B,) why they are wrong."""
-        low, second = PADDLE_TOP - FASTEST * frameskip, EMULATOR_HZ / frameskip
         there, fell = shown.pixels > 0, self.row >= low
         lives = np.where(digits[:, LIVES] < 0, self.lives, digits[:, LIVES])
         taken = lives != self.lives
         unpunished = ~taken & fell & (self.gone > HIDDEN_SECONDS * second) & (self.lives > 1)
         asked = (self.asked >= 0) | (actions == Action.FIRE)
         new = shown.bricks & ~self.bricks
-        laid = shown.bricks.all((1, 2)) & (_points(digits) >= SECOND_WALL)
+        laid = shown.bricks.all((1, 2)) & (_points(digits) >= ram.FIRST_WALL)  # the second wall, all at once
         account = self.account + _worth(new) * laid
-        wrong = (_points(digits) + _worth(shown.bricks) - account) % 1000 != 0
+        unpaid = (_points(digits) + _worth(shown.bricks) - account) % 1000 != 0
+        now = judge(shown, digits)
         books = self._replace(
+            wrong=np.where(now > 0, self.wrong + 1, 0),
             bricks=shown.bricks,
             lives=lives,
             account=account,
             # A ball that cost its life is forgotten; the next one is asked for by FIRE.
             row=np.where(there, shown.ball[:, 1], np.where(taken, 0, self.row)),
             gone=np.where(there | taken, 0, self.gone + 1),
-            unpaid=np.where(wrong & (digits >= 0).all(1), self.unpaid + 1, 0),
+            unpaid=np.where(unpaid & (digits >= 0).all(1), self.unpaid + 1, 0),
             asked=np.where(there | taken | ~asked, -1, self.asked + 1),
         )
-        cases: dict[Reason, Any] = {
+        parted, falls = books.wrong >= PARTED_STEPS, (books.gone > 0) & (books.row >= low)
+        cases: dict[Any, Any] = {
             Reason.LIFE: taken & ((lives != self.lives - 1) | ~fell | (self.gone == 0)),
             Reason.FALL: unpunished & (there | (self.gone > FALL_SECONDS * second)),
             Reason.WALL: new.any((1, 2)) & ~laid,
             Reason.POINTS: books.unpaid >= PARTED_STEPS,
             Reason.NO_BALL: books.asked > NO_BALL_SECONDS * second,
         }
-        return books, np.select(list(cases.values()), list(cases)).astype(np.int64)
+        broken = np.select(list(cases.values()), list(cases), np.where(ended & ~falls, Reason.LIFE, 0))
+        found = np.where(parted, now, broken)
+        alive = (self.reason == 0) & ~self.over
+        # What takes three steps to be found began with the first of them.
+        back = np.where(parted, PARTED_STEPS, found > 0)
+        lost = (lives == 1) & (books.gone > FALL_SECONDS * second) & falls
+        return books._replace(
+            reason=np.where(alive, found, self.reason),
+            over=self.over | (alive & (found == 0) & (ended | lost | (digits[:, LIVES] == 0))),
+            horizon=np.where(alive, self.horizon + 1 - back, self.horizon),
+        )
 
 
 class Chaser:

@@ -1,7 +1,5 @@
 """The reports of `evaluate`, `evaluate --live`, `match` and `evaluate-player`; `tables.py` prints them."""
 
-from __future__ import annotations
-
 from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
@@ -10,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from collect.dataset import EpisodeWriter, TransitionDataset
+from collect.dataset import EpisodeWriter
+from collect.dataset import TransitionDataset as Dataset
+from collect.drills import play as play_on
 from collect.emulator import Emulator, RealGames
 from collect.frames import CollectSettings, play_episode
 from collect.policies import make_policy
-from console import Show
-from evaluate import Without, heldout, quiet, summaries, within
-from evaluate.heldout import SEED_OFFSET, Event, Zone, about, episode_of
+from console import Show, quiet, within
+from evaluate import Without, heldout, summaries
+from evaluate.heldout import SEED_OFFSET, Event, Report, Zone, about, episode_of, label_of
 from evaluate.possible import live_alone
 from evaluate.rollouts import Mode, Rollout, dream, predict_all
 from model.breakout import ACTIONS, EMULATOR_HZ, Action
@@ -27,36 +27,26 @@ from model.player import LONGEST, MOST_NOOPS, SHIPPED, DreamGames, Follower, Gam
 from model.readers import Bools, Ints
 from model.state import BALL_COLUMN, BALL_ROW, PADDLE, WIDTH, Array
 
-MARKS = (1, 2, 5, 10, 30)
-"""Seconds of game time after which the objects are compared."""
-STREAM = 1 << 21
-"""Keeps the games of `live` apart from those of `play_held_out` with the same seed."""
-LIVE_SECONDS = 600.0
-BATCH = 64
-
-
+MARKS = (1, 2, 5, 10, 30)  # seconds of game time after which the objects are compared
+STREAM = 1 << 21  # keeps the games of `live` apart from those of `play_held_out` with the same seed
+LIVE_SECONDS, BATCH = 600.0, 64
 EvaluationSettings = namedtuple(
     "EvaluationSettings",
     "seed policies episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds without",
     defaults=(Without.nothing,),
 )
-"""What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`). All steps of the games
-are predicted from real history, `transitions` of them looked at closely."""
+"""What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`)."""
 
 
-def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> dict[str, Any]:
+def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> Report:
     """All metrics of an engine. The same weights, settings and machine give the same report."""
     count = len(settings.policies)
     parts = {name: within(show, n / count, (n + 1) / count, f"{name}: ") for n, name in enumerate(settings.policies)}
-    return {
-        **about(engine, "evaluation"),
-        "context": engine.context,
-        "settings": settings._asdict(),
-        "held_out": {policy: evaluate_policy(engine, policy, settings, part) for policy, part in parts.items()},
-    }
+    held = {policy: _held_out(engine, policy, settings, part) for policy, part in parts.items()}
+    return about(engine, "evaluation", context=engine.context, settings=settings._asdict(), held_out=held)
 
 
-def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, show: Show) -> dict[str, Any]:
+def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: Show) -> Report:
     """The metrics on games that `policy` plays."""
     seed, without, frameskip = settings.seed, settings.without, engine.frameskip
     playing = within(show, 0, 0.05)
@@ -68,7 +58,7 @@ def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, s
     truth, numbers = heldout.true_memory(dataset), dataset.transitions()
     every = episode_of(dataset, np.arange(len(truth)))
     ones = {name: summaries.summarise_predicted(one, found.truth) for name, one in found.predicted.items()}
-    held: dict[str, Any] = {
+    held: Report = {
         "episodes": dataset.episodes,
         "transitions": len(dataset),
         "seed": dataset.manifest["seed"],
@@ -99,26 +89,19 @@ def evaluate_policy(engine: Engine, policy: str, settings: EvaluationSettings, s
     return held
 
 
-# --- evaluate --live ---
-
-
-def live(
-    engine: Engine, steps: int, policy: str, seed: int = 0, without: Without = Without.nothing, show: Show = quiet
-) -> dict[str, Any]:
+def live(engine: Engine, steps: int, policy: str, seed: int = 0, without: str = "", show: Show = quiet) -> Report:
     """Play `steps` steps afresh, predict each from what came before it, and compare with what then happened: every
     controller's accuracy, where it fails, and each step, so that a mistake can be looked up."""
-    settings = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS)
-    games: list[Any] = []
+    settings, games = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS), list[Any]()
     while (left := steps - sum(len(game) for game in games)) > 0:
         writer, over = play_episode(settings, STREAM + len(games), left)
         games.append(writer.to_episode(over))
-    dataset = TransitionDataset(games, {"policy": policy, "frameskip": engine.frameskip, "seed": settings.seed})
+    dataset = Dataset(games, {"policy": policy, "frameskip": engine.frameskip, "seed": settings.seed})
     found = predict_all(engine, dataset, dataset.transitions(), np.zeros(0, np.int64), seed, without, show)
     truth, ones, events = found.truth, found.predicted, heldout.classify(dataset)
     hits = {name: one.codes == truth.codes for name, one in ones.items()}
     return {
-        **about(engine, "live"),
-        "context": engine.context,
+        **about(engine, "live", context=engine.context),
         **dataset.manifest,
         "steps": len(truth.t),
         "games": dataset.episodes,
@@ -133,7 +116,7 @@ def live(
             {
                 "game": int(truth.episodes[n]),
                 "action": Action(truth.actions[n]).name.lower(),
-                "event": tuple(Event)[events[truth.t[n]]].label,
+                "event": label_of(Event(events[truth.t[n]])),
                 "wrong_codes": {name: int((~of[n]).sum()) for name, of in hits.items()},
                 "wrong_pixels": {name: int(one.wrong[n]) for name, one in ones.items()},
             }
@@ -148,17 +131,11 @@ def longest_run(right: Bools) -> int:
     return int(np.diff(ends).max()) - 1
 
 
-# --- match ---
-
-
-def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> dict[str, Any]:
-    """For the random and the people policy, and each of `seeds` seeds, the emulator and the twin from a reset under
-    the same actions: the first step 1..`steps` whose frame differs in any pixel.
-
-    It is what `gymnasium.utils.env_match.check_environments_match` asserts, without a number and for random actions
-    alone. A game that ends before that, or is still equal after `steps`, is censored: `first_difference` has None.
-    """
-    found: dict[str, Any] = {}
+def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = quiet) -> Report:
+    """For the random and the people policy, and each of `seeds` seeds, the emulator and the twin from a reset under the
+    same actions: the first step 1..`steps` whose frame differs in any pixel, as Gymnasium's `check_environments_match`
+    asks. A game that ends before that, or is still equal after `steps`, is censored: `first_difference` has None."""
+    found: Report = {}
     for number, policy in enumerate(("random", "people")):
         part = within(show, number / 2, (number + 1) / 2, f"{policy}: {seeds} games")
         played = play_from_reset(policy, engine.frameskip, seeds, steps, seed, within(part, 0, 0.5))
@@ -170,33 +147,28 @@ def match(engine: Engine, seeds: int, steps: int, seed: int = 0, show: Show = qu
             "first_difference": [int(n) if d else None for n, d in zip(lasted, differs, strict=True)],
             "compared": lasted,
         }
-    return {**about(engine, "match"), "seed": seed, "seeds": seeds, "steps": steps, "policies": found}
+    return about(engine, "match", seed=seed, seeds=seeds, steps=steps, policies=found)
 
 
-def play_from_reset(
-    policy: str, frameskip: int, games: int, steps: int, seed: int, show: Show = quiet
-) -> TransitionDataset:
+def play_from_reset(policy: str, frameskip: int, games: int, steps: int, seed: int, show: Show = quiet) -> Dataset:
     """Games from the emulator's own reset, nothing edited; `policy` plays each with a seed of its own."""
     emulator, played = Emulator(frameskip), []
     for number in range(games):
         emulator.reset()
         player = make_policy(policy, np.random.default_rng([SEED_OFFSET + seed, number, 6]), frameskip)
         writer = EpisodeWriter(emulator.screen, emulator.ram())
-        while len(writer) < steps and not emulator.over:
-            action = player.act(emulator.objects())
-            reward = emulator.advance(action)
-            writer.add(action, emulator.screen, emulator.ram(), reward)
+        play_on(emulator, player, writer, steps)
         played.append(writer.to_episode(emulator.over))
         show((number + 1) / games, "")
-    return TransitionDataset(played, {"policy": policy, "frameskip": frameskip, "seed": SEED_OFFSET + seed})
+    return Dataset(played, {"policy": policy, "frameskip": frameskip, "seed": SEED_OFFSET + seed})
 
 
-def first_differences(engine: Engine, games: TransitionDataset, show: Show = quiet) -> tuple[Ints, Bools]:
+def first_differences(engine: Engine, games: Dataset, show: Show = quiet) -> tuple[Ints, Bools]:
     """For each game how many steps were compared, up to the first that differs, and whether one did: (E,) each."""
     lengths = np.diff(games.first) - 1
     compared, differs = lengths.copy(), np.zeros(games.episodes, bool)
     for start in range(0, games.episodes, BATCH):
-        first = games.first[start : min(start + BATCH, games.episodes)]
+        first = games.first[start:-1][:BATCH]
         roll = Rollout(engine, engine.begin(games.frame(first[:, None]), fresh=True))
         for step in range(int(lengths.max())):
             rows, t = start + roll.rows, first[roll.rows] + step
@@ -210,13 +182,8 @@ def first_differences(engine: Engine, games: TransitionDataset, show: Show = qui
     return compared, differs
 
 
-# --- evaluate-player ---
-
-RIVAL = SHIPPED.with_name("player_real.safetensors")
-"""The same training in the real game."""
-STICKY = (0.0, 0.25)
-RANDOM_HOLD = 4
-"""Frames for which a random key is held, as ALE's usual frame skip has it."""
+RIVAL = SHIPPED.with_name("player_real.safetensors")  # the same training in the real game
+RANDOM_HOLD = 4  # frames for which a random key is held, as ALE's usual frame skip has it
 PUBLISHED = {"human (Mnih et al. 2015)": 31.8, "DQN (Mnih et al. 2015)": 401.2}
 """Means of https://doi.org/10.1038/nature14236, Extended Data Table 2, of games of at most 5 minutes without sticky
 actions: 30 of DQN (401.2 +- 26.9, with 5% random actions, each held for 4 frames), about 20 of a human."""
@@ -246,28 +213,26 @@ def autopilot(games: int, seed: int) -> Act:
     """The built-in ball follower, one for each game."""
     each = [Follower(np.random.default_rng([seed, 5, game])) for game in range(games)]
 
-    def side(now: Array) -> tuple[tuple[int, int] | None, float]:
+    def key(follower: Follower, now: Array) -> int:
         ball = (int(now[BALL_ROW]), int(now[BALL_COLUMN])) if now[BALL_ROW] else None
-        return ball, float(now[PADDLE] + now[WIDTH] / 2)
+        return follower.act([(ball, float(now[PADDLE] + now[WIDTH] / 2))])
 
-    return lambda objects: np.array([one.act([side(now)]) for one, now in zip(each, objects[:, -1], strict=True)])
+    return lambda objects: np.array(list(map(key, each, objects[:, -1])))
 
 
 def evaluate_players(
     paths: list[Path], number: int, seed: int, dream: bool = False, weights: Path | None = None, show: Show = quiet
-) -> dict[str, Any]:
-    """`number` real games of chance, the autopilot and the players of `paths` at each stickiness, and with `dream` as
-    many in the twin of `weights`."""
-    worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in STICKY}
+) -> Report:
+    """`number` games of chance, the autopilot and each player at each stickiness; with `dream` in the twin as well."""
+    worlds: dict[str, Callable[[], Games]] = {f"sticky {s:g}": partial(RealGames, number, s, seed) for s in (0, 0.25)}
     if dream:
         worlds["in the dream"] = partial(DreamGames, number, weights, seed=seed)
-    players: dict[str, Callable[[], Act]] = {
-        "random keys": partial(chance, number, seed), "the built-in autopilot": partial(autopilot, number, seed),
-    }  # fmt: skip
+    players: dict[str, Callable[[], Act]] = {"random keys": partial(chance, number, seed)}
+    players["the built-in autopilot"] = partial(autopilot, number, seed)
     for path in paths:
         world = "in the dream" if Player.load(path).about.get("world") == "dream" else "in the real game"
         players[f"trained {world}: {path}"] = lambda path=path: Player.load(path, seed).act  # type: ignore[misc]
-    found: dict[str, Any] = {who: {} for who in players}
+    found: Report = {who: {} for who in players}
     for done, (who, world) in enumerate((who, world) for who in players for world in worlds):
         show(done / len(players) / len(worlds), f"{who}, {world}")
         scores, frames = play(worlds[world](), players[who](), seed, LONGEST)

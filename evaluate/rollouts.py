@@ -1,10 +1,6 @@
 """Letting the twin predict: one step at a time from real history, and living on its own frames. Batched over games.
 
-The twin watches all real frames of all games side by side, from their beginnings, so what it remembers at any moment is
-what it would in play. Each prediction is made from there.
-"""
-
-from __future__ import annotations
+The twin watches all real frames of all games from the beginning: it remembers at any moment what it would in play."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -14,20 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from collect import ram
-from collect.dataset import TransitionDataset
-from console import Show
-from evaluate import Without, quiet
+from collect.dataset import TransitionDataset as Dataset
+from console import Show, quiet
+from evaluate import Without
 from evaluate.heldout import Starts, episode_of
-from model.breakout import ACTIONS, Frame, changed_cells
+from model.breakout import ACTIONS, UNCHANGED, Frame, changed_cells
 from model.engine import Engine
 from model.metrics import PARTED_STEPS, ball_error, horizons, is_off, paddle_error, psnr, wrong_bricks
 from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN, Array, Prediction, State, stack
 
 Doubles = npt.NDArray[np.float64]
-Watch = Callable[[str, Ints, Ints, Floats, Frame], None]
-"""Told a controller's name, frame numbers (B,), the real codes (B, 35), the controller's logits (B, 35, 256), and what
-it drew (B, 210, 160)."""
+Watch = Callable[
+    [str, Ints, Floats, Frame], None
+]  # a controller, frame numbers (B,), logits (B, 35, 256), drawn frames
+TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # above 0: there the likeliest code is taken, and nothing is drawn
 Record = TypeVar("Record", bound="tuple[Any, ...]")
 
 
@@ -42,20 +39,13 @@ class Mode(StrEnum):
 
 
 class Rollout:
-    """Games that the twin goes through side by side, the one loop of every evaluation.
+    """Games that the twin goes through side by side, the one loop of every evaluation: `rows` (B,) int64, which of the
+    games that it began with still go on, and the twin's `state` in these; in the beginning it has seen the real frames.
+    `without` is one of `Without`; `choice` are controller, temperature and rng as of `Engine.predict`."""
 
-    rows   (B,) int64, which of the games that it began with still go on
-    state  the twin's state in these; in the beginning it has seen the real frames
-
-    `choice` is how it chooses codes: controller, temperature and rng, as of `Engine.predict`.
-    """
-
-    def __init__(
-        self, engine: Engine, state: State, mode: Mode = Mode.dream, without: Without = Without.nothing, **choice: Any
-    ) -> None:
-        self.engine, self.mode, self._without = engine, mode, without
+    def __init__(self, engine: Engine, state: State, mode: Mode = Mode.dream, without: str = "", **choice: Any) -> None:
+        self.engine, self.mode, self._without, self._choice = engine, mode, without, choice
         self._forgotten = [number for name, number in INDEX.items() if without in (Without.memory, name)]
-        self._choice = choice
         self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
 
     def _forget(self, state: State) -> State:
@@ -66,8 +56,7 @@ class Rollout:
         return state._replace(memory=memory, certainty=certainty)
 
     def step(self, actions: Ints, real: Array = None) -> Prediction:
-        """Take a step under actions (B,), which led the real games to frames `real` (B, 210, 160) uint8 classes; a mere
-        dream needs none. Returns what was predicted."""
+        """Take a step under actions (B,), which led the real games to `real` (B, 210, 160) uint8; gives the guess."""
         engine, state = self.engine, self.state
         if self.mode == Mode.decoder:
             guess = engine.follow(state, engine.encode(self._real, real))
@@ -79,12 +68,11 @@ class Rollout:
         elif self.mode == Mode.controller:
             frame = np.where((guess.codes == engine.encode(self._real, real)).all(1)[:, None, None], real, frame)
         if self._without == Without.expectation:
-            ball, paddle = np.zeros_like(guess.things.ball), np.zeros_like(guess.things.paddle)
-            told = guess._replace(things=guess.things._replace(ball=ball, paddle=paddle))
-        if self.mode == Mode.real and self._without == Without.actions:
-            self.state = self._forget(engine.advance(state, np.zeros_like(actions), frame))
-        else:
-            self.state = self._forget(engine.advance(state, actions, frame, told))
+            things = guess.things._replace(ball=0 * guess.things.ball, paddle=0 * guess.things.paddle)
+            told = guess._replace(things=things)
+        blind = self.mode == Mode.real and self._without == Without.actions
+        led = (np.zeros_like(actions), frame) if blind else (actions, frame, told)
+        self.state = self._forget(engine.advance(state, *led))
         self._real = self._real if real is None else real
         return guess
 
@@ -97,9 +85,6 @@ def probabilities(logits: Floats, temperature: float = 1.0) -> Floats:
     """softmax(logits / temperature) over the last axis."""
     shares = np.exp((logits - logits.max(-1, keepdims=True)) / temperature)
     return shares / shares.sum(-1, keepdims=True)
-
-
-# --- one step from real history ---
 
 
 class Truth(NamedTuple):
@@ -121,7 +106,8 @@ class Predicted(NamedTuple):
 
     codes: Ints  # (N, 35)
     confidence: Floats  # (N, 35), its probability of those codes
-    truth: Floats  # (N, 35), its probability of the real codes
+    stays: Floats  # (N, 35), its probability that a cell stays as it is
+    truth: Floats  # (N, 35, 6), its probability of the real codes at each of `TEMPERATURES`
     rank: Ints  # (N, 35), how many codes it held likelier than the real one
     wrong: Ints  # (N,), as in `Truth`
     right: Ints
@@ -130,15 +116,13 @@ class Predicted(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """One pass over all games. `truth` and, by controller, `predicted` are of the chosen steps; of every frame t of the
-    dataset: `exact` (N,) bool, whether t + 1 was predicted in every pixel, and `memory` (N, V) int64, what is
-    remembered at t. `states` are the moments asked for, in their order."""
+    """One pass over all games, of N frames t."""
 
-    truth: Truth
-    predicted: dict[str, Predicted]
-    exact: Bools
-    memory: Ints
-    states: State
+    truth: Truth  # of the chosen steps
+    predicted: dict[str, Predicted]  # of these, by controller
+    exact: Bools  # (N,), whether t + 1 was predicted in every pixel
+    memory: Ints  # (N, V), what is remembered at t
+    states: State  # the moments asked for, the earliest first
 
 
 def select(record: Record, chosen: Bools | Ints) -> Record:
@@ -147,8 +131,7 @@ def select(record: Record, chosen: Bools | Ints) -> Record:
 
 
 def compare(before: Frame, after: Frame, drawn: Frame) -> tuple[Ints, Ints, Doubles]:
-    """`wrong`, `right` and `psnr` (B,) of drawn frames, beside the real ones before and after the step, (B, 210, 160)
-    uint8 classes each."""
+    """`wrong`, `right` and `psnr` (B,) of `drawn` frames of a step, (B, 210, 160) uint8 classes each."""
     wrong = drawn != after
     return wrong.sum((1, 2)), ((before != after) & ~wrong).sum((1, 2)), psnr(after, drawn)
 
@@ -157,57 +140,47 @@ def judged(logits: Floats, chosen: Ints, real: Ints, drawn: tuple[Ints, Ints, Do
     """What a controller says of N steps: its logits (N, 35, 256), the codes it chose and the real ones (N, 35), what
     `compare` says of the frames that its codes draw, and the PSNR (N,) of those for a random action."""
     shares = probabilities(logits)
-    confidence, of_truth = (np.take_along_axis(shares, c[..., None], -1)[..., 0] for c in (chosen, real))
-    return Predicted(chosen, confidence, of_truth, (shares > of_truth[..., None]).sum(-1), *drawn, random)
+    confidence = np.take_along_axis(shares, chosen[..., None], -1)[..., 0]
+    each = [np.take_along_axis(probabilities(logits, heat), real[..., None], -1) for heat in TEMPERATURES]
+    rank = (shares > each[TEMPERATURES.index(1.0)]).sum(-1)
+    return Predicted(chosen, confidence, shares[..., UNCHANGED], np.concatenate(each, -1), rank, *drawn, random)
 
 
 def predict_all(
-    engine: Engine,
-    dataset: TransitionDataset,
-    chosen: Ints,
-    keep: Ints,
-    seed: int,
-    without: Without = Without.nothing,
-    show: Show = quiet,
+    engine: Engine, dataset: Dataset, chosen: Ints, keep: Ints, seed: int, without: str = "", show: Show = quiet,
     watch: Watch = lambda *seen: None,
-) -> Pass:
-    """Predict every step of the games from real history; look more closely at the transitions `chosen`.
-
-    The twin has watched each game from its reset on, so at its first frame it knows the clock and all that no frame
-    shows (held-out games begin some NOOPs after it: the clock comes round). `keep` are the moments whose states are
-    wanted. `watch` is shown each closer look: it is too much to keep.
-    """
+) -> Pass:  # fmt: skip
+    """Predict every step of the games from real history; look more closely at the transitions `chosen`. At a game's
+    first frame the twin knows the clock and all that no frame shows (held-out games begin some NOOPs after their reset:
+    the clock comes round). `keep` are the moments whose states are wanted; `watch` is shown each closer look."""
     frames, ends = len(dataset.index), dataset.first[1:] - 1
     closely, wanted = (np.isin(np.arange(frames), of) for of in (chosen, keep))
     others = np.random.default_rng([seed, 3]).integers(0, ACTIONS, frames)
     state = engine.begin(dataset.frame(dataset.first[:-1, None]), fresh=True)
     exact, memory = np.zeros(frames, bool), np.zeros((frames, state.memory.shape[1]), np.int64)
-    kept: dict[int, State] = {}
-    looks: list[list[Any]] = []
+    moments, kept, looks = list[Ints](), list[State](), list[list[Any]]()
     roll, longest = Rollout(engine, state, Mode.real, without), int(np.diff(dataset.first).max())
     for step in range(longest):
         t, state = dataset.first[roll.rows] + step, roll.state
         memory[t] = state.memory
-        for row in np.flatnonzero(wanted[t]):
-            kept[int(t[row])] = state.rows(slice(row, row + 1))
+        moments.append(t[wanted[t]])
+        kept.append(state.rows(wanted[t]))
         # The last frame of a game has no next one: whatever stands there is predicted in vain, and dropped below.
         stays, after = t < ends[roll.rows], dataset.frame(np.minimum(t + 1, frames - 1))
         guess = roll.step(dataset.actions[t].astype(np.int64), after)
         exact[t] = (guess.frame == after).all((1, 2)) & stays
         if (rows := np.flatnonzero(closely[t] & stays)).size:
-            looks.append(_look_closely(engine, dataset, t[rows], state.rows(rows), others[t[rows]], watch))
+            looks.append(_look(engine, dataset, t[rows], state.rows(rows), others[t[rows]], watch))
         roll.keep(stays)
         show((step + 1) / longest, "one step from real history")
     truth, *each = (type(of[0])(*map(np.concatenate, zip(*of, strict=True))) for of in zip(*looks, strict=True))
     order = np.argsort(truth.t)
     predicted = {name: select(one, order) for name, one in zip(engine.controllers, each, strict=True)}
-    states = stack([kept[int(moment)] for moment in keep]) if len(keep) else state.rows(slice(0))
+    states = stack(kept).rows(np.argsort(np.concatenate(moments)))
     return Pass(select(truth, order), predicted, exact, memory, states)
 
 
-def _look_closely(
-    engine: Engine, dataset: TransitionDataset, t: Ints, state: State, others: Ints, watch: Watch
-) -> list[Any]:
+def _look(engine: Engine, dataset: Dataset, t: Ints, state: State, others: Ints, watch: Watch) -> list[Any]:
     """`Truth` of some steps, and `Predicted` of every controller."""
     before, after, actions = dataset.frame(t), dataset.frame(t + 1), dataset.actions[t].astype(np.int64)
     codes, changed = engine.encode(before, after), (before != after).sum((1, 2))
@@ -217,13 +190,10 @@ def _look_closely(
     found: list[Any] = [truth]
     for name in engine.controllers:
         guess, logits = engine.predict(state, actions, name), engine.logits(state, actions, name)
-        watch(name, t, codes, logits, guess.frame)
+        watch(name, t, logits, guess.frame)
         random_psnr = psnr(after, engine.predict(state, others, name).frame)
         found.append(judged(logits, guess.codes, codes, compare(before, after, guess.frame), random_psnr))
     return found
-
-
-# --- dreaming ---
 
 
 class Dreams(NamedTuple):
@@ -239,12 +209,9 @@ class Dreams(NamedTuple):
     at: Ints  # (K,), their frame numbers
 
 
-def dream(roll: Rollout, dataset: TransitionDataset, starts: Starts, marks: Ints, show: Show = quiet) -> Dreams:
-    """Let a rollout of R twins, begun at `starts`, live on under the actions of the real games.
-
-    A run is censored where the real game serves a ball while the twin's clock is not known: its place is then chance.
-    A dream that has parted lives on to the last of the `marks`.
-    """
+def dream(roll: Rollout, dataset: Dataset, starts: Starts, marks: Ints, show: Show = quiet) -> Dreams:
+    """Let R twins, begun at `starts`, live on under the actions of the real games; one that has parted to the last of
+    the `marks`. A run is censored where a ball is served while the twin's clock is not known: its place is chance."""
     runs, longest = len(starts.t), int(starts.steps.max(initial=0))
     off, steps, parted = np.zeros((runs, longest), bool), starts.steps.copy(), np.zeros(runs, bool)
     errors = np.full((3, runs, len(marks)), np.nan, np.float32)

@@ -1,36 +1,26 @@
 """From what was predicted and dreamt to the numbers of a report: the definitions are `model.metrics`'s."""
 
-from __future__ import annotations
-
-import math
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
 import numpy as np
 
 from collect import ram
-from collect.dataset import TransitionDataset
-from evaluate.heldout import Event, Zone, digits_shown, episode_of, zones
+from collect.dataset import TransitionDataset as Dataset
+from evaluate.heldout import Event, Zone, digits_shown, episode_of, label_of, zones
 from evaluate.possible import Possible, Reason, look
-from evaluate.rollouts import Dreams, Pass, Predicted, Truth
+from evaluate.rollouts import TEMPERATURES, Dreams, Pass, Predicted, Truth
 from model import breakout
-from model.breakout import CELLS, CODES, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action
+from model.breakout import CELLS, EMULATOR_HZ, GRID_ROWS, UNCHANGED, Action
 from model.metrics import Numbers, Rate, ambiguous, kaplan_meier, mean, partings_per_minute, quartiles, ratio
 from model.readers import Bools, Floats, Ints
-from model.state import INDEX, NOT_KNOWN, VARIABLES
+from model.state import INDEX, NOT_KNOWN
 
 TOP = 5
-CLOSE = 2.0
-"""A ball within this many pixels counts as followed."""
-EVENT_STEPS = 14
-"""An event counts as right if it and the steps after it, so many in all, are right in every pixel."""
-EVENTS = (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE)
+EVENT_STEPS = 14  # an event counts as right if it and the steps after it, so many in all, are right in every pixel
 BRICK = breakout.BRICK_HEIGHT, breakout.BRICK_WIDTH
 WALL = breakout.WALL_TOP, breakout.FIELD_LEFT
-DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])
-"""Which digits the top cell of each column of cells shows; the last one, the player's, never changes."""
-
-# --- one step from real history ---
+DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])  # that top cells show; the player's, 4, never changes
 
 
 def by_action(parts: Numbers, wholes: Numbers | int, truth: Truth) -> dict[str, Rate]:
@@ -69,7 +59,7 @@ def summarise_predicted(predicted: Predicted, truth: Truth) -> dict[str, Any]:
     """The one-step metrics of one controller."""
     hits, changed, dynamic = predicted.codes == truth.codes, truth.dynamic, truth.dynamic.sum(1)
     # float64: the sums do not depend on the order in which the machine adds
-    told = predicted.truth.astype(np.float64)
+    told = predicted.truth[..., TEMPERATURES.index(1.0)].astype(np.float64)
     return {
         "code_accuracy": by_action(hits.sum(1), CELLS, truth),
         "dynamic_accuracy": by_action((hits & changed).sum(1), dynamic, truth),
@@ -85,95 +75,73 @@ def summarise_predicted(predicted: Predicted, truth: Truth) -> dict[str, Any]:
 def codebook_use(codes: Ints, changed: Bools | None = None) -> dict[str, Any]:
     """How many codes (N, 35) are in use and their perplexity: how many there would be were all used alike. For all
     cells, and for those `changed` (N, 35); left out, those whose code says so."""
-
-    def use(of: Ints) -> dict[str, Any]:
-        counts = np.bincount(of.ravel(), minlength=CODES)
-        shares = counts[counts > 0] / max(1, counts.sum())
+    found, changes = {}, codes[codes != UNCHANGED if changed is None else changed]
+    for name, of in (("all_cells", codes), ("changed_cells", changes)):
+        shares = np.unique(of, return_counts=True)[1] / max(1, of.size)
         perplexity = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
-        return {"used": len(shares), "perplexity": perplexity}
-
-    return {"all_cells": use(codes), "changed_cells": use(codes[codes != UNCHANGED if changed is None else changed])}
+        found[name] = {"used": len(shares), "perplexity": perplexity}
+    return found
 
 
 def summarise_memory(memory: Ints, truth: Ints, episodes: Ints) -> dict[str, Any]:
     """Per variable how often it is known, and how often right when known; memory and truth (N, V), episodes (N,).
-
-    Moments of which RAM does not tell a variable do not count for it.
-    """
+    Moments of which RAM does not tell a variable do not count for it."""
     found = {}
-    for number, variable in enumerate(VARIABLES):
+    for name, number in INDEX.items():
         told = truth[:, number] >= 0
         said, of = memory[told, number], episodes[told]
         known, right = said != NOT_KNOWN, said == truth[told, number]
-        if variable.name == "half_row":  # its class is a set: it is known when that holds one eighth
+        if name == "half_row":  # its class is a set: it is known when that holds one eighth
             known &= np.bitwise_count(said) == 1
-        found[variable.name] = {
-            "known": mean(known, of),
-            "right_when_known": ratio(right & known, known, of),
-            "right": mean(right, of),
-        }
+        rates = {"known": mean(known, of), "right_when_known": ratio(right & known, known, of)}
+        found[name] = {**rates, "right": mean(right, of)}
     return found
 
 
-def summarise_events(dataset: TransitionDataset, events: Ints, found: Pass) -> dict[str, Rate]:
-    """Events one by one from real history: the share after which `EVENT_STEPS` steps are right in every pixel.
-
-    If all of them are predicted right from real history, a dream begun at the event would show just the same.
-    """
+def summarise_events(dataset: Dataset, events: Ints, found: Pass) -> dict[str, Rate]:
+    """Events one by one from real history: the share after which `EVENT_STEPS` steps are right in every pixel. If all
+    of them are predicted right from real history, a dream begun at the event would show just the same."""
     ends, rates = dataset.first[1:] - 1, {}
     right: Bools = np.all(np.lib.stride_tricks.sliding_window_view(found.exact, EVENT_STEPS), axis=1)
-    for event in EVENTS:
+    for event in (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE):
         t = np.flatnonzero(events == event)
         t = t[t + EVENT_STEPS <= ends[episode_of(dataset, t)]]
-        rates[event.label] = mean(right[t], episode_of(dataset, t))
+        rates[label_of(event)] = mean(right[t], episode_of(dataset, t))
         if event == Event.SERVE:  # where it appears follows from the clock
             t = t[found.memory[t, INDEX["clock"]] != NOT_KNOWN]
             rates["serve, clock known"] = mean(right[t], episode_of(dataset, t))
     return rates
 
 
-# --- by what happened ---
-
-
 def by_group(truth: Truth, predicted: dict[str, Predicted], groups: type[Any], of_frame: Ints) -> dict[str, Any]:
-    """Success of every controller within each group, `Event` or `Zone`; `of_frame` gives that of each frame of the
-    dataset: `grid` all 35 codes right, `changed_cells`' codes right, `exact_frames`, and the mean of `wrong_pixels`.
-
-    `real_codes` is the share of frames that the codes of the real pair draw exactly: what no controller can better.
-    """
-
-    def success(one: Predicted, of: Bools) -> dict[str, Rate]:
-        hits, dynamic, episodes = (one.codes == truth.codes)[of], truth.dynamic[of], truth.episodes[of]
-        return {
-            "grid": mean(hits.all(1), episodes),
-            "changed_cells": ratio((hits & dynamic).sum(1), dynamic.sum(1), episodes),
-            "exact_frames": mean(one.wrong[of] == 0, episodes),
-            "wrong_pixels": mean(one.wrong[of], episodes),
-        }
-
-    return {
-        group.name.lower(): {
-            "steps": int(of.sum()),
-            "real_codes": mean(truth.wrong[of] == 0, truth.episodes[of]),
-            "controllers": {name: success(one, of) for name, one in predicted.items()},
-        }
-        for group, of in ((group, of_frame[truth.t] == group) for group in groups)
-    }
+    """Success of every controller in each of the `groups`, `Event` or `Zone`, which `of_frame` gives of each frame: all
+    35 codes right (`grid`), `changed_cells`, `exact_frames`, `wrong_pixels`. None can better `real_codes`' frames."""
+    found = {}
+    for group in groups:
+        of, each = of_frame[truth.t] == group, {}
+        dynamic, episodes = truth.dynamic[of], truth.episodes[of]
+        for name, one in predicted.items():
+            hits, wrong = (one.codes == truth.codes)[of], one.wrong[of]
+            each[name] = {
+                "grid": mean(hits.all(1), episodes),
+                "changed_cells": ratio((hits & dynamic).sum(1), dynamic.sum(1), episodes),
+                "exact_frames": mean(wrong == 0, episodes),
+                "wrong_pixels": mean(wrong, episodes),
+            }
+        ideal = mean(truth.wrong[of] == 0, episodes)
+        found[group.name.lower()] = {"steps": int(of.sum()), "real_codes": ideal, "controllers": each}
+    return found
 
 
-def frequency(dataset: TransitionDataset, events: Ints) -> dict[str, Any]:
+def frequency(dataset: Dataset, events: Ints) -> dict[str, Any]:
     """How often each event occurs in all that was played: its steps, and their share."""
     of_step = events[dataset.transitions()]
     return {e.name.lower(): {"steps": int((of_step == e).sum()), "share": float((of_step == e).mean())} for e in Event}
 
 
 def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]:
-    """What sort of mistakes there are, in evenly drawn steps.
-
-    Codes: `missed` a change taken for none, `invented` one where there was none, `wrong_change` another than the real
-    one. Steps: `failures` with any wrong code, how many of them fall in each group of events, and the share that have
-    just one or two wrong codes.
-    """
+    """Of evenly drawn steps: codes that `missed` a change, `invented` one, or gave another (`wrong_change`); steps with
+    any wrong code (`failures`), how many of them in each group of events, and the share with just one or two."""
     wrong = predicted.codes != truth.codes
     missed, invented = wrong & (predicted.codes == UNCHANGED), wrong & (truth.codes == UNCHANGED)
     kinds = {"wrong": wrong, "missed": missed, "invented": invented, "wrong_change": wrong & ~missed & ~invented}
@@ -187,25 +155,27 @@ def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]
     }
 
 
-# --- codes that say more than one thing ---
-
-
-def summarise_ambiguity(dataset: TransitionDataset, truth: Truth) -> dict[str, Rate]:
-    """Of changed cells, the share whose outcome is not the commonest one of its code, by zone of the ball.
-
-    An outcome is the step of the ball as one sees it and which bricks go, seen from the ball; or the digits that come.
-    Cells in which only the paddle moves do not count.
-    """
+def summarise_ambiguity(dataset: Dataset, truth: Truth) -> dict[str, Rate]:
+    """Of changed cells, but for those where only the paddle moves, the share whose outcome is not the commonest one of
+    its code, by zone of the ball. An outcome is the digits that come; or the ball's step, or where it is served, how
+    many bricks go, and where the first of them is, from the brick at the ball: where that is, the state knows."""
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
+    was, there, served = ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1), now.ball_row == 0
+    place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))
+    step = np.where((was & there)[:, None], then - place, np.where((there & served)[:, None], then, 0))
+    gone: Bools = np.reshape(now.wall & ~after.wall, (len(was), -1))
+    brick = np.stack(np.divmod(gone.argmax(1), breakout.BRICK_COLUMNS), 1) - (place - WALL) // BRICK
+    kind = was + 2 * there + 4 * (there & served)
+    balls = np.column_stack((kind, step, gone.sum(1), brick * np.any(gone, axis=1)[:, None]))
+
     zone, score = zones(dataset)[truth.t], np.arange(CELLS) % GRID_ROWS == 0
     n, cell = np.nonzero(truth.dynamic & (ball_cells(now, after) | score))
     shown = digits_shown(dataset)
     new = np.where(shown[truth.t] != shown[truth.t + 1], shown[truth.t + 1], -1)
     digits = np.pad(new[n[:, None], DIGITS_OF[cell // GRID_ROWS]], ((0, 0), (4, 0)), constant_values=-1)
-    balls = _ball_outcomes(now, after, ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1))
     outcome = np.where(score[cell, None], digits, balls[n])
     wrong = ambiguous(truth.codes[n, cell], np.unique(outcome, axis=0, return_inverse=True)[1].reshape(-1))
-    parts = {place.label: ~score[cell] & (zone[n] == place) for place in Zone} | {"score": score[cell]}
+    parts = {label_of(place): ~score[cell] & (zone[n] == place) for place in Zone} | {"score": score[cell]}
     return {name: mean(wrong[part], truth.episodes[n[part]]) for name, part in parts.items()}
 
 
@@ -225,32 +195,16 @@ def ball_cells(now: ram.GameState, after: ram.GameState) -> Bools:
     return found
 
 
-def ball_seen(dataset: TransitionDataset, t: Ints) -> Bools:
+def ball_seen(dataset: Dataset, t: Ints) -> Bools:
     """Whether frames t (N,) show a part of the ball: it may be off the screen, under a wall, or on its own colour."""
     parts = np.array_split(t, len(t) // 256 + 1)
     return np.concatenate([look(dataset.frame(part)).pixels > 0 for part in parts])
 
 
-def _ball_outcomes(now: ram.GameState, after: ram.GameState, was: Bools, there: Bools) -> Ints:
-    """Numbers that tell the outcomes of N steps apart, (N, 6): what the ball does, its step or where it is served, how
-    many bricks go, and where the first of them is, from the brick at the ball. Where from it comes, the state knows."""
-    served = now.ball_row == 0
-    place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))
-    step = np.where((was & there)[:, None], then - place, np.where((there & served)[:, None], then, 0))
-    gone: Bools = np.reshape(now.wall & ~after.wall, (len(was), -1))
-    brick = np.stack(np.divmod(gone.argmax(1), breakout.BRICK_COLUMNS), 1)
-    seen = (brick - (place - WALL) // BRICK) * np.any(gone, axis=1)[:, None]  # from the brick at the ball's corner
-    kind = was + 2 * there + 4 * (there & served)
-    return np.concatenate((kind[:, None], step, gone.sum(1)[:, None], seen), 1)
-
-
-# --- dreams ---
-
-
 def _errors(errors: Floats, episodes: Ints) -> dict[str, Any]:
     known = ~np.isnan(errors)
     errors, episodes = errors[known], episodes[known]
-    close = mean(errors <= CLOSE, episodes)
+    close = mean(errors <= 2, episodes)
     return {"error": quartiles(errors), "missing": mean(np.isinf(errors), episodes), "within_2_pixels": close}
 
 
@@ -305,5 +259,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
-        return round(float(value), 6) if math.isfinite(value) else None
+        return round(float(value), 6) if np.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

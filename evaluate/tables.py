@@ -1,6 +1,4 @@
-"""A report's numbers as tables on a terminal. What nothing was counted for shows as "-"."""
-
-from __future__ import annotations
+"""A report's numbers, before they are made JSON, as tables on a terminal. What nothing was counted for shows as "-"."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,12 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from evaluate.heldout import Event, Zone
-from model.breakout import Action
+from evaluate.heldout import Event, Zone, label_of
 from model.metrics import Quartiles, Rate
 
 EMPTY = "-"
-ACTIONS = ("all", *(action.name.lower() for action in Action))
 ONE_STEP: tuple[tuple[str, str, int | None, str, str], ...] = (
     ("codes right", "code_accuracy", 2, "majority_code_accuracy", "majority"),
     ("  of changed cells", "dynamic_accuracy", 2, "majority_dynamic_accuracy", "majority"),
@@ -66,8 +62,7 @@ def spans(found: Quartiles) -> str:
 
 def make_table(title: str, *columns: str, rows: Iterable[Iterable[str]] = ()) -> Table:
     """A table with its first rows; all columns but the first hold numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column(columns[0])
+    table = Table(columns[0], title=title, title_justify="left", title_style="bold")
     for column in columns[1:]:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
@@ -75,46 +70,33 @@ def make_table(title: str, *columns: str, rows: Iterable[Iterable[str]] = ()) ->
     return table
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False)
-
-
-# --- evaluate ---
-
-
-def one_step_table(title: str, truth: dict[str, Any], ones: dict[str, Any]) -> Table:
+def _one_step(title: str, truth: dict[str, Any], ones: dict[str, Any]) -> Table:
     """`summarise_truth` and, by controller, `summarise_predicted`."""
-    rows = []
+    table = make_table(title, "share, 95% interval", *ones, "real codes", "baseline")
     for label, key, digits, baseline, name in ONE_STEP:
         rates = [of.get(key) for of in (*ones.values(), truth["inferred"])]
         rates = [rate["all"] if isinstance(rate, dict) else rate for rate in rates]
         shown = [with_interval(r, digits is not None, digits or 1) if r else EMPTY for r in rates]
-        free = f"{share(truth[baseline]['all'])} {name}" if baseline else name or EMPTY
-        rows.append([label, *shown, free])
-    return make_table(title, "share, 95% interval", *ones, "real codes", "baseline", rows=rows)
+        table.add_row(label, *shown, f"{share(truth[baseline]['all'])} {name}" if baseline else name or EMPTY)
+    return table
 
 
-def per_action_table(title: str, truth: dict[str, Any], ones: dict[str, Any]) -> Table:
-    """The accuracies by the action taken."""
-
-    def row(label: str, rates: dict[str, Any], form: Callable[[Any], str]) -> list[str]:
-        return [label, *(form(rates[action]) for action in ACTIONS)]
-
-    rows = [row("steps", truth["steps"], str), row("majority", truth["majority_code_accuracy"], share)]
-    rows.append(row("majority, changed cells", truth["majority_dynamic_accuracy"], share))
+def _per_action(title: str, truth: dict[str, Any], ones: dict[str, Any]) -> Table:
+    table = make_table(title, "", *truth["steps"])  # which are in the order of all rates by action
+    table.add_row("steps", *map(str, truth["steps"].values()))
+    table.add_row("majority", *map(share, truth["majority_code_accuracy"].values()))
+    table.add_row("majority, changed cells", *map(share, truth["majority_dynamic_accuracy"].values()))
     for controller, one in ones.items():
-        rows += [row(f"{controller}: {name}", one[key], share) for name, key in BY_ACTION.items()]
-        rows.append(row(f"{controller}: delta PSNR, dB", one["delta_psnr"], lambda rate: number(rate.value, 2)))
-    return make_table(title, "", *ACTIONS, rows=rows)
+        for name, key in BY_ACTION.items():
+            table.add_row(f"{controller}: {name}", *map(share, one[key].values()))
+        table.add_row(f"{controller}: delta PSNR, dB", *(number(of.value, 2) for of in one["delta_psnr"].values()))
+    return table
 
 
 def _dreams(policy: str, dreams: dict[str, Any]) -> Table:
     first, each = next(iter(dreams.values())), dreams.values()
-    length = first["run_seconds"]
-    title = (
-        f"{policy}: {first['runs']} dreams in {first['episodes']} games, "
-        f"lasting {number(length.low)} / {number(length.median)} / {number(length.high)} s at most (quartiles)"
-    )
+    lasting = " / ".join(number(getattr(first["run_seconds"], name)) for name in ("low", "median", "high"))
+    title = f"{policy}: {first['runs']} dreams in {first['episodes']} games, lasting {lasting} s at most (quartiles)"
     table = make_table(title, "", *dreams)
     table.add_row("partings per minute", *(with_interval(d["partings_per_minute"], False) for d in each))
     table.add_row("horizon, s: median, quartiles (Kaplan-Meier)", *(spans(d["horizon_seconds"]) for d in each))
@@ -143,79 +125,63 @@ def _rates(title: str, rates: dict[str, Rate]) -> Table:
     return make_table(title, "", "share, 95% interval", "of", rows=rows)
 
 
-def _memory(policy: str, memory: dict[str, Any]) -> Table:
-    parts, keys = (memory["real_history"], memory["dreams"]), ("known", "right_when_known")
-    rows = ([name, *(with_interval(of[name][key]) for of in parts for key in keys)] for name in parts[0])
-    columns = "", "known", "right when known", "in dreams: known", "right"
-    return make_table(f"{policy}: what is remembered", *columns, rows=rows)
-
-
 def print_evaluation(report: dict[str, Any], console: Console) -> None:
-    """Print the report of `evaluate`, before it is made JSON."""
-    settings = report["settings"]
-    _say(
-        console,
-        f"weights {report['weights'][:12]}, frame skip {report['frameskip']}, context {report['context']} frames, seed "
-        f"{settings['seed']}" + (f", without {settings['without']}" if settings["without"] != "nothing" else ""),
-    )
+    seed, without = report["settings"]["seed"], report["settings"]["without"]
+    about = f"frame skip {report['frameskip']}, context {report['context']} frames, seed {seed}"
+    lacks = f", without {without}" if without != "nothing" else ""
+    console.print(f"weights {report['weights'][:12]}, {about}{lacks}")
     for policy, held in report["held_out"].items():
         truth, ones = held["truth"], {name: parts["one_step"] for name, parts in held["controllers"].items()}
         steps = f"{truth['steps']['all']} steps of {held['episodes']} games"
-        for table in (
-            one_step_table(f"{policy}: one step from real history, {steps}", truth, ones),
-            per_action_table(f"{policy}: by the action taken", truth, ones),
+        columns = "", "known", "right when known", "in dreams: known", "right"
+        memory = make_table(f"{policy}: what is remembered", *columns)
+        for name, known in held["memory"]["real_history"].items():
+            both, keys = (known, held["memory"]["dreams"][name]), ("known", "right_when_known")
+            memory.add_row(name, *(with_interval(of[key]) for of in both for key in keys))
+        parts = (
+            _one_step(f"{policy}: one step from real history, {steps}", truth, ones),
+            _per_action(f"{policy}: by the action taken", truth, ones),
             _rates(f"{policy}: events, one by one from real history, 14 steps right", held["events"]),
             _rates(f"{policy}: ambiguous codes, by zone", held["ambiguity"]),
-            _memory(policy, held["memory"]),
+            memory,
             _dreams(policy, held["dreams"]),
-        ):
-            console.print()
-            console.print(table)
+        )
+        for table in parts:
+            console.print("", table, sep="\n")
         every, use = held["exact_frames_of_all_steps"], truth["codebook"]["changed_cells"]
-        _say(console, f"{policy}: exact frames, all {every.of:.0f} steps: {with_interval(every, digits=2)}")
+        console.print(f"{policy}: exact frames, all {every.of:.0f} steps: {with_interval(every, digits=2)}")
         perplexity = number(use["perplexity"])
-        _say(console, f"{policy}: {use['used']} of 256 codes draw its changed cells, perplexity {perplexity}")
+        console.print(f"{policy}: {use['used']} of 256 codes draw its changed cells, perplexity {perplexity}")
         if alone := held.get("alone"):
             reasons = ", ".join(f"{name} {count}" for name, count in alone["reasons"].items() if count)
-            _say(
-                console,
+            console.print(
                 f"{policy}: {alone['runs']} dreams left alone are possible for {spans(alone['possible_seconds'])} s "
-                f"(median, quartiles); then: {reasons or 'nothing impossible'}; {alone['games_ended']} games ended",
+                f"(median, quartiles); then: {reasons or 'nothing impossible'}; {alone['games_ended']} games ended"
             )
 
 
 def print_live(report: dict[str, Any], console: Console) -> None:
-    """Print the report of `live`, before it is made JSON."""
     names = list(report["controllers"])
     title = f"{report['steps']} steps of {report['games']} games played by the {report['policy']} policy"
-    console.print(one_step_table(title, report["truth"], report["controllers"]))
+    console.print(_one_step(title, report["truth"], report["controllers"]))
     by_event, by_zone = "steps with all 35 codes right, by what happened", "the same, by where the ball was"
-    for key, title, kinds in (("events", by_event, tuple(Event)), ("zones", by_zone, tuple(Zone))):
+    for title, found, kinds in ((by_event, report["events"], Event), (by_zone, report["zones"], Zone)):
         table = make_table(title, "", "steps", *names, "wrong pixels a step")
-        for kind in kinds:
-            of = report[key][kind.name.lower()]
-            each = [of["controllers"][name] for name in names]
+        for kind, of in zip(kinds, found.values(), strict=True):
+            each, steps = of["controllers"].values(), str(of["steps"] or EMPTY)
             wrong = " / ".join(number(one["wrong_pixels"].value) for one in each) if of["steps"] else EMPTY
-            grids = (with_interval(one["grid"]) for one in each)
-            table.add_row(kind.label, str(of["steps"] or EMPTY), *grids, wrong)
+            table.add_row(label_of(kind), steps, *(with_interval(one["grid"]) for one in each), wrong)
         console.print(table)
-    for name in names:
-        found = report["mistakes"][name]
-        codes = found["codes"]
-        _say(
-            console,
+    for name, found in report["mistakes"].items():
+        codes, longest = found["codes"], report["longest_run_of_right_grids"][name]
+        console.print(
             f"{name}: {found['failures']} of {found['of_steps']} steps have a wrong code, in all {codes['wrong']}: "
             f"{codes['missed']} changes taken for none, {codes['invented']} where there was none, "
-            f"{codes['wrong_change']} taken for another; longest run without one: "
-            f"{report['longest_run_of_right_grids'][name]} steps",
+            f"{codes['wrong_change']} taken for another; longest run without one: {longest} steps"
         )
 
 
-# --- the other reports ---
-
-
 def print_match(report: dict[str, Any], console: Console) -> None:
-    """Print the report of `match`."""
     title = f"the emulator and the twin from a reset, {report['seeds']} seeds, at most {report['steps']} steps"
     table = make_table(title, "first step that differs", "median [quartiles]", "least", "no difference")
     for name, found in report["policies"].items():
@@ -225,7 +191,6 @@ def print_match(report: dict[str, Any], console: Console) -> None:
 
 
 def print_players(report: dict[str, Any], console: Console) -> None:
-    """Print the report of `evaluate_players`."""
     worlds = list(next(iter(report["players"].values())))
     table = make_table(f"points: mean of {report['games']} games, 95% interval", "", *worlds, "minutes a game")
     for who, found in report["players"].items():
@@ -238,34 +203,28 @@ def print_players(report: dict[str, Any], console: Console) -> None:
 
 
 def print_bench(report: dict[str, Any], console: Console) -> None:
-    """Print the report of `bench`."""
-    machine = report["machine"]
-    _say(
-        console,
-        f"{machine['system']} {machine['processor']}, {machine['cores']} cores, frame skip {report['frameskip']}; "
-        f"the bare emulator: {number(report['bare_emulator_frames_per_second'], 0)} frames/s",
-    )
+    machine, bare = report["machine"], number(report["bare_emulator_frames_per_second"], 0)
+    cores = f"{machine['cores']} cores, frame skip {report['frameskip']}"
+    console.print(f"{machine['system']} {machine['processor']}, {cores}; the bare emulator: {bare} frames/s")
     parts = report["step_milliseconds"]
     rows = ([name, *(f"{t['median']:.2f} ({t['p99']:.2f})" for t in of.values())] for name, of in parts.items())
     title, batches = "milliseconds, median (99th percentile), by batch", next(iter(parts.values()))
     console.print(make_table(title, "", *batches, rows=rows))
     play, collecting = report["play_milliseconds"], report["collecting"]
     steps = ", ".join(f"{games}: {speed:.0f}" for games, speed in report["dream_steps_per_second"].items())
-    _say(
-        console,
+    console.print(
         f"a step of play, emulator and twin: {play['median']:.2f} ms, 99th percentile {play['p99']:.2f}; "
         f"real time allows {report['real_time_milliseconds']:.2f}\n"
         f"dreamt steps/s by batch: {steps}; the emulator's {report['ale_steps_per_second']:.0f}\n"
         f"collecting on one core: {collecting['collected_steps_per_second']:.0f} steps/s, "
         f"{100 * collecting['share_of_bare']:.0f}% of the bare emulator with its screen read; "
-        f"peak memory {number(report['peak_memory_mb'], 0)} MB",
+        f"peak memory {number(report['peak_memory_mb'], 0)} MB"
     )
 
 
 def print_soak(report: dict[str, Any], console: Console) -> None:
-    """Print the report of `soak`."""
     last, growth, drift = report["samples"][-1], report["memory_growth"], report["pace_drift"]
     held = "memory unknown here" if last["memory"] is None else f"{last['memory']:.1f} MB at the end"
     grown = "too short to tell of growth" if growth is None else f"{growth:+.2%} since the first minute"
     pace = "too short to tell of drift" if drift is None else f"{drift:+.1%} from the first quarter to the last"
-    _say(console, f"{report['hours']:g} hours of play: {held}, {grown}; a step {last['step']:.1f} ms, {pace}")
+    console.print(f"{report['hours']:g} hours of play: {held}, {grown}; a step {last['step']:.1f} ms, {pace}")

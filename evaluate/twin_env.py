@@ -1,10 +1,6 @@
 """Dream and reality side by side as an environment: `gymnasium.make("evaluate.twin_env:BreakoutTwin-v0")`.
 
-For scripts that ask how long, and at what, the twin is true. The same actions go to both games; `info` says of every
-step what the window says of it.
-"""
-
-from __future__ import annotations
+For scripts that ask how long, and at what, the twin is true. `info` says of every step what the window says of it."""
 
 from pathlib import Path
 from typing import Any
@@ -19,49 +15,36 @@ from model.env import reset_state, shared_engine
 from model.metrics import Parting, StepScore, score_step
 from model.state import Array
 
-SCREEN = Box(0, 255, (ROWS, COLUMNS, 3), np.uint8)
-
 
 class BreakoutTwin(gymnasium.Env[Any, Any]):
     """The real game and its twin. Observations are {"real", "twin"}, each (210, 160, 3) uint8; reward, `terminated` and
     actions are the real game's.
 
     weights, controller, temperature   as of `model.env.NeuralBreakout`
-    follow                             steps in which the twin is shown each real frame before it dreams on alone; None:
-                                       always, so that every step is predicted from a real past
+    follow                             steps in which the twin sees the real frames before it dreams on; None: always
     horizon                            steps after which an episode is truncated; None: never
     render_mode                        "rgb_array": the real game at the left, the twin at the right
 
     `info`: lives, score (the real game's), exact (bool), codes_right 0..35, wrong_pixels 0..33600, dreaming (bool),
-    horizon: steps that the dream was true so far, parted (bool): as in `model.metrics.Parting`.
-    """
+    horizon: steps that the dream was true so far, parted (bool): as in `model.metrics.Parting`."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": EMULATOR_HZ}  # noqa: RUF012
 
     def __init__(
-        self,
-        *,
-        render_mode: str | None = None,
-        weights: str | Path | None = None,
-        controller: str = "context",
-        temperature: float = 0.0,
-        follow: int | None = 0,
-        horizon: int | None = None,
-    ) -> None:
+        self, *, render_mode: str | None = None, weights: str | Path | None = None, controller: str = "context",
+        temperature: float = 0.0, follow: int | None = 0, horizon: int | None = None,
+    ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be rgb_array, got {render_mode!r}")
-        self.engine = shared_engine(weights)
+        self.engine, self.render_mode, self._choice = shared_engine(weights), render_mode, (controller, temperature)
         self.emulator = Emulator(self.engine.frameskip)
         self.metadata = self.metadata | {"render_fps": EMULATOR_HZ // self.engine.frameskip}
-        self.render_mode, self._choice = render_mode, (controller, temperature)
         self._follow, self._horizon = (np.inf if steps is None else steps for steps in (follow, horizon))
-        self.observation_space = Dict({"real": SCREEN, "twin": SCREEN})
-        self.action_space = Discrete(ACTIONS)
+        screen = Box(0, 255, (ROWS, COLUMNS, 3), np.uint8)
+        self.observation_space, self.action_space = Dict({"real": screen, "twin": screen}), Discrete(ACTIONS)
         self._fresh = self.state = reset_state(self.engine)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Array], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[dict[str, Array], dict[str, Any]]:
         """Both games start anew; the seed is of the chance that a temperature draws from."""
         super().reset(seed=seed)
         self.emulator.reset()
@@ -71,7 +54,7 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
 
     def step(self, action: int) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         """One step of both games."""
-        key, before, dreaming = np.array([action]), self.emulator.frame, self.dreaming
+        key, before, dreaming = np.array([action]), self.emulator.frame, self._steps >= self._follow
         guess = self.engine.predict(self.state, key, *self._choice, self.np_random)
         step = self.emulator.step(int(action))
         self.state = self.engine.advance(self.state, key, guess.frame if dreaming else step.frame[None], guess)
@@ -84,25 +67,20 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
         self._steps += 1
         return self._shown(), float(step.reward), step.over, self._steps >= self._horizon, info
 
-    @property
-    def dreaming(self) -> bool:
-        """Whether the twin lives on its own frames in the step that comes next."""
-        return bool(self._steps >= self._follow)
-
     def _shown(self) -> dict[str, Array]:
         return {"real": self.emulator.rgb, "twin": rgb_from_classes(self._drawn)}
 
     def _told(self, score: StepScore) -> dict[str, Any]:
-        objects = self.emulator.objects()
+        objects, parting = self.emulator.objects(), self._parting
         return {
             "lives": objects.lives,
             "score": objects.score,
             "exact": score.exact,
             "codes_right": score.codes_right,
             "wrong_pixels": score.pixels_wrong,
-            "dreaming": self.dreaming,
-            "horizon": self._parting.horizon,
-            "parted": self._parting.parted_at is not None,
+            "dreaming": bool(self._steps >= self._follow),
+            "horizon": parting.horizon,
+            "parted": parting.parted_at is not None,
         }
 
     def render(self) -> Array | None:

@@ -1,1 +1,0 @@
-"""Comparisons that were made once and can be made again; nothing here is needed to play or to train."""

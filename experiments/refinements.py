@@ -2,15 +2,11 @@
 
     python -m experiments.refinements [--json OUT.json]
 
-The seed maps the key alone to codes. Its refinements are trained here, all on the same pairs: balanced actions, a model
-for each action, and drawing codes instead of taking the likeliest (once, and the best of many, which looks at the truth
-to choose). What was found is in docs/log.md. Takes a few minutes of one core, and `pip install -e ".[train]"`.
-"""
+The seed maps the key alone to codes. Its refinements: balanced actions, a model for each action, and drawing codes
+instead of taking the likeliest (once, and the best of many, which looks at the truth to choose). What was found is in
+docs/log.md. Takes a few minutes of one core, and `pip install -e ".[train]"`."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +15,7 @@ from rich.console import Console
 from torch.nn import functional as F
 
 from console import SeedOption, clean_errors, progress
+from evaluate.commands import JsonOption
 from evaluate.heldout import play_held_out, sample_transitions
 from evaluate.rollouts import Pass, Predicted, compare, judged, predict_all
 from evaluate.summaries import plain, summarise_predicted, summarise_truth
@@ -31,21 +28,15 @@ from model.metrics import psnr
 from model.readers import Ints
 
 GAMES, GAME_SECONDS, STEPS = 24, 40.0, 800
-TRAINING_SEED = 1 << 20
-"""Far from the seeds of the games that are tested on."""
+TRAINING_SEED = 1 << 20  # far from the seeds of the games that are tested on
 EPOCHS, BATCH, RATE = 20, 512, 1e-3
-BEST_OF = 16
-CHUNK = 64
+BEST_OF, CHUNK = 16, 64
 COLUMNS = ("code_accuracy", "dynamic_accuracy", "changed_pixels", "exact_frames")
 
 
-def make_pairs(engine: Engine, seed: int) -> tuple[Ints, Ints]:
-    """(actions (N,), codes (N, 35)) of games that the mixed policy plays, none of them among those tested on."""
-    games = play_held_out("mixed", engine.frameskip, seed + TRAINING_SEED, GAMES, GAME_SECONDS)
-    t = games.transitions()
-    parts = [t[start : start + CHUNK] for start in range(0, len(t), CHUNK)]
-    codes = [engine.encode(games.frame(part), games.frame(part + 1)) for part in parts]
-    return games.actions[t].astype(np.int64), np.concatenate(codes)
+def chunks(length: int) -> list[slice]:
+    """Parts of an array of this length that the engine takes at once."""
+    return [slice(start, start + CHUNK) for start in range(0, length, CHUNK)]
 
 
 def fit(actions: Ints, codes: Ints, seed: int) -> np.ndarray:
@@ -64,18 +55,18 @@ def fit(actions: Ints, codes: Ints, seed: int) -> np.ndarray:
         return model.eval()(torch.eye(ACTIONS)).numpy()
 
 
-def balanced(actions: Ints, rng: np.random.Generator) -> Ints:
-    """Numbers of pairs, as many of each action that occurs as of the commonest."""
-    most = np.bincount(actions).max()
-    return np.concatenate([rng.choice(np.flatnonzero(actions == action), most) for action in np.unique(actions)])
-
-
-def tables(actions: Ints, codes: Ints, seed: int) -> dict[str, np.ndarray]:
-    """Each refinement's logits by action, (4, 35, 256)."""
-    even = balanced(actions, np.random.default_rng([seed, 2]))
+def refinements(engine: Engine, seed: int) -> dict[str, np.ndarray]:
+    """Each refinement's logits by action, (4, 35, 256), trained on games of the mixed policy that are not tested on."""
+    games = play_held_out("mixed", engine.frameskip, seed + TRAINING_SEED, GAMES, GAME_SECONDS)
+    t = games.transitions()
+    encoded = [engine.encode(games.frame(t[part]), games.frame(t[part] + 1)) for part in chunks(len(t))]
+    actions, codes, rng = games.actions[t].astype(np.int64), np.concatenate(encoded), np.random.default_rng([seed, 2])
+    taken, counts = np.unique(actions, return_counts=True)
+    # As many of each action that occurs as of the commonest.
+    even = np.concatenate([rng.choice(np.flatnonzero(actions == action), counts.max()) for action in taken])
     whole = fit(actions, codes, seed)
     separate = whole.copy()  # an action that nobody took has nothing to learn from
-    for action in np.unique(actions):
+    for action in taken:
         mine = actions == action
         separate[action] = fit(actions[mine], codes[mine], seed)[action]
     return {
@@ -96,43 +87,36 @@ def predicted(
         # Gumbel noise: the likeliest of noisy logits is a draw from the softmax.
         options = np.stack([(logits + rng.gumbel(size=logits.shape)).argmax(-1) for _ in range(draws)])
         codes = options[(options == truth.codes).sum(2).argmax(0), np.arange(len(codes))]
-    parts = [slice(start, start + CHUNK) for start in range(0, len(codes), CHUNK)]
-    drawn = np.concatenate([engine.draw(found.states.rows(part), codes[part]) for part in parts])
-    return judged(logits, codes, truth.codes, compare(*frames, drawn), psnr(frames[1], frames[0]))
+    drawn = [engine.draw(found.states.rows(part), codes[part]) for part in chunks(len(codes))]
+    return judged(logits, codes, truth.codes, compare(*frames, np.concatenate(drawn)), psnr(frames[1], frames[0]))
 
 
-def main(
-    seed: SeedOption = 0,
-    json: Annotated[Path | None, typer.Option(help="Write every number as JSON.")] = None,
-) -> None:
+@clean_errors()
+def main(seed: SeedOption = 0, json: JsonOption = None) -> None:
     """Compare what can be done to a controller that sees the key alone with one that sees the state."""
-    with clean_errors():
-        engine = Engine.load()
-        report: dict[str, Any] = {}
-        with progress("refinements") as show:
-            show(0.0, "pairs")
-            variants = tables(*make_pairs(engine, seed), seed)
-            for number, policy in enumerate(("mixed", "people")):
-                show(0.4 + 0.3 * number, policy)
-                dataset = play_held_out(policy, engine.frameskip, seed, GAMES, GAME_SECONDS)
-                t = sample_transitions(dataset, STEPS, np.random.default_rng([seed, 1]))
-                found = predict_all(engine, dataset, t, t, seed)
-                frames = dataset.frame(t), dataset.frame(t + 1)
-                rows = {name: predicted(engine, found, frames, table, 0, seed) for name, table in variants.items()}
-                for name, draws in (("drawn once", 1), (f"best of {BEST_OF} draws", BEST_OF)):
-                    first = next(iter(variants.values()))
-                    rows[f"action only, {name}"] = predicted(engine, found, frames, first, draws, seed)
-                rows["context"] = found.predicted["context"]
-                report[policy] = {"truth": summarise_truth(found.truth, engine.majority)}
-                report[policy] |= {name: summarise_predicted(row, found.truth) for name, row in rows.items()}
-            show(1.0, "")
-        if json is not None:
-            write_json(json, plain(report))
-        for policy, rows in report.items():
-            shown = ((name, found) for name, found in rows.items() if name != "truth")
-            cells = ([name, *(with_interval(found[column]["all"]) for column in COLUMNS)] for name, found in shown)
-            names = (name.replace("_", " ") for name in COLUMNS)
-            Console(width=140).print(make_table(policy, "controller", *names, rows=cells))
+    engine, report = Engine.load(), dict[str, Any]()
+    with progress("refinements") as show:
+        show(0.0, "pairs")
+        variants = [(name, table, 0) for name, table in refinements(engine, seed).items()]
+        for name, draws in (("drawn once", 1), (f"best of {BEST_OF} draws", BEST_OF)):
+            variants.append((f"action only, {name}", variants[0][1], draws))
+        for number, policy in enumerate(("mixed", "people")):
+            show(0.4 + 0.3 * number, policy)
+            dataset = play_held_out(policy, engine.frameskip, seed, GAMES, GAME_SECONDS)
+            t = sample_transitions(dataset, STEPS, np.random.default_rng([seed, 1]))
+            found, frames = predict_all(engine, dataset, t, t, seed), (dataset.frame(t), dataset.frame(t + 1))
+            rows = {name: predicted(engine, found, frames, table, draws, seed) for name, table, draws in variants}
+            rows["context"] = found.predicted["context"]
+            report[policy] = {"truth": summarise_truth(found.truth, engine.majority)}
+            report[policy] |= {name: summarise_predicted(row, found.truth) for name, row in rows.items()}
+        show(1.0, "")
+    if json is not None:
+        write_json(json, plain(report))
+    for policy, rows in report.items():
+        table = make_table(policy, "controller", *(name.replace("_", " ") for name in COLUMNS))
+        for name in list(rows)[1:]:  # all but the truth
+            table.add_row(name, *(with_interval(rows[name][column]["all"]) for column in COLUMNS))
+        Console(width=140).print(table)
 
 
 if __name__ == "__main__":

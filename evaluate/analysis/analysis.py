@@ -1,7 +1,5 @@
 """`analyze`: from weights to a report and its pictures; `page.py` writes them."""
 
-from __future__ import annotations
-
 from collections import namedtuple
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,62 +7,66 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from collect.dataset import TransitionDataset
-from console import Show
-from evaluate import heldout, quiet, summaries, within
+from collect.emulator import Emulator
+from collect.policies import make_policy, start_episode
+from console import Show, quiet, within
+from evaluate import heldout, summaries
 from evaluate.analysis import statistics
-from evaluate.analysis.gallery import Examples, Futures, collect_examples, describe_codes, four_futures
-from evaluate.heldout import Event, Starts, Zone, about
-from evaluate.rollouts import Pass, Predicted, Rollout, dream, predict_all, probabilities, select
-from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action, Frame
+from evaluate.heldout import SEED_OFFSET, Event, Report, Starts, Zone, about, label_of
+from evaluate.rollouts import Doubles, Mode, Pass, Predicted, Rollout, dream, predict_all, probabilities, select
+from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
 from model.files import FileError, read_json
+from model.metrics import ball_error, paddle_error
 from model.readers import Bools, Floats, Ints
 
-WORST, CHANGES = 7, 5
-"""Steps shown as the worst of all; codes shown for each action, all positions together."""
-GAME_SECONDS = 90.0
+WORST, CHANGES = 7, 5  # steps shown as the worst of all; codes shown for each action, all positions together
+GAME_SECONDS, FUTURE_SECONDS, TRIES = 90.0, 0.5, 20_000
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
-
-
+BALL_BETWEEN = 130, 165  # rows in which the ball rises at the moment whose futures are shown: room on both sides
 AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
 """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 
 
 def load_pairs(path: Path) -> tuple[Ints, str]:
-    """`count_codes` of pairs as `collect pairs` writes them, and the file's name. FileError if it is missing or not
-    one."""
-    found = read_json(path, "pairs", limit=1 << 30)
+    """`count_codes` of pairs as `collect pairs` writes them, and the file's name. FileError if it is not one."""
+    found = read_json(path, "pairs")
     try:
-        actions = np.array([pair["action"] for pair in found])
-        codes = np.array([pair["latent_code"] for pair in found])
+        actions, codes = (np.array([pair[key] for pair in found]) for key in ("action", "latent_code"))
         sound = len(actions) > 0 and actions.dtype.kind == codes.dtype.kind == "i" and codes.shape[1:] == (CELLS,)
-        sound = sound and bool(np.isin(actions, range(ACTIONS)).all() and ((codes >= 0) & (codes < CODES)).all())
+        if not sound or not np.isin(actions, range(ACTIONS)).all() or not np.isin(codes, range(CODES)).all():
+            raise ValueError
     except (KeyError, TypeError, ValueError):
-        sound = False
-    if not sound:
-        raise FileError(f"pairs {path} are not a list of actions 0..3, each with 35 codes 0..255")
+        raise FileError(f"pairs {path} are not a list of actions 0..3, each with 35 codes 0..255") from None
     return statistics.count_codes(actions.astype(np.int64), codes.astype(np.int64)), path.name
 
 
-class Pictures(NamedTuple):
-    """What the plots show beside numbers: any real frame, examples of codes, and in the order of the report's lists of
-    `worst` steps the real and the drawn frames, (210, 160) uint8 classes each."""
+class Futures(NamedTuple):
+    """Screens of classes (210, 160) uint8: the moment, and by key the real end and every controller's."""
 
-    frame: Frame
-    examples: Examples
-    worst: dict[str, list[tuple[Frame, Frame]]]
+    start: Frame
+    real: dict[str, Frame]
+    dreamt: dict[str, dict[str, Frame]]
+
+
+class Pictures(NamedTuple):
+    """What the plots show beside numbers. Frames are (210, 160) uint8 classes."""
+
+    frame: Frame  # any real one
+    examples: statistics.Examples
+    worst: dict[str, list[tuple[Frame, Frame]]]  # real and drawn, in the order of the report's lists
     futures: Futures
 
 
 class Sample(NamedTuple):
-    """What was played and predicted: N steps, of which `even` (N,) bool were drawn evenly; the others are there to make
-    rare events frequent enough."""
+    """What was played and predicted: N steps drawn evenly, and more of those with rare events."""
 
     dataset: TransitionDataset
-    events: Ints
+    events: Ints  # of each frame
     found: Pass
-    watched: dict[str, statistics.Watched]
-    even: Bools
+    shares: dict[str, Doubles]  # (4, 35, 256), probabilities summed over even steps by action
+    wrong: dict[int, Frame]  # what the first controller drew, where that was wrong, by frame number
+    even: Bools  # (N,) whether a step was drawn evenly
     starts: Starts
 
 
@@ -82,44 +84,44 @@ def take_sample(engine: Engine, settings: AnalysisSettings, show: Show = quiet) 
         missing = max(0, settings.per_event - int((events[evenly] == event).sum()))
         of_event = rest[events[rest] == event]
         chosen.append(rng.choice(of_event, min(missing, len(of_event)), replace=False))
-    watched = {name: statistics.Watched() for name in engine.controllers}
+    shares = {name: np.zeros((ACTIONS, CELLS, CODES)) for name in engine.controllers}
+    wrong: dict[int, Frame] = {}
 
-    def watch(name: str, t: Ints, codes: Ints, logits: Floats, drawn: Frame) -> None:
-        watched[name].add(t, dataset.actions[t].astype(np.int64), codes, logits, np.isin(t, evenly))
-        wrong = np.flatnonzero((drawn != dataset.frame(t + 1)).any((1, 2)))
-        watched[name].wrong |= {int(t[row]): drawn[row].copy() for row in wrong}
+    def watch(name: str, t: Ints, logits: Floats, drawn: Frame) -> None:
+        even = np.isin(t, evenly)
+        np.add.at(shares[name], dataset.actions[t[even]], probabilities(logits[even]))
+        if name == engine.controllers[0]:
+            rows = np.flatnonzero((drawn != dataset.frame(t + 1)).any((1, 2)))
+            wrong.update({int(t[row]): drawn[row].copy() for row in rows})
 
-    predicting = within(show, 0.2, 1)
-    found = predict_all(
-        engine, dataset, np.unique(np.concatenate(chosen)), starts.t, seed, show=predicting, watch=watch
-    )
-    return Sample(dataset, events, found, watched, np.isin(found.truth.t, evenly), starts)
+    steps, predicting = np.unique(np.concatenate(chosen)), within(show, 0.2, 1)
+    found = predict_all(engine, dataset, steps, starts.t, seed, show=predicting, watch=watch)
+    return Sample(dataset, events, found, shares, wrong, np.isin(found.truth.t, evenly), starts)
 
 
 def analyse(
     engine: Engine, settings: AnalysisSettings, pairs: tuple[Ints, str] | None = None, show: Show = quiet
-) -> tuple[dict[str, Any], Pictures]:
-    """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same.
-
-    With `pairs`, of `load_pairs`, the action-only controller is compared with them instead of with the held-out steps.
-    """
+) -> tuple[Report, Pictures]:
+    """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same. With
+    `pairs`, of `load_pairs`, the action-only controller is compared with them instead of with the held-out steps."""
     sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
     dataset, events, every, names = sample.dataset, sample.events, sample.found.truth, list(engine.controllers)
     truth = select(every, sample.even)
     predicted = {name: select(one, sample.even) for name, one in sample.found.predicted.items()}
-    chances = {name: of.chances[sample.even] for name, of in sample.watched.items()}
     counts = statistics.count_codes(truth.actions, truth.codes)
     distributions = _compare_distributions(engine, sample, counts, pairs)
-    top = statistics.top_codes({name: of.shares for name, of in sample.watched.items()}, counts, settings.top)
+    top = statistics.top_codes(sample.shares, counts, settings.top)
     wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
-    examples = collect_examples(dataset, every, wanted)
+    examples = statistics.collect_examples(dataset, every, wanted)
     dreams = _dreams_by_temperature(engine, sample, within(show, 0.65, 0.95))
     show(0.96, "four futures")
     futures, futures_report = four_futures(engine, settings.policy, settings.seed)
+    played = {"policy": settings.policy, "seed": dataset.manifest["seed"], "games": dataset.episodes}
+    steps = {"steps_played": len(dataset), "steps_predicted": len(every.t), "steps_drawn_evenly": len(truth.t)}
+    worst, worst_pictures = _worst_steps(sample, sample.found.predicted[names[0]])
     report = {
-        **about(engine, "analysis"),
-        "context": engine.context,
+        **about(engine, "analysis", context=engine.context),
         "settings": settings._asdict(),
         "controllers": names,
         "distributions": distributions,
@@ -127,72 +129,60 @@ def analyse(
         "top_changes": statistics.top_changes(distributions, names, CHANGES),
         "dreams": dreams,
         "futures": futures_report,
-        "sample": {
-            "policy": dataset.manifest["policy"],
-            "seed": dataset.manifest["seed"],
-            "games": dataset.episodes,
-            "steps_played": len(dataset),
-            "steps_predicted": len(every.t),
-            "steps_drawn_evenly": len(truth.t),
-        },
+        "sample": played | steps,
         "accuracy": statistics.accuracy(truth, predicted, engine.majority),
-        "codes": describe_codes(every.codes, examples),
+        "codes": statistics.describe_codes(every.codes, examples),
         "codebook": statistics.codebook(truth, predicted),
-        "calibration": {n: statistics.calibration(truth, one, chances[n]) for n, one in predicted.items()},
-        "temperature": {n: statistics.temperatures(truth, one, chances[n]) for n, one in predicted.items()},
+        "calibration": {name: statistics.calibration(truth, one) for name, one in predicted.items()},
+        "temperature": {name: statistics.temperatures(truth, one) for name, one in predicted.items()},
         "events": {
             "frequency": summaries.frequency(dataset, events),
             "groups": summaries.by_group(every, sample.found.predicted, Event, events),
         },
         "zones": summaries.by_group(truth, predicted, Zone, heldout.zones(dataset)),
-        "mistakes": {n: summaries.mistakes(truth, one, events) for n, one in predicted.items()},
-        "worst": {"controller": names[0], **_worst_steps(sample, sample.found.predicted[names[0]])},
+        "mistakes": {name: summaries.mistakes(truth, one, events) for name, one in predicted.items()},
+        "worst": {"controller": names[0], **worst},
     }
-    wrong, worst = sample.watched[names[0]].wrong, {}
-    for which in ("of_each_event", "of_all"):
-        real = {step["frame"]: dataset.frame(step["frame"] + 1) for step in report["worst"][which]}
-        worst[which] = [(after, wrong.get(t, after)) for t, after in real.items()]
-    return report, Pictures(dataset.frame(int(every.t[len(every.t) // 2])), examples, worst, futures)
+    return report, Pictures(dataset.frame(int(every.t[len(every.t) // 2])), examples, worst_pictures, futures)
 
 
-def _worst_steps(sample: Sample, predicted: Predicted) -> dict[str, list[dict[str, Any]]]:
-    """The steps with most wrong pixels: the worst of each group of events, and the `WORST` worst of all."""
+def _worst_steps(sample: Sample, predicted: Predicted) -> tuple[Report, dict[str, list[tuple[Frame, Frame]]]]:
+    """The worst step of each group of events and the `WORST` worst of all; and what was to be drawn and what was."""
     dataset, truth = sample.dataset, sample.found.truth
     of_step, order = sample.events[truth.t], np.argsort(-predicted.wrong, kind="stable")
+    rows = {"of_each_event": [row for event in Event for row in order[of_step[order] == event][:1]]}
+    steps, pictures = {}, {}
+    for which, chosen in (rows | {"of_all": order[:WORST]}).items():
+        steps[which], pictures[which] = list[Report](), list[tuple[Frame, Frame]]()
+        for row in chosen:
+            t, episode = int(truth.t[row]), int(truth.episodes[row])
+            real = dataset.frame(t + 1)
+            pictures[which].append((real, sample.wrong.get(t, real)))
+            about = {
+                "frame": t,
+                "game": episode,
+                "second": (t - int(dataset.first[episode])) * (dataset.frameskip / EMULATOR_HZ),
+                "action": Action(truth.actions[row]).name.lower(),
+                "event": label_of(Event(of_step[row])),
+                "wrong_pixels": int(predicted.wrong[row]),
+                "wrong_codes": int((predicted.codes[row] != truth.codes[row]).sum()),
+                "wrong_pixels_with_real_codes": int(truth.wrong[row]),
+            }
+            steps[which].append(about)
+    return steps, pictures
 
-    def about(row: int) -> dict[str, Any]:
-        t, episode = int(truth.t[row]), int(truth.episodes[row])
-        return {
-            "frame": t,
-            "game": episode,
-            "second": (t - int(dataset.first[episode])) * (dataset.frameskip / EMULATOR_HZ),
-            "action": Action(truth.actions[row]).name.lower(),
-            "event": tuple(Event)[of_step[row]].label,
-            "wrong_pixels": int(predicted.wrong[row]),
-            "wrong_codes": int((predicted.codes[row] != truth.codes[row]).sum()),
-            "wrong_pixels_with_real_codes": int(truth.wrong[row]),
-        }
 
-    return {
-        "of_each_event": [about(row) for event in Event for row in order[of_step[order] == event][:1]],
-        "of_all": [about(row) for row in order[:WORST]],
-    }
-
-
-def _compare_distributions(
-    engine: Engine, sample: Sample, actual: Ints, pairs: tuple[Ints, str] | None
-) -> dict[str, Any]:
+def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: tuple[Ints, str] | None) -> Report:
     """`distances` of every controller, and of "unchanged", which always says that nothing changes."""
-    source = "held-out steps"
-    found = {name: statistics.distances(actual, watched.shares, source) for name, watched in sample.watched.items()}
+    unchanged = np.zeros(actual.shape)
+    unchanged[..., UNCHANGED] = actual.sum(-1)
+    expected = sample.shares | {"unchanged": unchanged}
+    found = {name: statistics.distances(actual, shares, "held-out steps") for name, shares in expected.items()}
     if pairs is not None:
         # From the action alone, every step with it has the same distribution.
         blank = engine.begin(sample.dataset.frame(np.zeros((ACTIONS, 1), np.int64)))
         shares = probabilities(engine.logits(blank, np.arange(ACTIONS), "action")).astype(np.float64)
         found["action"] = statistics.distances(pairs[0], shares * pairs[0][:, 0].sum(-1)[:, None, None], pairs[1])
-    unchanged = np.zeros(actual.shape)
-    unchanged[..., UNCHANGED] = actual.sum(-1)
-    found["unchanged"] = statistics.distances(actual, unchanged, source)
     return found
 
 
@@ -209,3 +199,41 @@ def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[s
         row = {key: summary[key] for key in ("runs", "horizon_seconds", "partings_per_minute", "reach_the_end")}
         found[name].append({"temperature": temperature, **row})
     return found
+
+
+def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, Report]:
+    """Each key held for a while in the real game and in every controller's dream, and how far off these are, in pixels,
+    from when the ball first rises below the bricks with the paddle near the middle. ValueError if it never does."""
+    emulator, rng, over, row = Emulator(engine.frameskip), np.random.default_rng([SEED_OFFSET + seed, 1 << 20]), True, 0
+    for _ in range(TRIES):
+        if over:
+            start_episode(emulator, policy, rng)
+            player = make_policy(policy, rng, emulator.frameskip)
+            roll = Rollout(engine, engine.begin(emulator.frame[None, None], fresh=True), Mode.real)
+        action = player.act(emulator.objects())
+        over = emulator.step(action).over
+        roll.step(np.array([action]), emulator.frame[None])
+        objects = emulator.objects()
+        last, row = row, objects.ball[0] if objects.ball else 0
+        middle = COLUMNS * 0.3 < objects.paddle < COLUMNS * 0.6
+        if row < last and BALL_BETWEEN[0] < row < BALL_BETWEEN[1] and middle:
+            break
+    else:
+        raise ValueError(f"the {policy} policy never had the ball in free flight; choose another --policy or --seed")
+    snapshot, state, steps = emulator.snapshot(), roll.state, max(1, round(FUTURE_SECONDS * emulator.steps_per_second))
+    found, numbers = Futures(state.frame[0], {}, {name: {} for name in engine.controllers}), dict[str, Any]()
+    for key in Action:
+        emulator.restore(snapshot)
+        rolls = {name: Rollout(engine, state, controller=name) for name in engine.controllers}
+        for _ in range(steps):
+            emulator.step(key)
+            for roll in rolls.values():
+                roll.step(np.array([key]))
+        real = found.real[key.name.lower()] = emulator.frame
+        errors = numbers[key.name.lower()] = dict[str, Any]()
+        for name, roll in rolls.items():
+            drawn, pair = roll.state.frame[0], (real[None], roll.state.frame)
+            found.dreamt[name][key.name.lower()] = drawn
+            off = {"ball_error": float(ball_error(*pair)[0]), "paddle_error": float(paddle_error(*pair)[0])}
+            errors[name] = {"wrong_pixels": int((real != drawn).sum()), **off}
+    return found, {"seconds": steps * engine.frameskip / EMULATOR_HZ, "keys": numbers}

@@ -1,14 +1,7 @@
-"""The page: one HTML file with every plot inside it, the PNGs beside it, and the JSON of every number.
+"""The page, and the plots that show frames: maps over one, the worst steps, futures, codes, in the game's own colours.
 
-The plots that show frames are here too: maps over one, the worst steps, futures, codes, in the game's own colours.
-
-OUT/report.html     opens by itself, without a network
-OUT/report.json     what `analysis.analyse` found; every number of the page is in it
-OUT/plots/*.png     the plots
-OUT/codes/*.png     what each code does: before, after, difference
-"""
-
-from __future__ import annotations
+OUT/report.html opens by itself, without a network. OUT/report.json has every number of it, OUT/plots/ the plots, and
+OUT/codes/ what each code does: before, after, difference."""
 
 import base64
 import io
@@ -18,84 +11,65 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from console import Show
-from evaluate import quiet, tables
+from console import Show, quiet
+from evaluate import tables
 from evaluate.analysis import plots
 from evaluate.analysis.analysis import Pictures
-from evaluate.analysis.gallery import Examples, representative
-from evaluate.analysis.plots import APPEARS, LABELS, MAP, OTHER_COLOUR, VANISHES, Report, new_axes
-from evaluate.analysis.statistics import ACTION_NAMES
-from evaluate.heldout import Event, Zone
+from evaluate.analysis.plots import APPEARS, LABELS, MAP, OTHER_COLOUR, VANISHES, new_axes
+from evaluate.analysis.statistics import ACTION_NAMES, representative
+from evaluate.heldout import Event, Report, Zone, label_of
 from evaluate.summaries import plain
 from model.breakout import CELL_COLUMNS, CELL_ROWS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 from model.files import write_atomic, write_json
 
-RGB = npt.NDArray[np.uint8]
-DIM, GAP, SCALE = 0.25, 2, 3
-GROUND = np.array((15, 16, 20), np.uint8)
-"""The game's black, a little lighter, so that a frame's edges show."""
 
-
-def difference(before: Frame, after: Frame) -> RGB:
-    """From one picture of classes (R, C) to another: (R, C, 3) RGB.
-
-    What is only in `after` has the colour of `APPEARS`, what is only in `before` that of `VANISHES`, what has another
-    colour `OTHER_COLOUR`; the rest is a shadow of what is there.
-    """
-    appears, vanishes, other = (tuple(bytes.fromhex(colour[1:])) for colour in (APPEARS, VANISHES, OTHER_COLOUR))
-    picture = np.repeat((PALETTE[after].mean(-1, keepdims=True) * DIM + 24).astype(np.uint8), 3, -1)
+def difference(before: Frame, after: Frame) -> Frame:
+    """From one picture of classes (R, C) to another: (R, C, 3) RGB. What stays is a shadow of what is there."""
+    picture = np.repeat((PALETTE[after].mean(-1, keepdims=True) / 4 + 24).astype(np.uint8), 3, -1)
     differs = before != after
-    picture[differs] = other
-    picture[differs & (before == 0)] = appears
-    picture[differs & (after == 0)] = vanishes
+    kinds = {OTHER_COLOUR: differs, APPEARS: differs & (before == 0), VANISHES: differs & (after == 0)}
+    for colour, where in kinds.items():
+        picture[where] = tuple(bytes.fromhex(colour[1:]))
     return picture
 
 
 def before_after_difference(before: Frame, after: Frame) -> bytes:
     """A PNG: before, after and the difference side by side, enlarged; few colours make it small."""
-    gap = np.full((len(before), GAP, 3), 255, np.uint8)
+    gap, data = np.full((len(before), 2, 3), 255, np.uint8), io.BytesIO()
     row = np.concatenate([PALETTE[before], gap, PALETTE[after], gap, difference(before, after)], 1)
-    data = io.BytesIO()
-    picture = Image.fromarray(row.repeat(SCALE, 0).repeat(SCALE, 1))
+    picture = Image.fromarray(row.repeat(3, 0).repeat(3, 1))
     picture.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(data, "PNG")
     return data.getvalue()
 
 
-def _show(axes: Axes, picture: Frame | RGB, title: str = "") -> None:
+def _show(axes: Axes, picture: Frame, title: str = "") -> None:
     """A frame of classes or RGB without axes, unsmoothed."""
-    if picture.ndim == 2:
-        picture = np.where((picture == 0)[..., None], GROUND, PALETTE[picture])
+    if picture.ndim == 2:  # the game's black a little lighter, so that a frame's edges show
+        picture = np.where((picture == 0)[..., None], np.array((15, 16, 20), np.uint8), PALETTE[picture])
     axes.imshow(picture, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    if title:
-        axes.set_title(title, fontsize=9, fontweight="normal", loc="center")
+    axes.set_title(title, fontsize=9, fontweight="normal", loc="center")
 
 
-def grid_map(axes: Axes, values: list[Any], frame: Frame, scale: Normalize, text: str = "{:.0f}") -> Any:
-    """A 5 x 7 map of one number for each position, drawn over a frame; `values` in flat order, None shows as "-".
-
-    Returns what a colour bar can be made of.
-    """
+def grid_map(axes: Axes, values: Any, frame: Frame, scale: Normalize, text: str = "{:.0f}") -> Any:
+    """A 5 x 7 map of `values` in flat order over a frame, None shown as "-". Returns what a colour bar is made of."""
     everywhere = (0, COLUMNS, ROWS, 0)
     axes.imshow(PALETTE[frame].mean(-1), cmap="gray", vmin=0, vmax=255, extent=everywhere)
     # Flat order is column by column; a picture has the rows first.
     cells = np.array(values, float).reshape(GRID_COLUMNS, GRID_ROWS).T
     shown = axes.imshow(np.ma.masked_invalid(cells), cmap=MAP, norm=scale, alpha=0.8, extent=everywhere)
     for (row, column), value in np.ndenumerate(cells):
-        known = not np.isnan(value)
-        colour = "black" if known and scale(value) > 0.55 else "white"
+        colour, said = "black" if scale(value) > 0.55 else "white", "-" if np.isnan(value) else text.format(value)
         at = (column + 0.5) * CELL_COLUMNS, (row + 0.5) * CELL_ROWS
-        axes.text(*at, text.format(value) if known else "-", ha="center", va="center", fontsize=8, color=colour)
+        axes.text(*at, said, ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(np.arange(0, COLUMNS + 1, CELL_COLUMNS), [])
     axes.set_yticks(np.arange(0, ROWS + 1, CELL_ROWS), [])
     axes.tick_params(length=0)
@@ -114,7 +88,7 @@ def accuracy_by_position(report: Report, pictures: Pictures) -> Figure:
     for row, (key, title) in zip(axes, rows.items(), strict=True):
         for axis, (name, of) in zip(row, columns.items(), strict=True):
             if key in of:
-                values = [None if rate.value is None else 100 * rate.value for rate in of[key]]
+                values = 100 * np.array([rate.value for rate in of[key]], float)
                 shown = grid_map(axis, values, pictures.frame, Normalize(0, 100))
                 axis.set_title(f"{title}:\n{name}", fontsize=10)
             else:
@@ -132,9 +106,9 @@ def distances_by_position(report: Report, pictures: Pictures) -> Figure:
     most = max((v for of in found.values() for a in of.values() for v in a["by_position"] if v is not None), default=1)
     scale = Normalize(0, max(most, 0.01))
     for row, (name, of) in zip(axes, found.items(), strict=True):
-        for axis, action in zip(row, ACTION_NAMES, strict=True):
-            shown = grid_map(axis, of[action]["by_position"], pictures.frame, scale, "{:.2f}")
-            steps = of[action]["steps"]
+        for axis, (action, distances) in zip(row, of.items(), strict=True):
+            shown = grid_map(axis, distances["by_position"], pictures.frame, scale, "{:.2f}")
+            steps = distances["steps"]
             title = f"{action}, {LABELS[name]}\n{steps} steps" if steps else f"{action}\nnever occurs"
             axis.set_title(title, fontsize=9)
     label = "Jensen-Shannon divergence, bits (0 the same, 1 nothing shared)"
@@ -170,69 +144,51 @@ def futures(report: Report, pictures: Pictures) -> Figure:
     return figure
 
 
-# --- the page ---
-
 PLOTS: dict[str, Callable[[Report, Pictures], Figure]] = {
     plot.__name__: plot
     for plot in (
         plots.distances_pooled, plots.histograms, plots.codebook_use, plots.reliability, plots.temperature,
-        plots.by_event, accuracy_by_position, distances_by_position, futures,
+        plots.by_event, plots.accuracy_by_action, plots.controllability, accuracy_by_position, distances_by_position,
+        futures,
     )
 }  # fmt: skip
-PLOTS |= {name: partial(plots.by_action, **how) for name, how in plots.BY_ACTION.items()}
 PLOTS |= {f"worst_{which}": partial(worst, which=which) for which in ("of_each_event", "of_all")}
 
 
-def draw_codes(report: dict[str, Any], examples: Examples) -> dict[str, bytes]:
-    """What each code does, as PNGs: `code-117` where it shows best, and `code-117-cell-12` where the page shows it in
-    that cell and there is an example."""
-    chosen = {f"code-{code:03}": representative(of) for code, of in examples.items()}
+def write_report(report: Report, pictures: Pictures, out: Path, show: Show = quiet) -> Path:
+    """Write all files into `out`, the page last. Returns its path. Codes have pictures `code-117` where they show best,
+    and `code-117-cell-12` where the page shows them in that cell and there is an example."""
+    drawn: dict[str, bytes] = {}
+    for name, plot in PLOTS.items():
+        show(len(drawn) / len(PLOTS), f"drawing {name.replace('_', ' ')}")
+        drawn[name] = plots.to_png(plot, report, pictures)
+    chosen = {f"code-{code:03}": representative(of) for code, of in pictures.examples.items()}
     for cells in report["top_codes"].values():
         for cell, code in ((cell, entry["code"]) for cell, entries in enumerate(cells) for entry in entries):
-            if here := [example for example in examples.get(code, []) if example.cell == cell]:
+            if here := [example for example in pictures.examples.get(code, []) if example.cell == cell]:
                 chosen[f"code-{code:03}-cell-{cell:02}"] = representative(here)
-    return {name: before_after_difference(example.before, example.after) for name, example in chosen.items()}
-
-
-def render(report: dict[str, Any], drawn: dict[str, bytes], codes: dict[str, bytes]) -> str:
-    """The page's HTML."""
-
-    def data(png: bytes) -> Markup:
-        return Markup("data:image/png;base64," + base64.b64encode(png).decode())
+    codes = {name: before_after_difference(example.before, example.after) for name, example in chosen.items()}
 
     def picture_of(code: int, cell: int | None = None) -> bytes | None:
         """The code at this cell, or where it shows best; None for a code that was never seen."""
         return codes.get(f"code-{code:03}-cell-{cell:02}" if cell is not None else "", codes.get(f"code-{code:03}"))
 
-    loader = FileSystemLoader(Path(__file__).resolve().parent)
+    loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"share": tables.share, "number": tables.number, "spans": tables.spans, "data": data}
-    environment.filters["interval"] = tables.with_interval
-    return environment.get_template("page.html").render(
+    environment.filters |= {"share": tables.share, "number": tables.number, "spans": tables.spans}
+    environment.filters |= {"interval": tables.with_interval, "base64": lambda png: base64.b64encode(png).decode()}
+    page = environment.get_template("page.html").render(
         r=report,
         plots=drawn,
         picture_of=picture_of,
         labels=LABELS,
-        short=plots.SHORT,
         actions=ACTION_NAMES,
-        events={event.name.lower(): event.label for event in Event},
-        zones={zone.name.lower(): zone.label for zone in Zone},
-        grid_rows=GRID_ROWS,
-        grid_columns=GRID_COLUMNS,
+        events={event.name.lower(): label_of(event) for event in Event},
+        zones={zone.name.lower(): label_of(zone) for zone in Zone},
         by_use=sorted(report["codes"], key=lambda code: -report["codes"][code]["seen"])[1:],
     )
-
-
-def write_report(report: dict[str, Any], pictures: Pictures, out: Path, show: Show = quiet) -> Path:
-    """Write all files into `out`, the page last. Returns its path."""
-    drawn: dict[str, bytes] = {}
-    for name, plot in PLOTS.items():
-        show(len(drawn) / len(PLOTS), f"drawing {name.replace('_', ' ')}")
-        drawn[name] = plots.to_png(plot, report, pictures)
-    codes = draw_codes(report, pictures.examples)
     files = {f"plots/{name}.png": png for name, png in drawn.items()}
-    files |= {f"codes/{name}.png": png for name, png in codes.items()}
-    files["report.html"] = render(report, drawn, codes).encode()
+    files |= {f"codes/{name}.png": png for name, png in codes.items()} | {"report.html": page.encode()}
     write_json(out / "report.json", plain(report))
     for name, content in files.items():
         write_atomic(out / name, lambda file, content=content: file.write(content))  # type: ignore[misc]

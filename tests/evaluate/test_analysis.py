@@ -11,10 +11,19 @@ from typer.testing import CliRunner
 
 from collect.policies import start_episode
 from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs, take_sample
-from evaluate.analysis.gallery import Example, describe, representative, way_text
 from evaluate.analysis.page import before_after_difference, difference, write_report
 from evaluate.analysis.plots import APPEARS, OTHER_COLOUR, VANISHES
-from evaluate.analysis.statistics import count_codes, distances, jensen_shannon, top_changes, top_codes
+from evaluate.analysis.statistics import (
+    Example,
+    count_codes,
+    describe,
+    distances,
+    jensen_shannon,
+    representative,
+    top_changes,
+    top_codes,
+    way_text,
+)
 from evaluate.commands import app
 from evaluate.heldout import SEED_OFFSET
 from evaluate.summaries import plain
