@@ -15,23 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from numpy.random import Generator
 
 from collect import ram
 from collect.dataset import EpisodeWriter
 from collect.emulator import MOST_LIVES, Emulator, Objects, Snapshot
 from collect.policies import MixedPolicy, Policy, lay_wall, random_wall, toward
-from model.breakout import (
-    BRICK_COLUMNS,
-    BRICK_HEIGHT,
-    BRICK_ROWS,
-    BRICK_WIDTH,
-    EMULATOR_HZ,
-    FIELD_LEFT,
-    FIELD_TOP,
-    LONG_PADDLE,
-    WALL_TOP,
-    Action,
-)
+from model import breakout
+from model.breakout import BRICK_COLUMNS, BRICK_HEIGHT, BRICK_ROWS, BRICK_WIDTH, FIELD_LEFT, WALL_TOP, Action
 
 POOL_FRAMES = 480
 """Emulator frames of an episode's pool: the moments with the paddle in all places that scenes begin from."""
@@ -97,7 +88,7 @@ class Ball:
         return replace(self, row=self.row + rows * frames, column=column, right=right)
 
 
-def draw_ball(rng: np.random.Generator, down: bool, fast_share: float = FAST_SHARE, served: float = 0.0) -> Ball:
+def draw_ball(rng: Generator, down: bool, fast_share: float = FAST_SHARE, served: float = 0.0) -> Ball:
     """A ball of any speed at no place yet. It comes off the paddle if it flies up, else off top wall or bricks."""
     fast = rng.random() < fast_share
     hits = 0 if fast else int(rng.integers(1, MOST_HITS + 1))
@@ -107,12 +98,12 @@ def draw_ball(rng: np.random.Generator, down: bool, fast_share: float = FAST_SHA
     return Ball(down, right, hits, fast, steep, 1 if not down else 0 if rng.random() < OFF_TOP_SHARE else 2)
 
 
-def draw_wall(rng: np.random.Generator) -> Wall:
+def draw_wall(rng: Generator) -> Wall:
     """A wall at a random stage of being eaten."""
     return ram.read_wall(np.frombuffer(random_wall(rng), np.uint8))
 
 
-def _ball_bytes(rng: np.random.Generator, ball: Ball) -> dict[int, int]:
+def _ball_bytes(rng: Generator, ball: Ball) -> dict[int, int]:
     """What RAM holds of a ball that will be in its place when the edit has settled. Half pixels are chance's."""
     ball = ball.flown(-SETTLE)
     down, left = (round(256 * part) & 0xFFFF for part in (ball.velocity[0], -ball.velocity[1]))
@@ -132,7 +123,7 @@ def _ball_bytes(rng: np.random.Generator, ball: Ball) -> dict[int, int]:
 
 
 def put_game(
-    emulator: Emulator, rng: np.random.Generator, ball: Ball | None = None, wall: Wall | None = None,
+    emulator: Emulator, rng: Generator, ball: Ball | None = None, wall: Wall | None = None,
     score: int | None = None,
 ) -> None:  # fmt: skip
     """Put everything but the paddle's place: what is not given is drawn, so that it fits what is."""
@@ -156,7 +147,7 @@ def put_game(
 class Meet(Policy):
     """Brings the paddle's left end to a column, now and then with another key."""
 
-    def __init__(self, rng: np.random.Generator, target: float) -> None:
+    def __init__(self, rng: Generator, target: float) -> None:
         super().__init__(rng, 1)
         self._target, self._noise = target, rng.choice([0.0, 0.15, 0.4])
 
@@ -169,7 +160,7 @@ class Meet(Policy):
 class Keys(Policy):
     """Holds random keys for random times; `fire` is the chance of FIRE at each step."""
 
-    def __init__(self, rng: np.random.Generator, fire: float = 0.0) -> None:
+    def __init__(self, rng: Generator, fire: float = 0.0) -> None:
         super().__init__(rng, 1)
         self._fire, self._left, self._key = fire, 0, 0
 
@@ -182,18 +173,16 @@ class Keys(Policy):
         return self._key
 
 
-def _at_paddle(
-    emulator: Emulator, rng: np.random.Generator, wall: Wall | None = None, score: int | None = None
-) -> Scene:
+def _at_paddle(emulator: Emulator, rng: Generator, wall: Wall | None = None, score: int | None = None) -> Scene:
     """The ball comes down to the paddle, to any part of it, or just past an end."""
     ball, frames = draw_ball(rng, True, served=SERVED_SHARE), rng.uniform(5, 8)
-    lands = np.clip(emulator.objects().paddle + rng.uniform(-12, 12 + LONG_PADDLE), FIELD_LEFT, RIGHT_WALL)
+    lands = np.clip(emulator.objects().paddle + rng.uniform(-12, 12 + breakout.LONG_PADDLE), FIELD_LEFT, RIGHT_WALL)
     put_game(emulator, rng, replace(ball, row=AT_PADDLE, column=lands).flown(-frames), wall, score)
-    return round(frames) + AFTER, Meet(rng, lands - rng.uniform(-2, LONG_PADDLE + 1))
+    return round(frames) + AFTER, Meet(rng, lands - rng.uniform(-2, breakout.LONG_PADDLE + 1))
 
 
 def _at_brick(
-    emulator: Emulator, rng: np.random.Generator, ball: Ball, wall: Wall, brick: tuple[int, int], longest: int,
+    emulator: Emulator, rng: Generator, ball: Ball, wall: Wall, brick: tuple[int, int], longest: int,
     score: int | None = None,
 ) -> Scene:  # fmt: skip
     """The ball comes to a brick (row, column) from below, in `longest` frames at most."""
@@ -205,7 +194,7 @@ def _at_brick(
     return round(frames) + AFTER, None
 
 
-def _bricks(emulator: Emulator, rng: np.random.Generator, score: int | None = None) -> Scene:
+def _bricks(emulator: Emulator, rng: Generator, score: int | None = None) -> Scene:
     """The ball comes up to a brick from below, off the paddle."""
     wall, ball = draw_wall(rng), draw_ball(rng, down=False, fast_share=0.35)
     wall[0, rng.integers(BRICK_COLUMNS)] = True  # one at least
@@ -215,25 +204,25 @@ def _bricks(emulator: Emulator, rng: np.random.Generator, score: int | None = No
     return _at_brick(emulator, rng, ball, wall, (np.flatnonzero(wall[:, column]).max(), column), 7, score)
 
 
-def _last_bricks(emulator: Emulator, rng: np.random.Generator) -> Scene:
+def _last_bricks(emulator: Emulator, rng: Generator) -> Scene:
     """The ball flies at one of the last bricks of a wall."""
     wall, bricks = NO_WALL.copy(), rng.integers(1, 4)
     wall[rng.integers(BRICK_ROWS, size=bricks), rng.integers(BRICK_COLUMNS, size=bricks)] = True
     return _at_brick(emulator, rng, draw_ball(rng, down=False), wall, tuple(np.argwhere(wall)[-1]), 12)
 
 
-def _above(emulator: Emulator, rng: np.random.Generator) -> Scene:
+def _above(emulator: Emulator, rng: Generator) -> Scene:
     """The ball is above a wall whose top rows stand, and meets top wall and bricks by turns."""
     wall, down = draw_wall(rng), rng.random() < 0.5
     wall[0] |= rng.random(BRICK_COLUMNS) < 0.8
     wall[:, rng.integers(BRICK_COLUMNS)] = False
     ball = draw_ball(rng, down, fast_share=0.8)
-    row, column = rng.uniform(FIELD_TOP + 12, WALL_TOP - 6), rng.uniform(10, 148)
+    row, column = rng.uniform(breakout.FIELD_TOP + 12, WALL_TOP - 6), rng.uniform(10, 148)
     put_game(emulator, rng, replace(ball, contact=0 if down else ball.contact, row=row, column=column), wall)
     return int(rng.integers(24, 48)), None
 
 
-def _tunnel(emulator: Emulator, rng: np.random.Generator) -> Scene:
+def _tunnel(emulator: Emulator, rng: Generator) -> Scene:
     """The ball is in a gap that goes through the wall, where it meets bricks from the side."""
     wall, left, wide = draw_wall(rng), rng.integers(BRICK_COLUMNS - 1), rng.integers(1, 4)
     wall[:, left : left + wide] = False
@@ -244,7 +233,7 @@ def _tunnel(emulator: Emulator, rng: np.random.Generator) -> Scene:
     return int(rng.integers(14, 26)), None
 
 
-def _among(emulator: Emulator, rng: np.random.Generator) -> Scene:
+def _among(emulator: Emulator, rng: Generator) -> Scene:
     """The ball is anywhere among the bricks of a wall with many holes, on its way up or down."""
     wall = draw_wall(rng) & (rng.random((BRICK_ROWS, BRICK_COLUMNS)) < rng.uniform(0.2, 1.0))
     down = rng.random() < 0.4
@@ -256,7 +245,7 @@ def _among(emulator: Emulator, rng: np.random.Generator) -> Scene:
     return int(rng.integers(8, 20)), None
 
 
-def _side_wall(emulator: Emulator, rng: np.random.Generator) -> Scene:
+def _side_wall(emulator: Emulator, rng: Generator) -> Scene:
     """The ball flies at a side wall, at any height below the bricks."""
     ball = draw_ball(rng, down=rng.random() < 0.5)
     frames, row = rng.uniform(2, 8), rng.uniform(WALL_BOTTOM + 24, AT_PADDLE - 8)
@@ -264,30 +253,30 @@ def _side_wall(emulator: Emulator, rng: np.random.Generator) -> Scene:
     return round(frames) + AFTER, None
 
 
-def _serve(emulator: Emulator, rng: np.random.Generator) -> Scene:
+def _serve(emulator: Emulator, rng: Generator) -> Scene:
     """No ball is in play, and FIRE is pressed at some phase of the clock."""
     put_game(emulator, rng)
     emulator.poke({place: 128 * int(rng.integers(2)) for place in (ram.BALL_X_FRACTION, ram.BALL_Y_FRACTION)})
     return int(rng.integers(14, 22)), Keys(rng, 0.2)
 
 
-def _reset(emulator: Emulator, rng: np.random.Generator) -> Scene:
+def _reset(emulator: Emulator, rng: Generator) -> Scene:
     """The first second of a game, in which it lays its bricks one after the other."""
     emulator.reset()
     return int(rng.integers(20, 60)), Keys(rng, 0.04 if rng.random() < 0.5 else 0.0)
 
 
-def _lost(emulator: Emulator, rng: np.random.Generator) -> Scene:
+def _lost(emulator: Emulator, rng: Generator) -> Scene:
     """The ball falls past the paddle: a life is lost, or with the last one the game."""
     ball, frames = draw_ball(rng, True, served=SERVED_SHARE), rng.uniform(4, 12)
     paddle, below = emulator.objects().paddle, rng.uniform(FIELD_LEFT, RIGHT_WALL)
-    if abs(below - paddle - LONG_PADDLE / 2) < 40:  # too near: the other half of the field
+    if abs(below - paddle - breakout.LONG_PADDLE / 2) < 40:  # too near: the other half of the field
         below = RIGHT_WALL - 20 * rng.random() if paddle < 70 else FIELD_LEFT + 20 * rng.random()
     put_game(emulator, rng, replace(ball, row=LOST, column=below).flown(-frames))
     return round(frames) + AFTER, Meet(rng, rng.normal(paddle, 8))
 
 
-KINDS: dict[str, tuple[float, Callable[[Emulator, np.random.Generator], Scene]]] = {
+KINDS: dict[str, tuple[float, Callable[[Emulator, Generator], Scene]]] = {
     "paddle": (0.32, _at_paddle),
     "bricks": (0.235, _bricks),
     "among bricks": (0.15, _among),
@@ -316,7 +305,7 @@ def play(emulator: Emulator, policy: Policy, writer: EpisodeWriter, steps: int) 
             return
 
 
-def play_drills(emulator: Emulator, rng: np.random.Generator, steps: int) -> EpisodeWriter:
+def play_drills(emulator: Emulator, rng: Generator, steps: int) -> EpisodeWriter:
     """An episode of drills with `steps` transitions, each drill a scene of its own, from one of a pool's moments."""
     pool, writer = _pool(emulator, rng), None
     while writer is None or len(writer) < steps:
@@ -335,7 +324,7 @@ def play_drills(emulator: Emulator, rng: np.random.Generator, steps: int) -> Epi
     return writer
 
 
-def _pool(emulator: Emulator, rng: np.random.Generator) -> list[Snapshot]:
+def _pool(emulator: Emulator, rng: Generator) -> list[Snapshot]:
     """Moments of a game before its first serve, with the paddle in all places, moving and at rest."""
     emulator.reset()
     lay_wall(emulator)
@@ -343,7 +332,7 @@ def _pool(emulator: Emulator, rng: np.random.Generator) -> list[Snapshot]:
     frames = max(1, POOL_FRAMES // emulator.frameskip)
     while len(pool) < frames:
         key = rng.choice([Action.NOOP, Action.RIGHT, Action.LEFT], p=[0.2, 0.4, 0.4])
-        held = int(rng.integers(1, EMULATOR_HZ // 2)) // emulator.frameskip + 1
+        held = int(rng.integers(1, breakout.EMULATOR_HZ // 2)) // emulator.frameskip + 1
         for _ in range(min(held, frames - len(pool))):
             emulator.advance(key)
             pool.append(emulator.snapshot())

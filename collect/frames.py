@@ -19,25 +19,17 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collect.dataset import (
-    DATASET_SCHEMA,
-    MANIFEST,
-    SETTINGS,
-    EpisodeWriter,
-    check_schema,
-    load_episode,
-    read_manifest,
-)
+from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, EpisodeWriter, load_episode, read_manifest, read_object
 from collect.drills import play, play_drills
 from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
-from model.files import FileError, checksum, make_directory, read_json, write_json
+from model.files import FileError, checksum, make_directory, write_json
 
 GAMES_EVERY = 16
 """Of the `drill` policy's episodes every 16th is a whole game, the others are drills."""
@@ -69,8 +61,8 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     rng = np.random.default_rng([settings.seed, number])
     emulator = _emulator(settings.frameskip)
     rng.integers(2**31)  # unused; without it the seeds of published numbers would mean other games
-    steps = max(1, round(settings.episode_seconds * emulator.steps_per_second))
-    steps = min(steps, limit or steps)
+    longest = max(1, round(settings.episode_seconds * emulator.steps_per_second))
+    steps = min(longest, limit or longest)
     if settings.policy == "drill" and number % GAMES_EVERY:
         return play_drills(emulator, rng, steps), False
     start_episode(emulator, settings.policy, rng)
@@ -98,12 +90,11 @@ def _collect_one(settings: CollectSettings, number: int, out: Path) -> int:
 def _start_worker() -> None:
     """Ctrl-C goes to every process of the terminal, and is the parent's to handle. Without a parent, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
+    parent: Any = multiprocessing.parent_process()
 
     def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        parent.join()
+        os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
 
@@ -116,28 +107,25 @@ def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[in
     if workers == 1:
         for number in count():
             yield _collect_one(settings, number, out)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    try:
         tasks = (pool.submit(_collect_one, settings, number, out) for number in count())
         # Workers are started here and inherit this, so a Ctrl-C that comes now cannot print their tracebacks.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            waiting = deque(next(tasks) for _ in range(workers))
+            waiting = deque(islice(tasks, 2 * workers - 1))
         finally:
             signal.signal(signal.SIGINT, before)
-        try:
-            while True:
-                while len(waiting) < 2 * workers:
-                    waiting.append(next(tasks))
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for task in tasks:
+            waiting.append(task)
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def check_settings(path: Path, wanted: dict[str, Any]) -> None:
     """FileError unless the settings of the dataset that is there are the `wanted` ones."""
-    found = read_json(path, "settings of the dataset", limit=1 << 16)
-    check_schema(found.get("schema") if isinstance(found, dict) else None, "settings", path)
-    if found != wanted:
+    if read_object(path, "settings of the dataset") != wanted:
         raise FileError(f"{path.parent} holds a dataset of other settings; choose another --out, or remove it")
 
 
