@@ -141,7 +141,7 @@ def train_context(
 
     Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 20
     """
-    from train.context import train_context
+    from train.memory import train_context
 
     figures = train_context(frames or [FRAMES], weights, run)
     return _told(figures), "ship", "--world", run.out, *_words((frames or [])[:1])
@@ -199,7 +199,7 @@ def ship(
     Example: python main.py ship --world checkpoints/world --out checkpoints/shipped
     """
     with clean_errors():
-        from train.ship import ship_checkpoints
+        from train.export import ship_checkpoints
 
         engine = ship_checkpoints(world, action, frames, out, print)
         size = sum(path.stat().st_size for path in out.iterdir() if path.is_file()) / 1e6

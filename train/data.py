@@ -24,10 +24,12 @@ from collect.ram import GameState, hidden, knob_places, read
 from console import Show
 from model.breakout import BALL_ROWS, PALETTE
 from model.files import FileError, checksum
-from model.state import HISTORY, State, Things
+from model.state import FRACTIONS, HISTORY, INDEX, NOT_KNOWN, State, Things
 
 UNTAUGHT = -1
 """In place of the class of a variable that RAM does not tell."""
+PARTLY = 0.5
+"""Where more of the memory is hidden than this, the row's fraction may be wholly so."""
 
 
 @dataclass(frozen=True)
@@ -109,24 +111,19 @@ def interesting(data: Data) -> Tensor:
     return 1 + 9 * (turned | broke | counted | ball).float()
 
 
-@dataclass(frozen=True)
 class Sampler:
-    """Draws from the data's `steps`, each as often as it is `interesting`."""
+    """Draws from the data's `steps`, each as often as it is `interesting`. FileError if there are none."""
 
-    upto: Tensor
-    """(T,) float64, the weights added up: a step is where a random number falls among them."""
-
-    @classmethod
-    def of(cls, data: Data) -> Sampler:
-        """FileError if there are no steps to draw."""
+    def __init__(self, data: Data) -> None:
         if not len(data.steps):  # as of scenes of one step each
             raise FileError("the dataset has no steps to train on: collect longer episodes")
-        return cls(interesting(data).double().cumsum(0))
+        # The weights added up, (T,) float64: a step is where a random number falls among them.
+        self._upto = interesting(data).double().cumsum(0)
 
     def __call__(self, batch: int, generator: torch.Generator) -> Tensor:
         """Numbers (B,) int64 among the `steps`, drawn with replacement."""
         drawn = torch.rand(batch, generator=generator, device=generator.device, dtype=torch.float64)
-        return torch.searchsorted(self.upto, drawn * self.upto[-1]).clamp(max=len(self.upto) - 1)
+        return torch.searchsorted(self._upto, drawn * self._upto[-1]).clamp(max=len(self._upto) - 1)
 
 
 def held_out(data: Data, most: int = 10_000) -> dict[str, Tensor]:
@@ -142,6 +139,28 @@ def taught_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     """Mean cross-entropy of logits (B, n) against classes (B,), where they are 0 or more; 0 if none is."""
     total = F.cross_entropy(logits, wanted.clamp(min=-1), ignore_index=-1, reduction="sum")
     return total / (wanted >= 0).sum().clamp(min=1)
+
+
+def hide(memory: Tensor, generator: torch.Generator, whole: float = 0.5, wrong: float = 0.0) -> Tensor:
+    """What a network is told of the true memory (B, V): in a `whole` share of the rows all that RAM tells, elsewhere a
+    random part is not known, and a share of the known is `wrong`."""
+    games, device = len(memory), generator.device
+    rate = torch.rand(games, 1, generator=generator, device=device)
+    rate = rate * (torch.rand(games, 1, generator=generator, device=device) >= whole)
+    hidden = torch.rand(memory.shape, generator=generator, device=device) < rate
+    if wrong:
+        other = memory[torch.randint(games, (games,), generator=generator, device=device)]
+        mistaken = torch.rand(memory.shape, generator=generator, device=device) < wrong
+        memory = torch.where(mistaken, other, memory)
+    told = torch.where(hidden | (memory < 0), NOT_KNOWN, memory)
+    # Of the row's fraction a part is known where it is hidden: other eighths are possible too.
+    number = INDEX["half_row"]
+    chance = torch.rand(games, 1, generator=generator, device=device)
+    others = torch.rand(games, FRACTIONS, generator=generator, device=device) < chance
+    others = (others * 2 ** torch.arange(FRACTIONS, device=device)).sum(1)
+    possible = torch.where(rate[:, 0] > 0, memory[:, number] | others, memory[:, number]) % ((1 << FRACTIONS) - 1)
+    told[:, number] = torch.where(hidden[:, number] & (rate[:, 0] > PARTLY), NOT_KNOWN, possible)
+    return told
 
 
 def load_frames(directories: Sequence[Path], show: Show, pictures: bool = True) -> TransitionDataset:

@@ -14,14 +14,14 @@ from model.tracker import cut_off
 from model.vqvae import APPEAR, HEADS, NONE, SAME_DIGIT, SERVE, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
 
 NAMES = tuple(HEADS)
+NOTHING = dict.fromkeys(NAMES, 0) | dict.fromkeys(("left_digit", "right_digit"), SAME_DIGIT)
+"""The labels of a cell in which nothing happens."""
+DIGIT_CELLS = sorted({at // CELL_COLUMNS for at in DIGIT_COLUMNS})  # columns of cells that show digits
 
 
 def blank(cells: int, device: torch.device) -> dict[str, Tensor]:
     """Labels (M,) of cells in which nothing happens."""
-    labels = {name: torch.zeros(cells, dtype=torch.long, device=device) for name in NAMES}
-    labels["left_digit"] += SAME_DIGIT
-    labels["right_digit"] += SAME_DIGIT
-    return labels
+    return {name: torch.full((cells,), label, device=device) for name, label in NOTHING.items()}
 
 
 def ball_event(before: Things, after: Things, look: Appearance | None = None) -> dict[str, Tensor]:
@@ -59,16 +59,15 @@ def paddle_event(before: Things, after: Things) -> dict[str, Tensor]:
     return {"paddle": torch.ones_like(step), "paddle_step": step + PADDLE_STEP, "paddle_width": width}
 
 
-def digit_event(before: Things, after: Things, column: int) -> dict[str, Tensor]:
-    """Which digits come in a column of the score's cells in B steps: left and right, (B,) each."""
-    found = {}
+def digit_events(before: Things, after: Things) -> list[dict[str, Tensor]]:
+    """Which digits come in B steps in the cells of hundreds and tens, of ones, of lives: left and right, (B,) each."""
+    found: dict[int, dict[str, Tensor]] = {column: {} for column in DIGIT_CELLS}
     for number, at in enumerate(DIGIT_COLUMNS):
-        cell, side = divmod(at, CELL_COLUMNS)
-        if cell == column:
-            old, new = before.board[:, number], after.board[:, number]
-            name = "left_digit" if side < CELL_COLUMNS // 2 else "right_digit"
-            found[name] = torch.where(old == new, SAME_DIGIT, new)
-    return found
+        column, side = divmod(at, CELL_COLUMNS)
+        old, new = before.board[:, number], after.board[:, number]
+        name = "left_digit" if side < CELL_COLUMNS // 2 else "right_digit"
+        found[column][name] = torch.where(old == new, SAME_DIGIT, new)
+    return list(found.values())
 
 
 def labels(
@@ -76,15 +75,12 @@ def labels(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """What the decoder is to say of M changed cells of B steps: the labels of each head (M,), and the broken bricks
     (M, 21). `game`, `cell` and `kind` (M,) are as in `model.encoder.Crops`."""
-    found = blank(len(game), game.device)
-    in_field = kind == FIELD_CELLS
-    for name, values in ball_event(before, after, look).items():
-        found[name] = torch.where(in_field, values[game], found[name])
-    for name, values in paddle_event(before, after).items():
-        found[name] = torch.where(kind == PADDLE_CELLS, values[game], found[name])
-    found["new_wall"] = torch.where(kind == WALL_CELLS, 1, found["new_wall"])
-    for column in sorted({at // CELL_COLUMNS for at in DIGIT_COLUMNS}):
-        here = (kind == SCORE_CELLS) & (cell // GRID_ROWS == column)
-        for name, values in digit_event(before, after, column).items():
+    found, in_field = blank(len(game), game.device), kind == FIELD_CELLS
+    happens = [(in_field, ball_event(before, after, look)), (kind == PADDLE_CELLS, paddle_event(before, after))]
+    for column, event in zip(DIGIT_CELLS, digit_events(before, after), strict=True):
+        happens.append(((kind == SCORE_CELLS) & (cell // GRID_ROWS == column), event))
+    for here, event in happens:
+        for name, values in event.items():
             found[name] = torch.where(here, values[game], found[name])
+    found["new_wall"] = (kind == WALL_CELLS).long()
     return found, torch.where(in_field[:, None], broken(before, after)[game], 0)

@@ -35,7 +35,6 @@ from train.weights import arrays, fill
 
 FREE = ("rate", "minutes", "epochs", "validate_every", "log_every")
 """Settings that a resumed run may change: they are no part of what makes a checkpoint fit."""
-LEAST_RATE = 0.01
 COARSE_UNTIL = 0.7
 """The share of a run in which tasks may compute in bfloat16."""
 CPU = torch.device("cpu")
@@ -107,7 +106,7 @@ class Task:
         """The loss of step `step`, to be minimised, and figures for the log. `generator` is of the training device."""
         raise NotImplementedError
 
-    def after_step(self, step: int, generator: torch.Generator) -> None:
+    def after_step(self, step: int) -> None:
         """Called after the optimiser's step."""
 
     def validate(self) -> tuple[float, dict[str, Any]]:
@@ -127,15 +126,11 @@ def choose_device(name: str) -> torch.device:
 def learning_rate(settings: Settings, step: int, progress: float) -> float:
     """Linear warm-up over `warmup` steps, then linear in `progress` 0..1 down to a hundredth."""
     warm = min(1.0, (step + 1) / settings.warmup)
-    return settings.rate * warm * (1 - (1 - LEAST_RATE) * min(1.0, progress))
+    return settings.rate * warm * (1 - 0.99 * min(1.0, progress))
 
 
 class TrainingError(UserError):
     """Training cannot go on; the text says why, what is kept and how to go on."""
-
-
-def _seed(settings: Settings, step: int, use: int) -> int:
-    return int(np.random.SeedSequence((settings.seed, step, use)).generate_state(1)[0])
 
 
 def _fixed(settings: Any) -> Any:
@@ -165,7 +160,6 @@ class Loop:
             moments = {name: torch.zeros_like(of) for name in ("exp_avg", "exp_avg_sq")}
             self.optimiser.state[of] = {"step": torch.zeros((), device=of.device), **moments}
         self.step, self.elapsed, self.best = 0, 0.0, -math.inf
-        self._logged, self._logged_at = 0, time.monotonic()
 
     def _meta(self, **more: Any) -> dict[str, Any]:
         best = self.best if math.isfinite(self.best) else None
@@ -191,10 +185,8 @@ class Loop:
 
         FileError if there is none, or they are of another model, dataset or settings.
         """
-        errors = []
-        for path in (self.last_path, self.before_path):
-            if not path.exists():
-                continue
+        errors: list[str] = []
+        for path in filter(Path.exists, (self.last_path, self.before_path)):
             try:
                 self._take(*load_tensors(path), path)
             except FileError as error:
@@ -203,8 +195,7 @@ class Loop:
             if errors:
                 newest = f"the newest checkpoint is damaged ({errors[0]}); going on from the one before"
                 self._asked.show(0.0, f"warning: {newest}")
-            self._asked.show(0.0, f"note: resuming at step {self.step}")
-            return
+            return self._asked.show(0.0, f"note: resuming at step {self.step}")
         raise FileError(errors[0] if errors else f"{self._asked.out} holds no run of {self.best_path.stem} to resume")
 
     def _take(self, tensors: dict[str, np.ndarray], meta: dict[str, Any], path: Path) -> None:
@@ -249,8 +240,8 @@ class Loop:
 
     def _train(self, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
         """One step of the optimiser; gives the figures for the log."""
-        generator.manual_seed(_seed(self.settings, self.step, 0))
-        torch.manual_seed(_seed(self.settings, self.step, 1))  # for dropout
+        for use, seed in enumerate((generator.manual_seed, torch.manual_seed)):  # the latter for dropout
+            seed(int(np.random.SeedSequence((self.settings.seed, self.step, use)).generate_state(1)[0]))
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, self.step, progress)
         self.task.module.train()
@@ -261,7 +252,7 @@ class Loop:
         if not torch.isfinite(loss + norm):  # before the weights are touched
             raise self._stopped("the loss is not a number")
         self.optimiser.step()
-        self.task.after_step(self.step, generator)
+        self.task.after_step(self.step)
         self.step += 1
         return {"loss": loss.detach(), "norm": norm, **log}
 
@@ -298,19 +289,17 @@ class Loop:
         return figures
 
 
-def check_new(name: str, run: Run) -> None:
-    """FileError if the folder holds a run already and `resume` was not asked for. Before anything takes long."""
+def begin(name: str, run: Run) -> None:
+    """Before all that takes long: FileError if the folder holds a run and `resume` was not asked for. Seeds PyTorch."""
     last = run.out / f"{name.removesuffix('_best')}_last.safetensors"
     if last.exists() and not run.resume:
         raise FileError(f"{run.out} holds a run of {name} already: add --resume, or choose another --out")
+    torch.manual_seed(run.settings.seed)
 
 
 def train(task: Task, name: str, run: Run) -> dict[str, Any]:
-    """Train `task` from the start, or from its last checkpoint. Returns the last validation's figures.
-
-    FileError if the folder holds a run already and `resume` was not asked for, or the other way round.
-    """
-    check_new(name, run)
+    """Train `task` from the start, or from its last checkpoint: FileError if there is none to resume, or it is of
+    another run. `begin` was called before the task was made. Returns the last validation's figures."""
     make_directory(run.out, "folder of weights")
     with Tracker(run.out, name, run.tensorboard, run.wandb) as tracker:
         loop = Loop(task, name, run, tracker.log)
