@@ -169,15 +169,13 @@ class ActionTask(Task):
         self._order: tuple[int, Tensor] | None = None
         self.samples = self._steps * batch  # whole batches, so that an epoch of the loop goes through the pairs once
         stats = pairs.stats or {}
+        about = {name: stats.get(name) for name in ("policy", "seed", "pairs_sha256")}
         self.meta = {
             "kind": "action",
             "frameskip": stats.get("frameskip"),
             "model": {"action": self.model.settings},
             "codes_sha256": stats.get("codes_sha256"),
-            "dataset": {
-                "pairs": len(pairs.actions),
-                **{of: stats.get(of) for of in ("policy", "seed", "pairs_sha256")},
-            },
+            "dataset": {"pairs": len(pairs.actions), **about},
         }
 
     def _batch(self, step: int, batch: int) -> Tensor:
