@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from collect.dataset import TransitionDataset
-from model import controllers
 from model.breakout import UNCHANGED
 from model.context import PADDLE_STEP, step_number
 from model.controllers import EVENTS, PADDLE_EVENT, ContextController
@@ -25,7 +24,7 @@ from model.memory import FRACTION, ROW_STEPS, SPEED, Memory
 from model.state import FRACTIONS, INDEX, VARIABLES
 from model.vqvae import HEADS, NONE, SAME_DIGIT, STANDS, VQVAE
 from train.data import Data, Sampler, about, held_out, hide, load_frames, taught_loss
-from train.events import ball_event, blank, broken, digit_events, paddle_event
+from train.events import NOTHING, ball_event, broken, digit_events, paddle_event
 from train.loop import Run, Task, begin, train
 from train.weights import load_vqvae
 
@@ -141,58 +140,45 @@ NO_CODE = -1
 _ODD = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
 
 
-def _keys(said: dict[str, Tensor], bricks: Tensor) -> Tensor:
+def _keys(said: dict[str, Any], bricks: Tensor) -> Tensor:
     """One number for each combination of labels: (M,) int64. (A hash.)"""
-    key = torch.zeros_like(bricks[:, 0])
+    key: Any = 0
     for name, labels in HEADS.items():
         key = key * (labels + 1) + said[name]
     weights = 2 ** torch.arange(bricks.shape[1], device=bricks.device)
     return (key * _ODD[0] + (bricks * weights).sum(1) * _ODD[1]) >> 1  # whole numbers of 64 bits wrap
 
 
-class Lookup:
-    """From labels to the code that says them."""
-
-    def __init__(self, model: VQVAE) -> None:
-        events = model.events()
-        keys = _keys(events.said, events.bricks)
-        keys[UNCHANGED] = -(1 << 62) - 1
-        self._keys, self._codes = keys.sort(stable=True)  # should two codes say the same: the commoner one
-        self._none = torch.zeros_like(events.bricks[0])
-
-    def __call__(self, said: dict[str, Tensor], happens: Tensor, bricks: Tensor | None = None) -> Tensor:
-        """Labels of M events, as `train.events` gives them, whether anything happens (M,) bool, and bricks that go: ->
-        codes (M,), `UNCHANGED` where nothing does, `NO_CODE` where no code says it."""
-        bricks = self._none.expand(len(happens), -1) if bricks is None else bricks
-        keys = _keys(blank(len(happens), happens.device) | said, bricks)
-        at = torch.searchsorted(self._keys, keys).clamp(max=len(self._keys) - 1)
-        found = torch.where(self._keys[at] == keys, self._codes[at], NO_CODE)
-        return torch.where(happens, found, UNCHANGED)
-
-
 @torch.no_grad()
 def targets(data: Data, model: VQVAE) -> Tensor:
-    """The code of each event at each of the data's `steps`: (T, 6) int16, `NO_CODE` where no code says it.
+    """The code of each event at each of the data's `steps`: (T, 6) int16, `UNCHANGED` where it does not happen,
+    `NO_CODE` where no code says it.
 
     The ball's is that of its true step, also where a frame hides it; which code a frame then shows, a step or a ball
     that vanishes, follows from the drawing (`Twin.grid`).
     """
-    lookup, found = Lookup(model), []
+    events, found = model.events(), []
+    book, none = _keys(events.said, events.bricks), torch.zeros_like(events.bricks[:1])
+    book[UNCHANGED] = -(1 << 62) - 1
+    book, codes = book.sort(stable=True)  # should two codes say the same: the commoner one
+
+    def code(said: dict[str, Tensor], happens: Tensor, bricks: Tensor = none) -> Tensor:
+        keys = _keys(NOTHING | said, bricks)
+        at = torch.searchsorted(book, keys).clamp(max=len(book) - 1)
+        return torch.where(happens, torch.where(book[at] == keys, codes[at], NO_CODE), UNCHANGED)
+
     for t in data.steps.split(4 * PART):
         before, after = data.things(t), data.things(t + 1)
         ball, bricks, paddle = ball_event(before, after), broken(before, after), paddle_event(before, after)
         moves = (paddle["paddle_step"] != PADDLE_STEP) | (paddle["paddle_width"] != STANDS)
+        digits = digit_events(before, after)
+        changes = [torch.stack([new != SAME_DIGIT for new in each.values()]).any(0) for each in digits]
         relaid = (after.wall > before.wall).flatten(1).sum(1) > 1
-        codes = {
-            controllers.BALL: lookup(ball, (ball["ball"] != NONE) | bricks.any(1), bricks),
-            PADDLE_EVENT: lookup(paddle, moves),
-            controllers.NEW_WALL: lookup({"new_wall": torch.ones_like(t)}, relaid),
-        }
-        cells = controllers.SCORE, controllers.POINTS, controllers.LIFE
-        for event, digits in zip(cells, digit_events(before, after), strict=True):
-            changes = torch.stack([values != SAME_DIGIT for values in digits.values()]).any(0)
-            codes[event] = lookup(digits, changes)
-        found.append(torch.stack([codes[event] for event in range(EVENTS)], 1).to(torch.int16))
+        of_ball = code(ball, (ball["ball"] != NONE) | bricks.any(1), bricks)
+        of_wall = code({"new_wall": torch.ones_like(t)}, relaid)
+        # In the order of `model.controllers`.
+        events_of = of_ball, code(paddle, moves), *map(code, digits, changes), of_wall
+        found.append(torch.stack(events_of, 1).to(torch.int16))
     return torch.cat(found)
 
 

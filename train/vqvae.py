@@ -29,9 +29,8 @@ from model.files import FileError
 from model.vqvae import HEADS, VQVAE
 from train.appearance import learn
 from train.data import Data, Sampler, about, hide, interesting, load_frames, taught_loss
-from train.events import broken
+from train.events import Patterns, broken, find_patterns
 from train.loop import Run, Task, begin, train
-from train.patterns import Patterns, find_patterns
 
 START_AT, START_SHARE = 1500, 0.4
 """The step at which the codebook starts, or the share of a run that is shorter than that would leave."""

@@ -15,9 +15,8 @@ from model.state import INDEX, NOT_KNOWN, Things
 from model.vqvae import SAME_DIGIT, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
 from tests.train.conftest import Trained
 from train.data import UNTAUGHT, Data, Sampler, held_out, hide, interesting, load_frames, taught_loss
-from train.events import NAMES, paddle_event
+from train.events import NAMES, _settle, paddle_event
 from train.memory import NO_CODE, targets
-from train.patterns import _settle
 from train.weights import load_vqvae
 
 
