@@ -70,14 +70,13 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
             with clean_errors():
                 from train.loop import Run, Settings, choose_device
 
-                lengths = {"minutes": given.get("minutes"), "epochs": given["epochs"]}
-                if None not in lengths.values():
+                minutes, epochs = given.get("minutes"), given["epochs"]
+                if minutes and epochs:
                     raise typer.BadParameter("give either --minutes or --epochs.")
-                if lengths["epochs"] is None:
-                    lengths["minutes"] = lengths["minutes"] or usual
+                minutes = None if epochs else minutes or usual
                 device, how = choose_device(given["device"]), {key: given[key] for key in ("batch", "rate", "seed")}
                 every = 1000 if device.type == "cpu" else 2000  # half a minute of steps, about
-                settings = Settings(**how, **lengths, decay=decay, validate_every=every)
+                settings = Settings(**how, minutes=minutes, epochs=epochs, decay=decay, validate_every=every)
                 extras = {key: given[key] for key in ("resume", "tensorboard", "wandb")}
                 with progress(f"train {name}") as show:
                     run = Run(given["out"], settings, device, show=show, **extras)

@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from collect.dataset import MANIFEST, Episode, TransitionDataset, read_episodes, read_manifest
+from collect.dataset import MANIFEST, Episode, EpisodeWriter, TransitionDataset, read_episodes, read_manifest
 from collect.emulator import Emulator
-from collect.ram import GameState, hidden, knob_places, read
+from collect.ram import hidden, knob_places, read
 from console import Show
-from model.breakout import BALL_ROWS, PALETTE
+from model.breakout import BALL_ROWS, PALETTE, Action
 from model.files import FileError, checksum
 from model.state import FRACTIONS, HISTORY, INDEX, NOT_KNOWN, State, Things
 
@@ -50,28 +49,32 @@ class Data:
     steps: Tensor
 
     @classmethod
-    def split(cls, dataset: TransitionDataset) -> tuple[Data, Data]:
+    def split(cls, dataset: TransitionDataset, device: torch.device | str = "cpu") -> tuple[Data, Data]:
         """For training and held out: the same frames, and the steps of other episodes. FileError as the dataset's."""
-        parts = dataset.split()
-        whole = cls.of(dataset, parts[0])
-        steps = torch.from_numpy(dataset.transitions(parts[1]))
-        return whole, replace(whole, steps=steps[steps > whole.first[steps]])
+        whole = cls.of(dataset).to(device)
+        steps = (torch.from_numpy(dataset.transitions(part)).to(device) for part in dataset.split())
+        training, held = (replace(whole, steps=part[part > whole.first[part]]) for part in steps)
+        return training, held
 
     @classmethod
-    def of(cls, dataset: TransitionDataset, episodes: npt.NDArray[np.integer] | None = None) -> Data:
-        """A dataset's frames; the `steps` are those of the given episodes alone."""
-        game, first, board, memory = from_ram(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
+    def of(cls, dataset: TransitionDataset) -> Data:
+        """All frames of a dataset."""
+        game, first = read(dataset.ram), np.repeat(dataset.first[:-1], np.diff(dataset.first))
         row = np.clip(game.ball_row, 0, BALL_ROWS - 1)
         column = np.where(row > 0, game.ball_column, 0)
         objects = np.stack((row, column, game.paddle_column, game.paddle_width), 1).astype(np.int16)
+        behind = np.maximum(np.arange(len(first)) - 1, first)  # the screen shows score and lives a frame later
+        score = game.score[behind]
+        board = np.stack((score // 100, score // 10 % 10, score % 10, game.lives[behind]), 1)
+        knob = knob_places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
+        memory = hidden(game, board, knob).astype(np.int16)
         # What the screen shows of score and lives in an episode's first frame, RAM does not say.
-        steps = dataset.transitions(episodes)
+        steps = dataset.transitions()
         steps = steps[steps > first[steps]]
-        wall, actions = game.wall.astype(np.uint8), dataset.actions.copy()
-        parts = objects, wall, board.astype(np.uint8), memory.astype(np.int16), actions, first, steps
-        return cls(*map(torch.from_numpy, parts))
+        wall, board = game.wall.astype(np.uint8), board.astype(np.uint8)
+        return cls(*map(torch.from_numpy, (objects, wall, board, memory, dataset.actions, first, steps)))
 
-    def to(self, device: torch.device) -> Data:
+    def to(self, device: torch.device | str) -> Data:
         """The same on a device."""
         return Data(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
@@ -86,18 +89,6 @@ class Data:
         """What is there at frames t (B,)."""
         objects = self.objects[t].long()
         return Things(objects[:, :2], objects[:, 2:], self.wall[t], self.board[t].long())
-
-
-def from_ram(
-    ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip: int
-) -> tuple[GameState, np.ndarray, np.ndarray, np.ndarray]:
-    """What RAM says of N frames: the game, where each frame's episode begins (N,), the board that the screen shows
-    (N, 4), and the true class of each variable of the memory (N, V)."""
-    game, starts = read(ram), np.repeat(first[:-1], np.diff(first))
-    behind = np.maximum(np.arange(len(ram)) - 1, starts)  # the screen shows score and lives a frame later
-    score = game.score[behind]
-    board = np.stack((score // 100, score // 10 % 10, score % 10, game.lives[behind]), 1)
-    return game, starts, board, hidden(game, board, knob_places(ram, actions, first, frameskip))
 
 
 def interesting(data: Data) -> Tensor:
@@ -165,19 +156,17 @@ def hide(memory: Tensor, generator: torch.Generator, whole: float = 0.5, wrong: 
 
 def load_frames(directories: Sequence[Path], show: Show, pictures: bool = True) -> TransitionDataset:
     """Several datasets as one. Without `pictures` cells and index are left blank: RAM and actions are all that the
-    memory and the controller learn from, and pictures take most of the memory.
-
-    FileError if one is missing, damaged or of another frame skip than the first.
-    """
+    memory and the controller learn from, and pictures take most of the memory. FileError if one is missing, damaged or
+    of another frame skip than the first."""
     manifests = {directory: read_manifest(directory) for directory in directories}
-    skips = {directory: manifest["frameskip"] for directory, manifest in manifests.items()}
-    for directory, skip in skips.items():
-        if skip != skips[directories[0]]:
-            raise FileError(f"{directory} is of frame skip {skip}, {directories[0]} of {skips[directories[0]]}")
-    total, done = sum(len(manifest["episodes"]) for manifest in manifests.values()), 0
+    skip = manifests[directories[0]]["frameskip"]
+    for directory, manifest in manifests.items():
+        if (found := manifest["frameskip"]) != skip:
+            raise FileError(f"{directory} is of frame skip {found}, {directories[0]} of {skip}")
+    total = sum(len(manifest["episodes"]) for manifest in manifests.values())
 
     def episodes() -> Iterator[Episode]:
-        nonlocal done
+        done = 0
         for directory, manifest in manifests.items():
             for episode in read_episodes(directory, manifest):
                 yield episode if pictures else replace(episode, cells=episode.cells[:1], index=episode.index * 0)
@@ -190,7 +179,7 @@ def load_frames(directories: Sequence[Path], show: Show, pictures: bool = True) 
         "transitions": sum(entry["transitions"] for m in manifests.values() for entry in m["episodes"]),
         "policies": [manifest.get("policy") for manifest in manifests.values()],
     }
-    return TransitionDataset(episodes(), {"frameskip": skips[directories[0]], "dataset": about})
+    return TransitionDataset(episodes(), {"frameskip": skip, "dataset": about})
 
 
 def about(dataset: TransitionDataset) -> dict[str, Any]:
@@ -201,6 +190,8 @@ def about(dataset: TransitionDataset) -> dict[str, Any]:
 
 def fresh_memory(frameskip: int) -> list[int]:
     """The classes of the memory in the first frame of a game: the same for every game."""
-    ram = Emulator(frameskip).ram()[None]
-    found: list[int] = from_ram(ram, np.zeros(1, np.uint8), np.array([0, 1]), frameskip)[3][0].tolist()
-    return found
+    emulator = Emulator(frameskip)
+    writer = EpisodeWriter(emulator.screen, emulator.ram())
+    writer.add(Action.NOOP, emulator.screen, emulator.ram(), 0)  # a dataset has transitions
+    dataset = TransitionDataset([writer.to_episode(False)], {"frameskip": frameskip})
+    return [int(number) for number in Data.of(dataset).memory[0]]

@@ -28,7 +28,7 @@ from model.controllers import ActionToLatentMLP, ContextController
 from model.engine import MANIFEST, PREFIX, WEIGHTS, WEIGHTS_SCHEMA, Engine
 from model.files import FileError, checksum, make_directory, write_atomic, write_json
 from model.memory import Memory
-from model.state import HISTORY, SIZES, State
+from model.state import State
 from model.twin import Twin, no_noise
 from model.vqvae import VQVAE
 from train.action import ACTION_NAME
@@ -62,24 +62,21 @@ class _Graph(nn.Module):
         """The inputs and outputs that `GRAPHS` names."""
         twin = self.twin
         if self.which == "start":
-            state = twin.start(inputs[0])
-            return state.objects, state.wall, state.board
+            return twin.start(*inputs)[1:4]
         if self.which == "encode":
             return (twin.encode(*inputs),)
         if self.which == "action":
             return (self.table[inputs[0]],)  # four actions: what the MLP says of each
         state = State(*inputs[:5], inputs[4])  # type: ignore[call-arg]  # no function reads the certainty
-        rest = inputs[5:]
-        if self.which == "predict":
-            action, noise = rest
-            heads = twin.context(state, action)
-            codes, frame, things = twin.grid(state, (heads + noise).argmax(2))
-            return codes, frame, *things, heads
+        if self.which == "advance":
+            return twin.advance(state, *inputs[5:])[1:]
         if self.which == "draw":
-            frame, things = twin.draw(state, *rest)
+            frame, things = twin.draw(state, *inputs[5:])
             return frame, *things
-        after = twin.advance(state, *rest)
-        return after.objects, after.wall, after.board, after.memory, after.certainty
+        action, noise = inputs[5:]
+        heads = twin.context(state, action)
+        codes, frame, things = twin.grid(state, (heads + noise).argmax(2))
+        return codes, frame, *things, heads
 
 
 AFTER = tuple(f"next_{name}" for name in (*STATE[1:], "certainty"))
@@ -94,19 +91,11 @@ GRAPHS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """What each graph takes and gives."""
 
 
-def _examples(games: int = 2) -> dict[str, Tensor]:
+def _examples(twin: Twin, games: int = 2) -> dict[str, Tensor]:
     frame, number = torch.zeros(games, ROWS, COLUMNS, dtype=torch.uint8), torch.zeros(games, dtype=torch.long)
-    return {
-        **dict.fromkeys(("frame", "before", "after", "next_frame"), frame),
-        "objects": number.new_zeros(games, HISTORY, 4),
-        "wall": torch.ones(games, 6, 18, dtype=torch.uint8),
-        "board": number.new_zeros(games, 4),
-        "memory": number.new_zeros(games, len(SIZES)),
-        "action": number,
-        "noise": no_noise(games),
-        "codes": number.new_zeros(games, CELLS),
-        "expected": number.new_zeros(games, 4),
-    }
+    of_state, frames = twin.start(frame)._asdict(), dict.fromkeys(("before", "after", "next_frame"), frame)
+    numbers = {"action": number, "codes": number.new_zeros(games, CELLS), "expected": number.new_zeros(games, 4)}
+    return {**of_state, **frames, **numbers, "noise": no_noise(games)}
 
 
 def export(twin: Twin) -> dict[str, tuple[bytes, list[str]]]:
@@ -118,9 +107,9 @@ def export(twin: Twin) -> dict[str, tuple[bytes, list[str]]]:
 
 
 def _export(twin: Twin, name: str, takes: Sequence[str], gives: Sequence[str]) -> tuple[bytes, list[str]]:
-    examples, file = _examples(), io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter's own deprecated parts, and of shapes it takes for constants
+    examples, file = _examples(twin), io.BytesIO()
+    # Its warnings are of the exporter's own deprecated parts, and of shapes that it takes for constants.
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():
         torch.onnx.export(
             _Graph(twin, name),
             tuple(examples[each] for each in takes),

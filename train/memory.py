@@ -34,19 +34,15 @@ PART = 4096
 
 
 class StepTask(Task):
-    """See `train.loop.Task`: a network that is to say what comes after a step.
-
-    name   of the network
-    each   what one of its answers is, and `names` those of all, for figures
-    """
+    """See `train.loop.Task`: a network that is to say what comes after a step."""
 
     name: str
-    each: str
-    names: tuple[str, ...]
+    each: str  # what one of its answers is
+    names: tuple[str, ...]  # of all of them, for figures
 
     def __init__(self, model: Any, dataset: TransitionDataset, run: Run) -> None:
         super().__init__()
-        self.data, self.held = (data.to(run.device) for data in Data.split(dataset))
+        self.data, self.held = Data.split(dataset, run.device)
         self._held_steps = held_out(self.held)
         self.sampler, self.samples = Sampler(self.data), len(self.data.steps)
         self.model = model.to(run.device)
@@ -57,7 +53,6 @@ class StepTask(Task):
         """Which of the answers to held-out steps (n,) are right, and which are known: (n, answers) bool each."""
         raise NotImplementedError
 
-    @torch.no_grad()
     def validate(self) -> tuple[float, dict[str, Any]]:
         """From the true state of held-out steps: how often all answers are right that RAM tells, and each of them. The
         score is the former where something happens."""

@@ -28,7 +28,7 @@ from model import player as rules
 from model.files import FileError, make_directory
 from model.player import HOLD, LONGEST, MOVES, DreamGames, Games, Player, features, with_serves
 from model.state import Array
-from train.trackers import Tracker
+from train.loop import Tracker
 from train.weights import arrays
 
 GAMES, ROLLOUT, RATE = 16, 128, 1e-3

@@ -56,7 +56,7 @@ class VQVAETask(Task):
     def __init__(self, dataset: TransitionDataset, look: Appearance, run: Run, sample: int, width: int) -> None:
         super().__init__()
         device, look = run.device, look.to(run.device)
-        self.data, held = (data.to(device) for data in Data.split(dataset))
+        self.data, held = Data.split(dataset, device)
         generator, half_seen = torch.Generator().manual_seed(0), _half_seen(self.data, look)
         self.patterns, self.held = (
             find_patterns(dataset, part, look, _draw(part, half_seen, number, generator), run.show)
@@ -149,7 +149,6 @@ class VQVAETask(Task):
         book[1 : len(order) + 1] = means[order]
         self.extra["assigned"].copy_(torch.where(code[event] > 0, code[event], self.model.quantizer(vectors)))
 
-    @torch.no_grad()
     def validate(self) -> tuple[float, dict[str, Any]]:
         """The share of held-out changed cells whose code says all that happens, and the share of balls that are not
         wholly seen of which `Motion` says all: the score is their sum. And how many codes are in use."""
