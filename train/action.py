@@ -1,9 +1,8 @@
 """`train action`: the seed design's controller, from the key alone to the 35 codes.
 
 Cross-entropy, Adam at 1e-3, dropout, gradient clipping, on (action, latent code) pairs split by whole episode. Its
-accuracy is reported beside two numbers without which it says little: the majority code per position (what a model that
-ignores even the key gets), and the majority code per position and action (the best that any model can get that sees the
-key alone).
+accuracy is reported beside two numbers without which it says little: that of the majority code per position (a model
+that ignores even the key), and per position and action (the best for any model that sees the key alone).
 """
 
 from __future__ import annotations
@@ -35,9 +34,6 @@ _BLOCK = 1000
 """Pairs without statistics do not say where episodes end; they are split into blocks of so many in a row."""
 
 
-# --- pairs ---
-
-
 @dataclass(frozen=True)
 class Pairs:
     """Pairs in memory, in the order they were played."""
@@ -49,10 +45,8 @@ class Pairs:
 
 
 def load_pairs(path: Path) -> Pairs:
-    """Read a pairs file and the statistics beside it.
-
-    FileError if it is missing, damaged, empty or foreign, or if the statistics belong to another file.
-    """
+    """Read a pairs file and the statistics beside it. FileError if it is missing, damaged, empty or foreign, or if the
+    statistics belong to another file."""
     if not path.exists():
         raise FileError(f"pairs {path} do not exist; make them with: python main.py collect pairs --out {path}")
     items = read_json(path, "pairs", limit=_LIMIT)
@@ -112,23 +106,16 @@ def get_action_latent_dataloaders(
     path: Path, batch: int = 1024, validation: float = 0.2, seed: int = 0
 ) -> tuple[DataLoader[tuple[Tensor, Tensor]], DataLoader[tuple[Tensor, Tensor]]]:
     """Loaders for training (shuffled) and validation (in order): one-hot actions (B, 4) float32, codes (B, 35) int64.
-
-    FileError if the pairs cannot be used.
-    """
+    FileError if the pairs cannot be used."""
     pairs = load_pairs(path)
     training, held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths, validation, seed))
     shuffled = RandomSampler(training, generator=torch.Generator().manual_seed(seed))
     return DataLoader(training, batch, sampler=shuffled, collate_fn=tuple), DataLoader(held, batch, collate_fn=tuple)
 
 
-# --- training ---
-
-
 def accuracies(predicted: Tensor, actions: Tensor, codes: Tensor) -> dict[str, Any]:
-    """How well codes predicted per action (4, 35) fit the pairs (N,) and (N, 35): shares of codes that are right.
-
-    `dynamic` counts cells that changed only; a share of nothing (an action that never occurs) is None.
-    """
+    """How well codes predicted per action (4, 35) fit the pairs (N,) and (N, 35): shares of codes that are right, of
+    all and of cells that changed (`dynamic`). A share of nothing (an action that never occurs) is None."""
 
     def shares(chosen: Tensor) -> dict[str, float | None]:
         right, moved = predicted[actions[chosen]] == codes[chosen], codes[chosen] != UNCHANGED
@@ -142,12 +129,10 @@ def accuracies(predicted: Tensor, actions: Tensor, codes: Tensor) -> dict[str, A
 
 
 def majority_by_action(actions: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The most frequent codes per position: overall (35,), and per action (4, 35), int64.
-
-    An action that never occurs gets the overall ones; the lower code wins a tie.
-    """
+    """The most frequent codes per position: overall (35,), and per action (4, 35), int64. An action that never occurs
+    gets the overall ones; the lower code wins a tie."""
     counts = torch.zeros(ACTIONS, CELLS, CODES, dtype=torch.int64)
-    counts.index_put_((actions[:, None], torch.arange(CELLS), codes), torch.ones(1, dtype=torch.int64), accumulate=True)
+    counts.index_put_((actions[:, None], torch.arange(CELLS), codes), torch.tensor(1), accumulate=True)
     overall = counts.sum(0).argmax(-1)
     seen = counts.sum((1, 2)) > 0
     return overall, torch.where(seen[:, None], counts.argmax(-1), overall)
@@ -190,8 +175,7 @@ class ActionTask(Task):
         """Mean cross-entropy of the codes."""
         which = self._batch(step, batch)
         scores = F.log_softmax(self.model(self._inputs.repeat(MASKS, 1)), -1)  # (MASKS * 4, 35, 256)
-        mask = torch.arange(len(which), device=which.device) % MASKS
-        row = mask * ACTIONS + self._actions[which]
+        row = torch.arange(len(which), device=which.device) % MASKS * ACTIONS + self._actions[which]
         return -scores[row[:, None], self._cells, self._codes[which]].mean(), {}
 
     def validate(self) -> tuple[float, dict[str, Any]]:

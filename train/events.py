@@ -90,9 +90,6 @@ def labels(before: Things, after: Things, look: Appearance, game: Tensor, cell: 
     return torch.cat((heads, torch.where(in_field[:, None], broken(before, after)[game], 0)), 1)
 
 
-# --- crops ---
-
-
 def changed_crops(before: Tensor, after: Tensor) -> tuple[Tensor, ...]:
     """What the encoder is shown of M changed cells of B pairs, the rest blank: bits (M, 1120) float, place (M, 2) int64
     (the row + 1 of the ball's crop, and the column + 1 of what came from nothing, or of a paddle that was cut off, else

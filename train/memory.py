@@ -31,6 +31,9 @@ from train.weights import load_vqvae
 MEMORY_WHOLE, MEMORY_WRONG, CONTEXT_WHOLE = 0.5, 0.02, 0.7
 """The share of a batch that is told all its memory, and the share of what is known that is made wrong."""
 PART = 4096
+NO_CODE = -1
+"""In place of a code: no code says this event."""
+_ODD = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
 
 
 class StepTask(Task):
@@ -64,9 +67,6 @@ class StepTask(Task):
             shares = (right & known).sum(0) / known.sum(0).clamp(min=1)
             figures[f"{name}_by_{self.each}"] = dict(zip(self.names, shares.tolist(), strict=True))
         return figures["events_right"], figures
-
-
-# --- memory ---
 
 
 def row_step(before: Tensor, after: Tensor) -> Tensor:
@@ -114,7 +114,6 @@ class MemoryTask(StepTask):
         return torch.stack(losses).sum() + self._fractions_loss(t, truth), {}
 
     def judge(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """See `StepTask`."""
         t = self.held.steps[numbers]
         logits, truth = self._predict(self.held, t, self.held.memory[t].long().clamp(min=0))
         return torch.stack([each.argmax(1) for each in logits], 1) == truth, truth >= 0
@@ -126,13 +125,6 @@ def train_memory(frames: Sequence[Path], run: Run, sizes: dict[str, int] | None 
     begin("memory", run)
     dataset = load_frames(frames, run.show, pictures=False)
     return train(MemoryTask(Memory(**(sizes or {})), dataset, run), "memory", run)
-
-
-# --- context controller ---
-
-NO_CODE = -1
-"""In place of a code: no code says this event."""
-_ODD = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
 
 
 def _keys(said: dict[str, Any], bricks: Tensor) -> Tensor:
@@ -197,7 +189,6 @@ class ContextTask(StepTask):
         return torch.stack([taught_loss(logits[:, event], wanted[:, event]) for event in range(EVENTS)]).sum(), {}
 
     def judge(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """See `StepTask`."""
         t = self.held.steps[numbers]
         right = self.model(self.held.state(t), self.held.action[t].long()).argmax(2) == self._held_wanted[numbers]
         # Where RAM does not tell the knob, nobody can know where the paddle goes.

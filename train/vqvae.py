@@ -80,7 +80,6 @@ class VQVAETask(Task):
         return bool(self.extra["started"])
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `train.loop.Task`."""
         which = torch.multinomial(self.weights, batch, True, generator=generator)
         vectors = self.model.encoder(*self.patterns.shown(which))
         motion, moved = self._motion_loss(batch, generator)
