@@ -27,11 +27,9 @@ from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, GRID_ROWS, Frame
 from model.files import FileError, checksum, read_bytes, read_json, write_atomic
 
 MANIFEST, SETTINGS = "manifest.json", "settings.json"
-DATASET_SCHEMA = 2
-"""The schema version of the files of a dataset. Version 1 held features of a model in place of RAM."""
+DATASET_SCHEMA = 2  # the schema version of the files of a dataset. Version 1 held features of a model in place of RAM.
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
-CUT = breakout.NO_ACTION
-"""In place of an action: there is no transition here, another scene begins."""
+CUT = breakout.NO_ACTION  # in place of an action: there is no transition here, another scene begins
 _EPISODE_NAME = re.compile(r"episode-\d{5,9}\.safetensors")
 _FILE_LIMIT, _HEADER_LIMIT = 1 << 26, 1 << 12
 
@@ -81,11 +79,9 @@ class Episode(Recorded):
 
 
 class EpisodeWriter:
-    """Takes one episode screen by screen: the first one here, then `add` each step.
-
-    Screens are (210, 160) uint8 palette indices, as `Emulator.screen` gives them: it is enough to look up the classes
-    of the few cells that differ, at the end. RAM is (128,) uint8, as `Emulator.ram()` gives it.
-    """
+    """Takes one episode screen by screen: the first one here, then `add` each step. Screens are (210, 160) uint8
+    palette indices, as `Emulator.screen` gives them: it is enough to look up the classes of the few cells that differ,
+    at the end. RAM is (128,) uint8, as `Emulator.ram()` gives it."""
 
     def __init__(self, screen: Frame, ram: npt.NDArray[np.uint8]) -> None:
         self._numbers: dict[bytes, int] = {}
@@ -132,10 +128,8 @@ class EpisodeWriter:
 
 
 def load_episode(path: Path) -> Episode:
-    """Read one episode file. FileError if it is missing, damaged, or not consistent in itself.
-
-    Nothing is unpacked that the file, itself of a limited size, does not hold.
-    """
+    """Read one episode file. FileError if it is missing, damaged, or not consistent in itself. Nothing is unpacked that
+    the file, itself of a limited size, does not hold."""
     data = read_bytes(path, "episode", _FILE_LIMIT)
     if int.from_bytes(data[:8], "little") > _HEADER_LIMIT:  # each tensor that a header names takes memory
         raise FileError(f"episode {path} is damaged: its header is too long")
@@ -200,10 +194,8 @@ class TransitionDataset(Recorded):
         return len(self.index) - self.episodes
 
     def transitions(self, episodes: npt.NDArray[np.integer] | None = None, skip: int = 0) -> npt.NDArray[np.int64]:
-        """Frame numbers t such that t and t + 1 are of the same episode, for all or the given episodes.
-
-        The first `skip` of an episode are left out, if it has more.
-        """
+        """Frame numbers t such that t and t + 1 are of the same episode, for all or the given episodes. The first
+        `skip` of an episode are left out, if it has more."""
         chosen = np.arange(self.episodes) if episodes is None else np.asarray(episodes)
         begin, end = self.first[chosen], self.first[chosen + 1] - 1
         begin = np.where(end - begin > skip, begin + skip, begin)

@@ -26,20 +26,16 @@ from model.breakout import BRICK_COLUMNS, BRICK_HEIGHT, BRICK_ROWS, BRICK_WIDTH,
 
 POOL_FRAMES = 480
 """Emulator frames of an episode's pool: the moments with the paddle in all places that scenes begin from."""
-AT_PADDLE, LOST = 185, 217
-"""The ball's row when it touches the paddle, and after which it is lost."""
-AFTER = 8
-"""Emulator frames that a scene goes on after what it is about."""
+AT_PADDLE, LOST = 185, 217  # the ball's row when it touches the paddle, and after which it is lost
+AFTER = 8  # emulator frames that a scene goes on after what it is about
 TURNING = (9, 19, 49, 99, 199, 299, 399, 499, 599, 699, 799)
 """Scores that are about to turn over: a scene of digits begins up to six points below."""
-Wall = npt.NDArray[np.bool_]
-"""(6, 18), whether a brick is there, from the top left."""
+Wall = npt.NDArray[np.bool_]  # (6, 18), whether a brick is there, from the top left
 NO_WALL: Wall = np.zeros((BRICK_ROWS, BRICK_COLUMNS), np.bool_)
 Scene = tuple[int, Policy | None]
 """A scene that is set up: how many emulator frames it lasts, and who plays it; None: the mixed policy."""
 MOST_HITS = 12
-SETTLE = 3
-"""Emulator frames in which an edit, and what a restored screen keeps of before, go by; never part of a scene."""
+SETTLE = 3  # emulator frames in which an edit, and what a restored screen keeps of before, go by; never part of a scene
 WALL_BOTTOM, RIGHT_WALL = WALL_TOP + BRICK_ROWS * BRICK_HEIGHT, 150
 """The first row below the bricks, and the ball's last column before the right wall."""
 NARROW_SHARE, STEEP_SHARE, FAST_SHARE, OFF_TOP_SHARE, EIGHTHS_SHARE = 0.25, 0.5, 0.25, 0.2, 0.6

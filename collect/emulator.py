@@ -22,10 +22,8 @@ MOST_LIVES = 5
 
 @dataclass(frozen=True)
 class Objects:
-    """What RAM says of the moving things, in pixels of the screen (top left corner, 0-based).
-
-    `ball` is (row, column) or None when no ball is in play; `paddle` is the column of its left end.
-    """
+    """What RAM says of the moving things, in pixels of the screen (top left corner, 0-based). `ball` is (row, column)
+    or None when no ball is in play; `paddle` is the column of its left end."""
 
     ball: tuple[int, int] | None
     paddle: int
@@ -51,12 +49,9 @@ class Snapshot(NamedTuple):
 
 
 class Emulator:
-    """Breakout with the four minimal actions.
-
-    `frameskip` is how many emulator frames a step lasts, the action held for all of them; >= 1. Breakout draws nothing
-    from the emulator's chance, which has the seed: every game starts the same, and its actions decide the rest.
-    Raises ValueError for a frame skip below 1 and for an action outside 0..3.
-    """
+    """Breakout with the four minimal actions. `frameskip` is how many emulator frames a step lasts, the action held for
+    all of them; >= 1. Breakout draws nothing from the emulator's chance, which has the seed: every game starts the
+    same, and its actions decide the rest. Raises ValueError for a frame skip below 1 and for an action outside 0..3."""
 
     def __init__(self, frameskip: int, seed: int = 0) -> None:
         if frameskip < 1:
@@ -133,10 +128,8 @@ class Emulator:
         return np.array(self._ram, np.uint8)
 
     def poke(self, values: dict[int, int]) -> None:
-        """Put bytes, by address, into RAM; seen from the next frame on.
-
-        For making rare states. A pair of frames that spans an edit must never be learned from.
-        """
+        """Put bytes, by address, into RAM; seen from the next frame on. For making rare states. A pair of frames that
+        spans an edit must never be learned from."""
         for address, value in values.items():
             self._ale.setRAM(address, value)
         self._ram = self._ale.getRAM()

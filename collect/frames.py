@@ -31,11 +31,9 @@ from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
 from model.files import FileError, checksum, make_directory, write_json
 
-GAMES_EVERY = 16
-"""Of the `drill` policy's episodes every 16th is a whole game, the others are drills."""
+GAMES_EVERY = 16  # of the `drill` policy's episodes every 16th is a whole game, the others are drills
 _LOCK, _HALF_WRITTEN = ".lock", ".*.tmp"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-"""Errors of a file system that knows no locks."""
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # errors of a file system that knows no locks
 
 
 @dataclass(frozen=True)
@@ -100,10 +98,8 @@ def _start_worker() -> None:
 
 
 def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[int, None, None]:
-    """The lengths of episode 0, 1, 2, ... in order, played ahead by `workers` processes.
-
-    When it is closed, or interrupted, episodes that are being played are finished and saved.
-    """
+    """The lengths of episode 0, 1, 2, ... in order, played ahead by `workers` processes. When it is closed, or
+    interrupted, episodes that are being played are finished and saved."""
     if workers == 1:
         for number in count():
             yield _collect_one(settings, number, out)
@@ -162,10 +158,8 @@ def collect_frames(
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Collect exactly `settings.transitions` transitions into `out`; finished episodes there are kept and used.
-
     `progress` is told how many transitions are done. Returns the manifest. FileError if `out` holds a dataset of other
-    settings or anything else, another run writes there, or the machine refuses to write.
-    """
+    settings or anything else, another run writes there, or the machine refuses to write."""
     try:
         fresh = out.is_dir() and not (out / SETTINGS).exists()
         if fresh and any(path.name != _LOCK and not path.match(_HALF_WRITTEN) for path in out.iterdir()):

@@ -43,10 +43,8 @@ class Policy:
 
 
 class MixedPolicy(Policy):
-    """Spells of following the ball (with lag and noise), holding keys, idling and pure chance.
-
-    Following wins often enough to reach the deep wall; the rest shows every key in every situation.
-    """
+    """Spells of following the ball (with lag and noise), holding keys, idling and pure chance. Following wins often
+    enough to reach the deep wall; the rest shows every key in every situation."""
 
     SPELLS = ("follow", "hold", "chance", "idle")
     SHARES = (0.66, 0.14, 0.12, 0.08)
@@ -144,11 +142,8 @@ def make_policy(name: str, rng: np.random.Generator, frameskip: int) -> Policy:
 
 
 def random_wall(rng: np.random.Generator) -> bytes:
-    """A wall at a random stage of being eaten: the 36 bytes of RAM, with bricks (two bits each) cleared.
-
-    Columns are eaten from below to random depths, some go all the way through (tunnels), and a few bricks
-    elsewhere are missing.
-    """
+    """A wall at a random stage of being eaten: the 36 bytes of RAM, with bricks (two bits each) cleared. Columns are
+    eaten from below to random depths, some go all the way through (tunnels), and a few bricks elsewhere are missing."""
     depth, holes = rng.uniform(0, 5), rng.choice([0.0, 0.05, 0.3])
     bricks = bytearray(FULL_WALL)
     for block in range(0, ram.WALL_BYTES, 6):  # six bytes, lowest row first, hold up to four columns of bricks
@@ -168,10 +163,7 @@ def lay_wall(emulator: Emulator) -> None:
 
 def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> None:
     """Start a game for `policy`: at a random stage of the wall in all `people` games and in two thirds of `mixed` and
-    `drill` ones.
-
-    The edited wall is on the screen when this returns, so no pair of later frames spans the edit.
-    """
+    `drill` ones. The edited wall is on the screen when this returns, so no pair of later frames spans the edit."""
     emulator.reset()
     if policy == "random" or (policy in ("mixed", "drill") and rng.random() < 0.33):
         return

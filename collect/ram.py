@@ -22,8 +22,7 @@ from model.breakout import BRICK_COLUMNS, BRICK_ROWS, LONG_PADDLE, SHORT_PADDLE,
 from model.state import SIGNED_SPEEDS, VARIABLES
 
 BYTES = 128
-WALL_BYTES = 36
-"""RAM bytes 0..35 hold the wall: a cleared bit is a missing half of a brick from the next frame on."""
+WALL_BYTES = 36  # RAM bytes 0..35 hold the wall: a cleared bit is a missing half of a brick from the next frame on
 LIVES, KNOB, PADDLE_X, SCORE_HIGH, SCORE_LOW, CLOCK = 57, 70, 72, 76, 77, 90
 BALL_X, BALL_X_FRACTION, BALL_Y, BALL_Y_FRACTION = 99, 100, 101, 102
 SPEED_Y, SPEED_Y_FRACTION, SPEED_X, SPEED_X_FRACTION = 103, 104, 105, 106
@@ -33,15 +32,12 @@ SPRITE, NARROW, SPRITE_PLACE = 55, 97, 108
 
 BALL_X_OFFSET, BALL_Y_OFFSET, PADDLE_X_OFFSET = 49, -9, 47
 """RAM less pixels of the screen: a ball at RAM column 149 is drawn from screen column 100 on."""
-EIGHTH, HALF, WHOLE = 32, 128, 256
-"""Parts of a pixel in RAM's fixed point."""
-POINTS = (7, 7, 4, 4, 1, 1)
-"""What a brick of each row is worth, from the top."""
+EIGHTH, HALF, WHOLE = 32, 128, 256  # parts of a pixel in RAM's fixed point
+POINTS = (7, 7, 4, 4, 1, 1)  # what a brick of each row is worth, from the top
 FIRST_WALL = BRICK_COLUMNS * sum(POINTS)
 """The score at which the ball, coming off the paddle, has the second wall built. There is no third."""
 KNOB_END, KNOB_CENTRE, _KNOB_STEP = 232, 116, 7
-_CENTRE_READ = 88
-"""RAM 70 with the knob in its centre, as after a reset; no other place reads so."""
+_CENTRE_READ = 88  # RAM 70 with the knob in its centre, as after a reset; no other place reads so
 
 # Six bytes, lowest row first, hold four columns of bricks; three of these six blocks run backwards, as the Atari's
 # playfield registers do, and the first, third and last hold fewer.
@@ -54,10 +50,8 @@ _WALL_REST = np.unpackbits(np.array([0] * 12 + [0x0F] * 6 + [0] * 18, np.uint8),
 
 
 class GameState:
-    """RAM (..., 128) uint8 by name, each an array of its leading shape. Rows and columns are in pixels.
-
-    Raises ValueError if RAM is of another shape or type.
-    """
+    """RAM (..., 128) uint8 by name, each an array of its leading shape. Rows and columns are in pixels. Raises
+    ValueError if RAM is of another shape or type."""
 
     def __init__(self, ram: npt.NDArray[np.uint8]) -> None:
         if ram.dtype != np.uint8 or ram.shape[-1:] != (BYTES,):
@@ -93,9 +87,8 @@ read = GameState
 
 def hidden(truth: GameState, shown: npt.NDArray[Any], knob: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """The class of each of `model.state.VARIABLES`, which no frame shows, in N frames: (N, V), -1 where it is not told.
-
-    From what RAM says of these frames, the digits that they show (N, 4 or more) and the knob's place (N,), -1: unknown.
-    """
+    From what RAM says of these frames, the digits that they show (N, 4 or more) and the knob's place (N,), -1:
+    unknown."""
     played = truth.ball_row > 0
     speeds = np.stack((truth.row_speed, truth.column_speed), 1)
     speed = np.where(played, -1, 0)
@@ -143,10 +136,8 @@ def knob_places(
     ram: npt.NDArray[np.uint8], actions: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], frameskip: int
 ) -> npt.NDArray[np.int16]:
     """Where the knob is in each of N frames, (N,) 0..232, or -1 where RAM (N, 128) and actions (N,) do not tell it.
-
     `first` (E + 1,) is where each episode's frames begin. What RAM reads at each place is taken from the episodes that
-    begin with the knob in its centre, of which there must be some.
-    """
+    begin with the knob in its centre, of which there must be some."""
     reads, found = ram[:, KNOB], np.full(len(ram), -1, np.int16)
     turns = {Action.RIGHT: _KNOB_STEP * frameskip, Action.LEFT: -_KNOB_STEP * frameskip}
     episodes = list(pairwise(first.tolist()))

@@ -30,8 +30,7 @@ MASKS = 16
 """Dropout masks drawn per action and step. There are only four inputs, so samples of one action share them: the
 expected gradient is the same as with a mask for each sample, at a fraction of the work."""
 _LIMIT = 1 << 29
-_BLOCK = 1000
-"""Pairs without statistics do not say where episodes end; they are split into blocks of so many in a row."""
+_BLOCK = 1000  # pairs without statistics do not say where episodes end; they are split into blocks of so many in a row
 
 
 @dataclass(frozen=True)

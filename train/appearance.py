@@ -17,10 +17,8 @@ from model.appearance import CLEAR, WALL_HEIGHT, WALL_WIDTH, Appearance
 from model.breakout import CLASSES, COLUMNS, FIELD_BOTTOM, LONG_PADDLE
 from train.data import Data
 
-BALL_ROOM = 8
-"""So many rows above and below a ball's row it may show."""
-LOW = FIELD_BOTTOM - screen.BALL_HEIGHT
-"""From this row on a ball is on the last scanline of the field."""
+BALL_ROOM = 8  # so many rows above and below a ball's row it may show
+LOW = FIELD_BOTTOM - screen.BALL_HEIGHT  # from this row on a ball is on the last scanline of the field
 BAND = slice(screen.PADDLE_TOP, screen.PADDLE_BOTTOM)
 DIGITS = slice(screen.DIGIT_TOP, screen.DIGIT_TOP + screen.DIGIT_HEIGHT)
 FIELD = slice(screen.FIELD_TOP, FIELD_BOTTOM), slice(screen.FIELD_LEFT, screen.FIELD_RIGHT)

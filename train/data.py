@@ -25,20 +25,16 @@ from model.breakout import BALL_ROWS, PALETTE, Action
 from model.files import FileError, checksum
 from model.state import FRACTIONS, HISTORY, INDEX, NOT_KNOWN, State, Things
 
-UNTAUGHT = -1
-"""In place of the class of a variable that RAM does not tell."""
-PARTLY = 0.5
-"""Where more of the memory is hidden than this, the row's fraction may be wholly so."""
+UNTAUGHT = -1  # in place of the class of a variable that RAM does not tell
+PARTLY = 0.5  # where more of the memory is hidden than this, the row's fraction may be wholly so
 
 
 @dataclass(frozen=True)
 class Data:
-    """N frames of a dataset as the networks see them, with batches drawn by number.
-
-    objects (N, 4) int16: ball row and column, paddle column and width; wall (N, 6, 18) uint8; board (N, 4) uint8;
-    memory (N, V) int16, the truth, `UNTAUGHT` where it is not known; action (N,) uint8, taken at each frame;
-    first (N,) int64, where the frame's episode begins; steps (T,) int64, the frames that another one follows.
-    """
+    """N frames of a dataset as the networks see them, with batches drawn by number. objects (N, 4) int16: ball row and
+    column, paddle column and width; wall (N, 6, 18) uint8; board (N, 4) uint8; memory (N, V) int16, the truth,
+    `UNTAUGHT` where it is not known; action (N,) uint8, taken at each frame; first (N,) int64, where the frame's
+    episode begins; steps (T,) int64, the frames that another one follows."""
 
     objects: Tensor
     wall: Tensor

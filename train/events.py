@@ -25,8 +25,7 @@ from model.vqvae import APPEAR, HEADS, NONE, SAME_DIGIT, SERVE, STANDS, STEP, TO
 from train.data import Data
 
 Bytes = npt.NDArray[np.uint8]
-CERTAIN = 0.95
-"""The least share of what looks the same that must be the same event, for a code to say so."""
+CERTAIN = 0.95  # the least share of what looks the same that must be the same event, for a code to say so
 NAMES = tuple(HEADS)
 NOTHING = dict.fromkeys(NAMES, 0) | dict.fromkeys(("left_digit", "right_digit"), SAME_DIGIT)
 """The labels of a cell in which nothing happens."""

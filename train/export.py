@@ -36,15 +36,12 @@ from train.data import fresh_memory
 from train.weights import Arrays, arrays, build, fill, load_part
 
 OPSET = 18
-OUTSIDE_FROM = 256
-"""Weights of so many numbers or more are left out of the graph."""
+OUTSIDE_FROM = 256  # weights of so many numbers or more are left out of the graph
 STATE = ("frame", "objects", "wall", "board", "memory")
 THINGS = ("ball", "paddle", "new_wall", "new_board")
 PARTS: dict[str, type[nn.Module]] = {"vqvae": VQVAE, "memory": Memory, "context": ContextController}
-COUNTED, FILES = 4000, 16
-"""Majority codes are counted over so many steps, of a dataset's first files."""
-SURE = 10.0
-"""The logit of the majority codes where they stand in for an action-only controller."""
+COUNTED, FILES = 4000, 16  # majority codes are counted over so many steps, of a dataset's first files
+SURE = 10.0  # the logit of the majority codes where they stand in for an action-only controller
 
 
 class _Graph(nn.Module):
@@ -181,9 +178,7 @@ def majority_codes(twin: Twin, frames: Path, frameskip: int) -> Tensor:
 
 def ship_checkpoints(world: Path, action: Path, frames: Path, out: Path, say: Callable[[str], None]) -> Engine:
     """Gather what was trained, and write it to `out` as a directory of weights. Returns the engine that plays them.
-
-    FileError if a part is missing, the parts do not belong together, or `frames` is no dataset of their frame skip.
-    """
+    FileError if a part is missing, the parts do not belong together, or `frames` is no dataset of their frame skip."""
     twin, made = gather(world, action, say)
     frameskip = made["vqvae"]["frameskip"]
     majority = majority_codes(twin, frames, frameskip)

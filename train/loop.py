@@ -32,8 +32,7 @@ from train.weights import arrays, fill
 
 FREE = ("rate", "minutes", "epochs", "validate_every", "log_every")
 """Settings that a resumed run may change: they are no part of what makes a checkpoint fit."""
-COARSE_UNTIL = 0.7
-"""The share of a run in which tasks may compute in bfloat16."""
+COARSE_UNTIL = 0.7  # the share of a run in which tasks may compute in bfloat16
 CPU = torch.device("cpu")
 
 
@@ -83,9 +82,7 @@ def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, floa
 
 class Tracker(ExitStack):
     """Appends to `directory`/`name`_log.jsonl, and to the extras asked for, which it closes when its context ends.
-
-    UserError, in one line, if Weights & Biases is not installed or not set up.
-    """
+    UserError, in one line, if Weights & Biases is not installed or not set up."""
 
     def __init__(self, directory: Path, name: str, tensorboard: bool = False, wandb: bool = False) -> None:
         super().__init__()

@@ -31,8 +31,7 @@ from train.weights import load_vqvae
 MEMORY_WHOLE, MEMORY_WRONG, CONTEXT_WHOLE = 0.5, 0.02, 0.7
 """The share of a batch that is told all its memory, and the share of what is known that is made wrong."""
 PART = 4096
-NO_CODE = -1
-"""In place of a code: no code says this event."""
+NO_CODE = -1  # in place of a code: no code says this event
 _ODD = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
 
 
@@ -139,11 +138,8 @@ def _keys(said: dict[str, Any], bricks: Tensor) -> Tensor:
 @torch.no_grad()
 def targets(data: Data, model: VQVAE) -> Tensor:
     """The code of each event at each of the data's `steps`: (T, 6) int16, `UNCHANGED` where it does not happen,
-    `NO_CODE` where no code says it.
-
-    The ball's is that of its true step, also where a frame hides it; which code a frame then shows, a step or a ball
-    that vanishes, follows from the drawing (`Twin.grid`).
-    """
+    `NO_CODE` where no code says it. The ball's is that of its true step, also where a frame hides it; which code a
+    frame then shows, a step or a ball that vanishes, follows from the drawing (`Twin.grid`)."""
     events, found = model.events(), []
     book, none = _keys(events.said, events.bricks), torch.zeros_like(events.bricks[:1])
     book[UNCHANGED] = -(1 << 62) - 1

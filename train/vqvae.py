@@ -37,15 +37,12 @@ START_AT, START_SHARE = 1500, 0.4
 COMMIT, SHARPNESS = 0.25, 0.1
 """The weight of the pull toward an event's code, beside the push from the others, and what turns a squared distance
 into a logit."""
-DECAY = 0.95
-"""How much of a code's place remains when the mean of a batch's vectors moves it."""
-FEWER = 0.3
-"""Crops are drawn by their count to this power: rare ones more often than they occur."""
+DECAY = 0.95  # how much of a code's place remains when the mean of a batch's vectors moves it
+FEWER = 0.3  # crops are drawn by their count to this power: rare ones more often than they occur
 OFTEN = 30
 """How much oftener than in free flight a step is searched where the ball is hidden in part: crops are most various
 there."""
-MOTION_STEPS = 20_000
-"""So many held-out steps at most a validation looks at, for `Motion`."""
+MOTION_STEPS = 20_000  # so many held-out steps at most a validation looks at, for `Motion`
 SAMPLE, LOOKED_AT = 400_000, 20_000
 """So many steps are searched for different crops, and so many frames for what things look like."""
 
@@ -192,10 +189,8 @@ def _half_seen(data: Data, look: Appearance) -> Tensor:
 
 
 def train_vqvae(frames: Sequence[Path], run: Run, sample: int = SAMPLE, width: int = 192) -> dict[str, Any]:
-    """Learn appearance, codes and decoder from one or several datasets into `run.out`/vqvae.safetensors.
-
-    Returns the last validation's figures, with the share of frames that the stamps draw exactly.
-    """
+    """Learn appearance, codes and decoder from one or several datasets into `run.out`/vqvae.safetensors. Returns the
+    last validation's figures, with the share of frames that the stamps draw exactly."""
     begin("vqvae", run)
     dataset = load_frames(frames, run.show)
     run.show(0.0, "preparing: learning what things look like")
