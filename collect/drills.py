@@ -11,7 +11,7 @@ paddle has a wall that lets it through; wall and score agree, unless a score is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,12 @@ from numpy.random import Generator
 
 from collect import ram
 from collect.dataset import EpisodeWriter
-from collect.emulator import MOST_LIVES, Emulator, Objects, Snapshot
+from collect.emulator import Emulator, Objects, Snapshot
 from collect.policies import MixedPolicy, Policy, lay_wall, random_wall, toward
 from model import breakout
 from model.breakout import BRICK_COLUMNS, BRICK_HEIGHT, BRICK_ROWS, BRICK_WIDTH, FIELD_LEFT, WALL_TOP, Action
 
-POOL_FRAMES = 480
-"""Emulator frames of an episode's pool: the moments with the paddle in all places that scenes begin from."""
+POOL_FRAMES = 480  # emulator frames of an episode's pool of moments that scenes begin from
 AT_PADDLE, LOST = 185, 217  # the ball's row when it touches the paddle, and after which it is lost
 AFTER = 8  # emulator frames that a scene goes on after what it is about
 TURNING = (9, 19, 49, 99, 199, 299, 399, 499, 599, 699, 799)
@@ -55,8 +54,7 @@ def speed(hits: int, fast: bool, steep: bool) -> tuple[float, float]:
     return (1.0, 2.0) if hits < MOST_HITS else (2.0, 2.0)
 
 
-@dataclass(frozen=True)
-class Ball:
+class Ball(NamedTuple):
     """The ball's state: its way, what RAM remembers of it, and its place in pixels of the screen."""
 
     down: bool
@@ -81,7 +79,7 @@ class Ball:
         for wall in (FIELD_LEFT, RIGHT_WALL, FIELD_LEFT, RIGHT_WALL):
             if (column < wall) == (wall == FIELD_LEFT) and column != wall:
                 column, right = 2 * wall - column, not right
-        return replace(self, row=self.row + rows * frames, column=column, right=right)
+        return self._replace(row=self.row + rows * frames, column=column, right=right)
 
 
 def draw_ball(rng: Generator, down: bool, fast_share: float = FAST_SHARE, served: float = 0.0) -> Ball:
@@ -118,11 +116,8 @@ def _ball_bytes(rng: Generator, ball: Ball) -> dict[int, int]:
     }
 
 
-def put_game(
-    emulator: Emulator, rng: Generator, ball: Ball | None = None, wall: Wall | None = None,
-    score: int | None = None,
-) -> None:  # fmt: skip
-    """Put everything but the paddle's place: what is not given is drawn, so that it fits what is."""
+def game_bytes(rng: Generator, ball: Ball | None, wall: Wall | None = None, score: int | None = None) -> dict[int, int]:
+    """What RAM holds of everything but the paddle's place: what is not given is drawn, so that it fits what is."""
     narrow = rng.random() < NARROW_SHARE
     if ball is not None and ball.contact == 0:  # either it was at the top wall, or it has just been served
         narrow = ball.fast or ball.hits > 0
@@ -132,12 +127,13 @@ def put_game(
             wall[:, rng.integers(BRICK_COLUMNS)] = False
     if score is None:  # of the first wall or the second
         score = ram.FIRST_WALL * int(rng.integers(1, 3)) - ram.wall_points(wall)
-    lives, clock = int(rng.integers(1, MOST_LIVES + 1)), int(rng.integers(256))
-    emulator.poke(ram.wall_and_score(ram.wall_bytes(wall), score) | {ram.LIVES: lives, ram.CLOCK: clock})
-    if ball is not None:
-        if narrow and not wall.any(axis=0).all():  # there must be a way to the top wall
-            emulator.poke({ram.NARROW: 128, ram.SPRITE: 0xE0, ram.SPRITE_PLACE: 6})
-        emulator.poke(_ball_bytes(rng, ball))
+    found = {ram.LIVES: int(rng.integers(1, 6)), ram.CLOCK: int(rng.integers(256))}
+    found |= ram.wall_and_score(ram.wall_bytes(wall), score)
+    if ball is None:
+        return found
+    if narrow and not wall.any(axis=0).all():  # there must be a way to the top wall
+        found |= {ram.NARROW: 128, ram.SPRITE: 0xE0, ram.SPRITE_PLACE: 6}
+    return found | _ball_bytes(rng, ball)
 
 
 class Meet(Policy):
@@ -173,21 +169,15 @@ def _at_paddle(emulator: Emulator, rng: Generator, wall: Wall | None = None, sco
     """The ball comes down to the paddle, to any part of it, or just past an end."""
     ball, frames = draw_ball(rng, True, served=SERVED_SHARE), rng.uniform(5, 8)
     lands = np.clip(emulator.objects().paddle + rng.uniform(-12, 12 + breakout.LONG_PADDLE), FIELD_LEFT, RIGHT_WALL)
-    put_game(emulator, rng, replace(ball, row=AT_PADDLE, column=lands).flown(-frames), wall, score)
+    emulator.poke(game_bytes(rng, ball._replace(row=AT_PADDLE, column=lands).flown(-frames), wall, score))
     return round(frames) + AFTER, Meet(rng, lands - rng.uniform(-2, breakout.LONG_PADDLE + 1))
 
 
-def _at_brick(
-    emulator: Emulator, rng: Generator, ball: Ball, wall: Wall, brick: tuple[int, int], longest: int,
-    score: int | None = None,
-) -> Scene:  # fmt: skip
-    """The ball comes to a brick (row, column) from below, in `longest` frames at most."""
-    row, column = brick
-    frames = rng.uniform(4, longest)
+def _to_brick(rng: Generator, ball: Ball, brick: tuple[int, int], longest: int) -> tuple[Ball, int]:
+    """The ball on its way to a brick (row, column) from below, in `longest` frames at most, and how long that takes."""
+    frames, (row, column) = rng.uniform(4, longest), brick
     hit = FIELD_LEFT + BRICK_WIDTH * column + rng.uniform(0, 7)
-    ball = replace(ball, row=WALL_TOP + BRICK_HEIGHT * (row + 1), column=hit)
-    put_game(emulator, rng, ball.flown(-frames), wall, score)
-    return round(frames) + AFTER, None
+    return ball._replace(row=WALL_TOP + BRICK_HEIGHT * (row + 1), column=hit).flown(-frames), round(frames)
 
 
 def _bricks(emulator: Emulator, rng: Generator, score: int | None = None) -> Scene:
@@ -197,14 +187,18 @@ def _bricks(emulator: Emulator, rng: Generator, score: int | None = None) -> Sce
     column = rng.choice(np.flatnonzero(wall.any(axis=0)))
     if ball.fast:
         wall[:3, (column + rng.integers(5, 14)) % BRICK_COLUMNS] = False  # what made it fast is gone
-    return _at_brick(emulator, rng, ball, wall, (np.flatnonzero(wall[:, column]).max(), column), 7, score)
+    ball, frames = _to_brick(rng, ball, (np.flatnonzero(wall[:, column]).max(), column), 7)
+    emulator.poke(game_bytes(rng, ball, wall, score))
+    return frames + AFTER, None
 
 
 def _last_bricks(emulator: Emulator, rng: Generator) -> Scene:
     """The ball flies at one of the last bricks of a wall."""
     wall, bricks = NO_WALL.copy(), rng.integers(1, 4)
     wall[rng.integers(BRICK_ROWS, size=bricks), rng.integers(BRICK_COLUMNS, size=bricks)] = True
-    return _at_brick(emulator, rng, draw_ball(rng, down=False), wall, tuple(np.argwhere(wall)[-1]), 12)
+    ball, frames = _to_brick(rng, draw_ball(rng, down=False), tuple(np.argwhere(wall)[-1]), 12)
+    emulator.poke(game_bytes(rng, ball, wall))
+    return frames + AFTER, None
 
 
 def _above(emulator: Emulator, rng: Generator) -> Scene:
@@ -214,7 +208,7 @@ def _above(emulator: Emulator, rng: Generator) -> Scene:
     wall[:, rng.integers(BRICK_COLUMNS)] = False
     ball = draw_ball(rng, down, fast_share=0.8)
     row, column = rng.uniform(breakout.FIELD_TOP + 12, WALL_TOP - 6), rng.uniform(10, 148)
-    put_game(emulator, rng, replace(ball, contact=0 if down else ball.contact, row=row, column=column), wall)
+    emulator.poke(game_bytes(rng, ball._replace(contact=0 if down else ball.contact, row=row, column=column), wall))
     return int(rng.integers(24, 48)), None
 
 
@@ -225,7 +219,7 @@ def _tunnel(emulator: Emulator, rng: Generator) -> Scene:
     down = rng.random() < 0.5
     ball, row = draw_ball(rng, down), rng.uniform(WALL_TOP, WALL_BOTTOM - 4)
     column = FIELD_LEFT + BRICK_WIDTH * left + rng.uniform(1, 6)
-    put_game(emulator, rng, replace(ball, contact=0 if down else ball.contact, row=row, column=column), wall)
+    emulator.poke(game_bytes(rng, ball._replace(contact=0 if down else ball.contact, row=row, column=column), wall))
     return int(rng.integers(14, 26)), None
 
 
@@ -237,7 +231,7 @@ def _among(emulator: Emulator, rng: Generator) -> Scene:
     standing = np.pad(wall, ((1, 3), (0, 0)))  # there is room above the wall and below it
     row, column = rng.choice(np.argwhere(~standing)) * (BRICK_HEIGHT, BRICK_WIDTH)
     row, column = row + WALL_TOP - BRICK_HEIGHT + rng.uniform(0, 3), column + FIELD_LEFT + rng.uniform(0, 7)
-    put_game(emulator, rng, replace(ball, contact=0 if down else ball.contact, row=row, column=column), wall)
+    emulator.poke(game_bytes(rng, ball._replace(contact=0 if down else ball.contact, row=row, column=column), wall))
     return int(rng.integers(8, 20)), None
 
 
@@ -245,13 +239,14 @@ def _side_wall(emulator: Emulator, rng: Generator) -> Scene:
     """The ball flies at a side wall, at any height below the bricks."""
     ball = draw_ball(rng, down=rng.random() < 0.5)
     frames, row = rng.uniform(2, 8), rng.uniform(WALL_BOTTOM + 24, AT_PADDLE - 8)
-    put_game(emulator, rng, replace(ball, row=row, column=RIGHT_WALL if ball.right else FIELD_LEFT).flown(-frames))
+    ball = ball._replace(row=row, column=RIGHT_WALL if ball.right else FIELD_LEFT)
+    emulator.poke(game_bytes(rng, ball.flown(-frames)))
     return round(frames) + AFTER, None
 
 
 def _serve(emulator: Emulator, rng: Generator) -> Scene:
     """No ball is in play, and FIRE is pressed at some phase of the clock."""
-    put_game(emulator, rng)
+    emulator.poke(game_bytes(rng, None))
     emulator.poke({place: 128 * int(rng.integers(2)) for place in (ram.BALL_X_FRACTION, ram.BALL_Y_FRACTION)})
     return int(rng.integers(14, 22)), Keys(rng, 0.2)
 
@@ -268,7 +263,7 @@ def _lost(emulator: Emulator, rng: Generator) -> Scene:
     paddle, below = emulator.objects().paddle, rng.uniform(FIELD_LEFT, RIGHT_WALL)
     if abs(below - paddle - breakout.LONG_PADDLE / 2) < 40:  # too near: the other half of the field
         below = RIGHT_WALL - 20 * rng.random() if paddle < 70 else FIELD_LEFT + 20 * rng.random()
-    put_game(emulator, rng, replace(ball, row=LOST, column=below).flown(-frames))
+    emulator.poke(game_bytes(rng, ball._replace(row=LOST, column=below).flown(-frames)))
     return round(frames) + AFTER, Meet(rng, rng.normal(paddle, 8))
 
 
@@ -277,10 +272,10 @@ KINDS: dict[str, tuple[float, Callable[[Emulator, Generator], Scene]]] = {
     "bricks": (0.235, _bricks),
     "among bricks": (0.15, _among),
     # The same, with a score that is about to turn over.
-    "digits": (0.08, lambda e, rng: _bricks(e, rng, max(0, int(rng.choice(TURNING)) - int(rng.integers(7))))),
+    "digits": (0.08, lambda game, rng: _bricks(game, rng, max(0, int(rng.choice(TURNING)) - int(rng.integers(7))))),
     "last bricks": (0.02, _last_bricks),
     # The first wall is gone, and the ball comes down to the paddle: another wall is built.
-    "new wall": (0.015, lambda e, rng: _at_paddle(e, rng, NO_WALL, ram.FIRST_WALL)),
+    "new wall": (0.015, lambda game, rng: _at_paddle(game, rng, NO_WALL, ram.FIRST_WALL)),
     "above": (0.06, _above),
     "tunnel": (0.03, _tunnel),
     "side wall": (0.01, _side_wall),
@@ -324,8 +319,7 @@ def _pool(emulator: Emulator, rng: Generator) -> list[Snapshot]:
     """Moments of a game before its first serve, with the paddle in all places, moving and at rest."""
     emulator.reset()
     lay_wall(emulator)
-    pool: list[Snapshot] = []
-    frames = max(1, POOL_FRAMES // emulator.frameskip)
+    pool, frames = list[Snapshot](), max(1, POOL_FRAMES // emulator.frameskip)
     while len(pool) < frames:
         key = rng.choice([Action.NOOP, Action.RIGHT, Action.LEFT], p=[0.2, 0.4, 0.4])
         held = int(rng.integers(1, breakout.EMULATOR_HZ // 2)) // emulator.frameskip + 1

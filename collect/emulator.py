@@ -6,7 +6,6 @@ observes RAM, and the screen is read as palette indices: RGB of every step would
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import ale_py
@@ -17,11 +16,8 @@ from collect import ram as addresses
 from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, Frame, classes_from_ale, rgb_from_classes
 from model.state import HISTORY, Array
 
-MOST_LIVES = 5
 
-
-@dataclass(frozen=True)
-class Objects:
+class Objects(NamedTuple):
     """What RAM says of the moving things, in pixels of the screen (top left corner, 0-based). `ball` is (row, column)
     or None when no ball is in play; `paddle` is the column of its left end."""
 
@@ -57,16 +53,8 @@ class Emulator:
         if frameskip < 1:
             raise ValueError(f"frame skip must be at least 1, got {frameskip}")
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # else the first one prints a banner
-        gymnasium.register_envs(ale_py)
-        env: Any = gymnasium.make(
-            "ALE/Breakout-v5",
-            obs_type="ram",
-            frameskip=frameskip,
-            repeat_action_probability=0.0,
-            full_action_space=False,
-            max_num_frames_per_episode=0,  # play is cut by whoever plays
-            disable_env_checker=True,
-        )
+        never: Any = {"repeat_action_probability": 0.0, "max_num_frames_per_episode": 0}  # play is cut by whoever plays
+        env: Any = gymnasium.make("ALE/Breakout-v5", obs_type="ram", frameskip=frameskip, **never)
         self.frameskip, self.steps_per_second = frameskip, EMULATOR_HZ / frameskip
         self._env, self._ale = env.unwrapped, env.unwrapped.ale
         self._screen = np.empty((ROWS, COLUMNS), np.uint8)

@@ -32,7 +32,7 @@ from collect.policies import make_policy, start_episode
 from model.files import FileError, checksum, make_directory, write_json
 
 GAMES_EVERY = 16  # of the `drill` policy's episodes every 16th is a whole game, the others are drills
-_LOCK, _HALF_WRITTEN = ".lock", ".*.tmp"
+_EPISODE, _LOCK, _HALF_WRITTEN = "episode-{:05d}.safetensors", ".lock", ".*.tmp"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # errors of a file system that knows no locks
 
 
@@ -70,17 +70,13 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     return writer, emulator.over
 
 
-def _episode_path(out: Path, number: int) -> Path:
-    return out / f"episode-{number:05d}.safetensors"
-
-
-def _collect_one(settings: CollectSettings, number: int, out: Path) -> int:
-    """Play and save one episode unless a sound file of it is there already. Returns its length in steps."""
-    path = _episode_path(out, number)
-    if path.exists():
+def _collect_one(settings: CollectSettings, number: int, out: Path, limit: int | None = None) -> int:
+    """Play and save one episode, unless a sound file of all of it is there already. Returns its length in steps."""
+    path = out / _EPISODE.format(number)
+    if path.exists() and limit is None:
         with suppress(FileError):
             return len(load_episode(path))
-    writer, over = play_episode(settings, number)
+    writer, over = play_episode(settings, number, limit)
     writer.save(path, over)
     return len(writer)
 
@@ -194,16 +190,12 @@ def _collect(settings: CollectSettings, out: Path, workers: int, progress: Calla
         while sum(lengths) < settings.transitions:
             lengths.append(next(source))
             progress(min(sum(lengths), settings.transitions))
-    paths = [_episode_path(out, number) for number in range(len(lengths))]
     if surplus := sum(lengths) - settings.transitions:  # cut the last episode to the transitions asked for
-        lengths[-1] -= surplus
-        writer, over = play_episode(settings, len(lengths) - 1, lengths[-1])
-        writer.save(paths[-1], over)
+        lengths[-1] = _collect_one(settings, len(lengths) - 1, out, lengths[-1] - surplus)
+    paths = [out / _EPISODE.format(number) for number in range(len(lengths))]
     for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - {*paths}:
         path.unlink(missing_ok=True)  # played ahead, or left by a kill
-    entries = [
-        {"file": path.name, "transitions": length, "sha256": checksum(path)}
-        for path, length in zip(paths, lengths, strict=True)
-    ]
+    files = zip(paths, lengths, strict=True)
+    entries = [{"file": path.name, "transitions": steps, "sha256": checksum(path)} for path, steps in files]
     write_json(out / MANIFEST, {**wanted, "episodes": entries})
     return {**wanted, "episodes": entries}

@@ -126,12 +126,7 @@ class PeoplePolicy(Policy):
         return self._key
 
 
-POLICIES: dict[str, type[Policy]] = {
-    "random": Policy,
-    "mixed": MixedPolicy,
-    "drill": MixedPolicy,
-    "people": PeoplePolicy,
-}
+POLICIES = {"random": Policy, "mixed": MixedPolicy, "drill": MixedPolicy, "people": PeoplePolicy}
 
 
 def make_policy(name: str, rng: np.random.Generator, frameskip: int) -> Policy:
