@@ -14,13 +14,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numpy.random import Generator
 
 from collect import ram
 from collect.dataset import EpisodeWriter
 from collect.emulator import Emulator, Objects, Snapshot
 from collect.policies import MixedPolicy, Policy, lay_wall, random_wall, toward
+from collect.ram import Wall
 from model import breakout
 from model.breakout import BRICK_COLUMNS, BRICK_HEIGHT, BRICK_ROWS, BRICK_WIDTH, FIELD_LEFT, WALL_TOP, Action
 
@@ -29,8 +29,7 @@ AT_PADDLE, LOST = 185, 217  # the ball's row when it touches the paddle, and aft
 AFTER = 8  # emulator frames that a scene goes on after what it is about
 TURNING = (9, 19, 49, 99, 199, 299, 399, 499, 599, 699, 799)
 """Scores that are about to turn over: a scene of digits begins up to six points below."""
-Wall = npt.NDArray[np.bool_]  # (6, 18), whether a brick is there, from the top left
-NO_WALL: Wall = np.zeros((BRICK_ROWS, BRICK_COLUMNS), np.bool_)
+NO_WALL = np.zeros((BRICK_ROWS, BRICK_COLUMNS), np.bool_)  # whether a brick is there, from the top left
 Scene = tuple[int, Policy | None]
 """A scene that is set up: how many emulator frames it lasts, and who plays it; None: the mixed policy."""
 MOST_HITS = 12

@@ -105,10 +105,9 @@ class Emulator:
     def objects(self) -> Objects:
         """Ball, paddle, lives and score, read from RAM; `collect.ram.read` says more, and takes longer."""
         ram = self._ram.tobytes()
-        ball = None
-        if ram[addresses.BALL_Y]:
-            ball = (ram[addresses.BALL_Y] - addresses.BALL_Y_OFFSET, ram[addresses.BALL_X] - addresses.BALL_X_OFFSET)
+        place = ram[addresses.BALL_Y] - addresses.BALL_Y_OFFSET, ram[addresses.BALL_X] - addresses.BALL_X_OFFSET
         score = int(f"{ram[addresses.SCORE_HIGH] * 256 + ram[addresses.SCORE_LOW]:x}")  # binary-coded decimal
+        ball = place if ram[addresses.BALL_Y] else None
         return Objects(ball, ram[addresses.PADDLE_X] - addresses.PADDLE_X_OFFSET, ram[addresses.LIVES], score)
 
     def ram(self) -> Frame:
@@ -134,15 +133,11 @@ class Emulator:
 
 
 class RealGames:
-    """`number` real games in step, for a player: the same interface as the dream's, `model.player.Games`.
+    """`number` real games in step, for a player: the same interface as the dream's, `model.player.Games`. `sticky`: of
+    each emulator frame, the probability that the last key is taken again, which is what ALE's
+    `repeat_action_probability` does (Machado et al. 2018, https://arxiv.org/abs/1709.06009)."""
 
-    Objects are read from RAM, in the form of `State.objects`.
-
-    `sticky`: of each emulator frame, the probability that the last key is taken again, which is what ALE's
-    `repeat_action_probability` does (Machado et al. 2018, https://arxiv.org/abs/1709.06009).
-    """
-
-    objects: Array  # (N, 4, 4) int64
+    objects: Array  # (N, 4, 4) int64 as in `State`, read from RAM
     lives: Array  # (N,) int64, 0..5
 
     def __init__(self, number: int, sticky: float = 0.0, seed: int = 0) -> None:
@@ -163,14 +158,12 @@ class RealGames:
         state = addresses.read(np.stack([emulator.ram() for emulator in self._emulators]))
         self.lives = np.where([emulator.over for emulator in self._emulators], 0, state.lives).astype(np.int64)
         column = np.where(state.ball_row > 0, state.ball_column, 0)
-        parts = state.ball_row, column, state.paddle_column, state.paddle_width
-        return np.stack(parts, 1).astype(np.int64)
+        return np.stack((state.ball_row, column, state.paddle_column, state.paddle_width), 1).astype(np.int64)
 
     def step(self, keys: Array) -> Array:
         """One emulator frame of every game, keys (N,) 0..3: the points of each, (N,) float64. A game that is over
         stands still."""
-        sticks = self._rng.random(len(keys)) < self._sticky
-        self._last = np.where(sticks, self._last, keys)
+        self._last = np.where(self._rng.random(len(keys)) < self._sticky, self._last, keys)
         pairs = zip(self._emulators, self._last.tolist(), strict=True)
         points = np.array([0 if emulator.over else emulator.advance(key) for emulator, key in pairs], np.float64)
         self.objects = np.concatenate((self.objects[:, 1:], self._look()[:, None]), 1)

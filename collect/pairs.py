@@ -37,8 +37,8 @@ def _games(directory: Path | None, frameskip: int, seed: int) -> tuple[Iterator[
     if directory is None:
         settings = CollectSettings(0, "random", frameskip, seed)
         played = (play_episode(settings, number) for number in count())
-        about = {"policy": settings.policy, "seed": seed, "frames_sha256": None}
-        return (writer.to_episode(over) for writer, over in played), about
+        games = (writer.to_episode(over) for writer, over in played)
+        return games, {"policy": settings.policy, "seed": seed, "frames_sha256": None}
     manifest = read_manifest(directory)
     if manifest["frameskip"] != frameskip:
         raise FileError(f"dataset {directory} is of frame skip {manifest['frameskip']}, the weights are of {frameskip}")

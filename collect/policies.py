@@ -46,9 +46,6 @@ class MixedPolicy(Policy):
     """Spells of following the ball (with lag and noise), holding keys, idling and pure chance. Following wins often
     enough to reach the deep wall; the rest shows every key in every situation."""
 
-    SPELLS = ("follow", "hold", "chance", "idle")
-    SHARES = (0.66, 0.14, 0.12, 0.08)
-
     def __init__(self, rng: np.random.Generator, frameskip: int) -> None:
         super().__init__(rng, frameskip)
         self._seen: deque[int] = deque(maxlen=max(1, round(0.25 * self._per_second)))
@@ -57,7 +54,7 @@ class MixedPolicy(Policy):
 
     def act(self, objects: Objects) -> int:
         if self._left == 0:
-            self._spell = self._rng.choice(self.SPELLS, p=self.SHARES)
+            self._spell = self._rng.choice(["follow", "hold", "chance", "idle"], p=[0.66, 0.14, 0.12, 0.08])
             self._left = self._steps(0.1, 4.0 if self._spell == "follow" else 1.0) + 1
             self._lag = int(self._rng.integers(1, max(2, round(0.12 * self._per_second))))
             self._aim, self._slack = self._rng.uniform(-9, 9), self._rng.uniform(0.5, 5)

@@ -21,6 +21,8 @@ import numpy.typing as npt
 from model.breakout import BRICK_COLUMNS, BRICK_ROWS, LONG_PADDLE, SHORT_PADDLE, Action
 from model.state import SIGNED_SPEEDS, VARIABLES
 
+Bytes = npt.NDArray[np.uint8]
+Wall = npt.NDArray[np.bool_]
 BYTES = 128
 WALL_BYTES = 36  # RAM bytes 0..35 hold the wall: a cleared bit is a missing half of a brick from the next frame on
 LIVES, KNOB, PADDLE_X, SCORE_HIGH, SCORE_LOW, CLOCK = 57, 70, 72, 76, 77, 90
@@ -53,7 +55,7 @@ class GameState:
     """RAM (..., 128) uint8 by name, each an array of its leading shape. Rows and columns are in pixels. Raises
     ValueError if RAM is of another shape or type."""
 
-    def __init__(self, ram: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, ram: Bytes) -> None:
         if ram.dtype != np.uint8 or ram.shape[-1:] != (BYTES,):
             raise ValueError(f"RAM must be (..., {BYTES}) uint8, got {ram.shape} {ram.dtype}")
         byte = np.moveaxis(ram, -1, 0)
@@ -87,8 +89,7 @@ read = GameState
 
 def hidden(truth: GameState, shown: npt.NDArray[Any], knob: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """The class of each of `model.state.VARIABLES`, which no frame shows, in N frames: (N, V), -1 where it is not told.
-    From what RAM says of these frames, the digits that they show (N, 4 or more) and the knob's place (N,), -1:
-    unknown."""
+    From what RAM says of these, the digits that they show (N, 4 or more) and the knob's place (N,), -1: unknown."""
     played = truth.ball_row > 0
     speeds = np.stack((truth.row_speed, truth.column_speed), 1)
     speed = np.where(played, -1, 0)
@@ -109,15 +110,15 @@ def hidden(truth: GameState, shown: npt.NDArray[Any], knob: npt.NDArray[Any]) ->
     return np.where(numbers < 0, -1, numbers + 1)  # the first class is "not known"
 
 
-def read_wall(ram: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def read_wall(ram: Bytes) -> Wall:
     """The bricks that RAM (..., at least 36) uint8 holds: (..., 6, 18) bool from the top left."""
     return np.unpackbits(ram[..., :WALL_BYTES], axis=-1, bitorder="little")[..., _BRICK_BITS].astype(np.bool_)
 
 
-def wall_bytes(wall: npt.NDArray[np.bool_]) -> bytes:
+def wall_bytes(wall: Wall) -> bytes:
     """The 36 bytes of RAM that hold these bricks, (6, 18) bool from the top left."""
     bits = _WALL_REST.copy()
-    bits[_BRICK_BITS], bits[_BRICK_BITS + 1] = wall, wall
+    bits[_BRICK_BITS] = bits[_BRICK_BITS + 1] = wall
     return np.packbits(bits, bitorder="little").tobytes()
 
 
@@ -127,14 +128,12 @@ def wall_and_score(wall: bytes, score: int) -> dict[int, int]:
     return {**dict(enumerate(wall)), SCORE_HIGH: high, SCORE_LOW: low}
 
 
-def wall_points(wall: npt.NDArray[np.bool_]) -> int:
+def wall_points(wall: Wall) -> int:
     """What the bricks (6, 18) of a wall are worth together, 0..432."""
     return int(wall.sum(axis=1) @ np.array(POINTS))
 
 
-def knob_places(
-    ram: npt.NDArray[np.uint8], actions: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], frameskip: int
-) -> npt.NDArray[np.int16]:
+def knob_places(ram: Bytes, actions: Bytes, first: npt.NDArray[np.int64], frameskip: int) -> npt.NDArray[np.int16]:
     """Where the knob is in each of N frames, (N,) 0..232, or -1 where RAM (N, 128) and actions (N,) do not tell it.
     `first` (E + 1,) is where each episode's frames begin. What RAM reads at each place is taken from the episodes that
     begin with the knob in its centre, of which there must be some."""
