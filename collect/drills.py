@@ -30,8 +30,7 @@ AFTER = 8  # emulator frames that a scene goes on after what it is about
 TURNING = (9, 19, 49, 99, 199, 299, 399, 499, 599, 699, 799)
 """Scores that are about to turn over: a scene of digits begins up to six points below."""
 NO_WALL = np.zeros((BRICK_ROWS, BRICK_COLUMNS), np.bool_)  # whether a brick is there, from the top left
-Scene = tuple[int, Policy | None]
-"""A scene that is set up: how many emulator frames it lasts, and who plays it; None: the mixed policy."""
+Scene = tuple[int, Policy]  # one that is set up: how many emulator frames it lasts, and who plays it
 MOST_HITS = 12
 SETTLE = 3  # emulator frames in which an edit, and what a restored screen keeps of before, go by; never part of a scene
 WALL_BOTTOM, RIGHT_WALL = WALL_TOP + BRICK_ROWS * BRICK_HEIGHT, 150
@@ -188,7 +187,7 @@ def _bricks(emulator: Emulator, rng: Generator, score: int | None = None) -> Sce
         wall[:3, (column + rng.integers(5, 14)) % BRICK_COLUMNS] = False  # what made it fast is gone
     ball, frames = _to_brick(rng, ball, (np.flatnonzero(wall[:, column]).max(), column), 7)
     emulator.poke(game_bytes(rng, ball, wall, score))
-    return frames + AFTER, None
+    return frames + AFTER, MixedPolicy(rng, emulator.frameskip)
 
 
 def _last_bricks(emulator: Emulator, rng: Generator) -> Scene:
@@ -197,7 +196,7 @@ def _last_bricks(emulator: Emulator, rng: Generator) -> Scene:
     wall[rng.integers(BRICK_ROWS, size=bricks), rng.integers(BRICK_COLUMNS, size=bricks)] = True
     ball, frames = _to_brick(rng, draw_ball(rng, down=False), tuple(np.argwhere(wall)[-1]), 12)
     emulator.poke(game_bytes(rng, ball, wall))
-    return frames + AFTER, None
+    return frames + AFTER, MixedPolicy(rng, emulator.frameskip)
 
 
 def _above(emulator: Emulator, rng: Generator) -> Scene:
@@ -208,7 +207,7 @@ def _above(emulator: Emulator, rng: Generator) -> Scene:
     ball = draw_ball(rng, down, fast_share=0.8)
     row, column = rng.uniform(breakout.FIELD_TOP + 12, WALL_TOP - 6), rng.uniform(10, 148)
     emulator.poke(game_bytes(rng, ball._replace(contact=0 if down else ball.contact, row=row, column=column), wall))
-    return int(rng.integers(24, 48)), None
+    return int(rng.integers(24, 48)), MixedPolicy(rng, emulator.frameskip)
 
 
 def _tunnel(emulator: Emulator, rng: Generator) -> Scene:
@@ -219,7 +218,7 @@ def _tunnel(emulator: Emulator, rng: Generator) -> Scene:
     ball, row = draw_ball(rng, down), rng.uniform(WALL_TOP, WALL_BOTTOM - 4)
     column = FIELD_LEFT + BRICK_WIDTH * left + rng.uniform(1, 6)
     emulator.poke(game_bytes(rng, ball._replace(contact=0 if down else ball.contact, row=row, column=column), wall))
-    return int(rng.integers(14, 26)), None
+    return int(rng.integers(14, 26)), MixedPolicy(rng, emulator.frameskip)
 
 
 def _among(emulator: Emulator, rng: Generator) -> Scene:
@@ -231,7 +230,7 @@ def _among(emulator: Emulator, rng: Generator) -> Scene:
     row, column = rng.choice(np.argwhere(~standing)) * (BRICK_HEIGHT, BRICK_WIDTH)
     row, column = row + WALL_TOP - BRICK_HEIGHT + rng.uniform(0, 3), column + FIELD_LEFT + rng.uniform(0, 7)
     emulator.poke(game_bytes(rng, ball._replace(contact=0 if down else ball.contact, row=row, column=column), wall))
-    return int(rng.integers(8, 20)), None
+    return int(rng.integers(8, 20)), MixedPolicy(rng, emulator.frameskip)
 
 
 def _side_wall(emulator: Emulator, rng: Generator) -> Scene:
@@ -240,7 +239,7 @@ def _side_wall(emulator: Emulator, rng: Generator) -> Scene:
     frames, row = rng.uniform(2, 8), rng.uniform(WALL_BOTTOM + 24, AT_PADDLE - 8)
     ball = ball._replace(row=row, column=RIGHT_WALL if ball.right else FIELD_LEFT)
     emulator.poke(game_bytes(rng, ball.flown(-frames)))
-    return round(frames) + AFTER, None
+    return round(frames) + AFTER, MixedPolicy(rng, emulator.frameskip)
 
 
 def _serve(emulator: Emulator, rng: Generator) -> Scene:
@@ -301,8 +300,7 @@ def play_drills(emulator: Emulator, rng: Generator, steps: int) -> EpisodeWriter
     while writer is None or len(writer) < steps:
         kind = rng.choice(list(KINDS), p=[share for share, _ in KINDS.values()])
         emulator.restore(pool[rng.integers(len(pool))])
-        frames, chosen = KINDS[kind][1](emulator, rng)
-        policy = chosen or MixedPolicy(rng, emulator.frameskip)
+        frames, policy = KINDS[kind][1](emulator, rng)
         if kind != "reset":  # there nothing was edited, and the first frame counts
             for _ in range(-(-SETTLE // emulator.frameskip)):
                 emulator.advance(Action.NOOP if kind == "serve" else policy.act(emulator.objects()))

@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 
 from collect import ram as addresses
-from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, Frame, classes_from_ale, rgb_from_classes
+from model.breakout import ACTIONS, EMULATOR_HZ, Frame, classes_from_ale, rgb_from_classes
 from model.state import HISTORY, Array
 
 
@@ -57,7 +57,6 @@ class Emulator:
         env: Any = gymnasium.make("ALE/Breakout-v5", obs_type="ram", frameskip=frameskip, **never)
         self.frameskip, self.steps_per_second = frameskip, EMULATOR_HZ / frameskip
         self._env, self._ale = env.unwrapped, env.unwrapped.ale
-        self._screen = np.empty((ROWS, COLUMNS), np.uint8)
         self._ram, _ = self._env.reset(seed=seed % 2**31)
         self.over = False
         self._read_screen()
@@ -82,19 +81,15 @@ class Emulator:
         return int(reward)
 
     def _read_screen(self) -> None:
-        self._ale.getScreen(self._screen)
+        # The screen shown now, as the emulator has it: (210, 160) uint8 palette indices; never changed in place.
+        self.screen: Frame = self._ale.getScreen()
         self._frame: Frame | None = None
-
-    @property
-    def screen(self) -> Frame:
-        """The screen shown now, as the emulator has it: (210, 160) uint8 palette indices, a copy."""
-        return self._screen.copy()
 
     @property
     def frame(self) -> Frame:
         """The frame shown now: (210, 160) uint8 classes."""
         if self._frame is None:
-            self._frame = classes_from_ale(self._screen)
+            self._frame = classes_from_ale(self.screen)
         return self._frame
 
     @property
@@ -129,7 +124,7 @@ class Emulator:
         """Go back to a snapshot of this emulator; the game goes on from it exactly as it did then."""
         self._ale.restoreSystemState(snapshot.state)
         self._ram = self._ale.getRAM()
-        self._screen[:], self._frame, self.over = snapshot.screen, None, snapshot.over
+        self.screen, self._frame, self.over = snapshot.screen, None, snapshot.over
 
 
 class RealGames:

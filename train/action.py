@@ -162,17 +162,13 @@ class ActionTask(Task):
             "dataset": {"pairs": len(pairs.actions), **about},
         }
 
-    def _batch(self, step: int, batch: int) -> Tensor:
-        """The numbers of the pairs of a step (B,): every epoch all of them, in an order of its own."""
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy of the codes. Every epoch goes through all pairs, in an order of its own."""
         epoch, number = divmod(step, self._steps)
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng([self._seed, epoch]).permutation(len(self._actions))
             self._order = epoch, torch.from_numpy(order).to(self._actions.device)
-        return self._order[1][number * batch : (number + 1) * batch]
-
-    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean cross-entropy of the codes."""
-        which = self._batch(step, batch)
+        which = self._order[1][number * batch : (number + 1) * batch]
         scores = F.log_softmax(self.model(self._inputs.repeat(MASKS, 1)), -1)  # (MASKS * 4, 35, 256)
         row = torch.arange(len(which), device=which.device) % MASKS * ACTIONS + self._actions[which]
         return -scores[row[:, None], self._cells, self._codes[which]].mean(), {}

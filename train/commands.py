@@ -17,10 +17,9 @@ app = typer.Typer(no_args_is_help=True)
 train_app = typer.Typer(no_args_is_help=True, help="Train the networks of the twin, one after the other.")
 app.add_typer(train_app, name="train")
 
-FRAMES, WORLD, ACTION, SHIPPED = (
-    Path(name) for name in ("data/frames", "checkpoints/world", "checkpoints/latent_action", "checkpoints/shipped")
-)
-PAIRS, PLAYER = Path("data/actions/action_latent_pairs.json"), Path("checkpoints/player")
+FRAMES, WORLD, SHIPPED = Path("data/frames"), Path("checkpoints/world"), Path("checkpoints/shipped")
+ACTION, PLAYER = Path("checkpoints/latent_action"), Path("checkpoints/player")
+PAIRS = Path("data/actions/action_latent_pairs.json")
 
 FramesOption = Annotated[
     list[Path] | None, typer.Option(help=f"A dataset made by `collect frames`; may be repeated. Default: {FRAMES}.")
@@ -63,7 +62,8 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
         del own["run"]
         if usual is None:
             del shared["minutes"]
-        parameters = {name: of for name, of in own.items() if name not in shared} | shared | own
+        every = ({name: of for name, of in own.items() if name not in shared} | shared | own).values()
+        parameters = [of.replace(default=defaults.get(of.name, of.default)) for of in every]
         name = begin.__name__.removeprefix("train_")
 
         def command(**given: Any) -> None:
@@ -74,9 +74,9 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
                 if minutes and epochs:
                     raise typer.BadParameter("give either --minutes or --epochs.")
                 minutes = None if epochs else minutes or usual
-                device, how = choose_device(given["device"]), {key: given[key] for key in ("batch", "rate", "seed")}
-                every = 1000 if device.type == "cpu" else 2000  # half a minute of steps, about
-                settings = Settings(**how, minutes=minutes, epochs=epochs, decay=decay, validate_every=every)
+                device, how = choose_device(given["device"]), (given["batch"], given["rate"], given["seed"])
+                often = 1000 if device.type == "cpu" else 2000  # half a minute of steps, about
+                settings = Settings(*how, minutes, epochs, decay=decay, validate_every=often)
                 extras = {key: given[key] for key in ("resume", "tensorboard", "wandb")}
                 with progress(f"train {name}") as show:
                     run = Run(given["out"], settings, device, show=show, **extras)
@@ -85,10 +85,8 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
                 _next(*following)
 
         signed: Any = command
-        signed.__signature__ = inspect.Signature(
-            [of.replace(default=defaults.get(name, of.default)) for name, of in parameters.items()]
-        )
-        signed.__annotations__ = {name: of.annotation for name, of in parameters.items()}
+        signed.__signature__ = inspect.Signature(parameters)
+        signed.__annotations__ = {of.name: of.annotation for of in parameters}
         train_app.command(name, help=begin.__doc__)(command)
 
     return register

@@ -288,11 +288,10 @@ class Loop:
         return {"loss": loss.detach(), "norm": norm, **log}
 
     def _stopped(self, why: str) -> TrainingError:
-        lower = self.settings.rate / 4
-        text = f"{why} at step {self.step}; nothing was saved yet: begin again with --rate {lower:g}"
+        how = "nothing was saved yet: begin again with"
         if self.last_path.exists() or self.before_path.exists():
-            text = f"{why} at step {self.step}; the last good weights are in {self._asked.out}: go on from them with "
-            text += f"--resume --rate {lower:g}"
+            how = f"the last good weights are in {self._asked.out}: go on from them with --resume"
+        text = f"{why} at step {self.step}; {how} --rate {self.settings.rate / 4:g}"
         self._log_line({"step": self.step, "stopped": text})
         return TrainingError(text)
 

@@ -40,8 +40,7 @@ into a logit."""
 DECAY = 0.95  # how much of a code's place remains when the mean of a batch's vectors moves it
 FEWER = 0.3  # crops are drawn by their count to this power: rare ones more often than they occur
 OFTEN = 30
-"""How much oftener than in free flight a step is searched where the ball is hidden in part: crops are most various
-there."""
+"""How much oftener a step is searched where the ball is hidden in part: there crops are most various."""
 MOTION_STEPS = 20_000  # so many held-out steps at most a validation looks at, for `Motion`
 SAMPLE, LOOKED_AT = 400_000, 20_000
 """So many steps are searched for different crops, and so many frames for what things look like."""
