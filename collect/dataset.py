@@ -203,19 +203,17 @@ class TransitionDataset(Recorded):
 
     def split(self, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Numbers of the episodes for training and for validation, see `split_episodes`."""
-        return split_episodes(self._scenes, seed=seed)
+        return split_episodes(self._scenes, seed)
 
 
-def split_episodes(
-    lengths: Sequence[int], validation: float = 0.2, seed: int = 0
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Numbers of what episodes of these lengths hold, for training and for validation: an episode is never parted.
-    FileError if there is only one."""
+def split_episodes(lengths: Sequence[int], seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Numbers of what episodes of these lengths hold, for training (80%) and for validation: an episode is never
+    parted. FileError if there is only one."""
     episodes = len(lengths)
     if episodes < 2:
         raise FileError("data of one episode cannot be split by episode: collect more")
     order = np.random.default_rng(seed).permutation(episodes)
-    held = np.isin(np.arange(episodes), order[: min(max(1, round(validation * episodes)), episodes - 1)])
+    held = np.isin(np.arange(episodes), order[: min(max(1, round(0.2 * episodes)), episodes - 1)])
     of_item = np.repeat(held, lengths)
     return np.flatnonzero(~of_item), np.flatnonzero(of_item)
 

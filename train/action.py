@@ -26,10 +26,10 @@ from model.files import FileError, check_schema, checksum, read_description, rea
 from train.loop import Run, Task, begin, train
 
 ACTION_NAME = "action_to_latent_best"
+Loader = DataLoader[tuple[Tensor, Tensor]]
 MASKS = 16
 """Dropout masks drawn per action and step. There are only four inputs, so samples of one action share them: the
 expected gradient is the same as with a mask for each sample, at a fraction of the work."""
-_LIMIT = 1 << 29
 _BLOCK = 1000  # pairs without statistics do not say where episodes end; they are split into blocks of so many in a row
 
 
@@ -48,7 +48,7 @@ def load_pairs(path: Path) -> Pairs:
     statistics belong to another file."""
     if not path.exists():
         raise FileError(f"pairs {path} do not exist; make them with: python main.py collect pairs --out {path}")
-    items = read_json(path, "pairs", limit=_LIMIT)
+    items = read_json(path, "pairs", limit=1 << 29)
     if not isinstance(items, list):
         raise FileError(f"pairs {path} are not a JSON list")
     if not items:
@@ -101,13 +101,11 @@ class ActionLatentPairDataset(Dataset[tuple[Tensor, Tensor]]):
     __getitems__ = __getitem__  # whole batches are looked up at once: item by item it would be slower than the network
 
 
-def get_action_latent_dataloaders(
-    path: Path, batch: int = 1024, validation: float = 0.2, seed: int = 0
-) -> tuple[DataLoader[tuple[Tensor, Tensor]], DataLoader[tuple[Tensor, Tensor]]]:
+def get_action_latent_dataloaders(path: Path, batch: int = 1024, seed: int = 0) -> tuple[Loader, Loader]:
     """Loaders for training (shuffled) and validation (in order): one-hot actions (B, 4) float32, codes (B, 35) int64.
     FileError if the pairs cannot be used."""
     pairs = load_pairs(path)
-    training, held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths, validation, seed))
+    training, held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths, seed))
     shuffled = RandomSampler(training, generator=torch.Generator().manual_seed(seed))
     return DataLoader(training, batch, sampler=shuffled, collate_fn=tuple), DataLoader(held, batch, collate_fn=tuple)
 
@@ -117,11 +115,9 @@ def accuracies(predicted: Tensor, actions: Tensor, codes: Tensor) -> dict[str, A
     all and of cells that changed (`dynamic`). A share of nothing (an action that never occurs) is None."""
 
     def shares(chosen: Tensor) -> dict[str, float | None]:
-        right, moved = predicted[actions[chosen]] == codes[chosen], codes[chosen] != UNCHANGED
-        return {
-            "accuracy": right.double().mean().item() if right.numel() else None,
-            "dynamic_accuracy": right[moved].double().mean().item() if moved.any() else None,
-        }
+        right = predicted[actions[chosen]] == codes[chosen]
+        parts = {"accuracy": right, "dynamic_accuracy": right[codes[chosen] != UNCHANGED]}
+        return {name: part.double().mean().item() if part.numel() else None for name, part in parts.items()}
 
     per_action = {Action(number).name: shares(actions == number) for number in range(ACTIONS)}
     return {**shares(torch.ones_like(actions, dtype=torch.bool)), "per_action": per_action}

@@ -47,7 +47,7 @@ class Data:
     @classmethod
     def split(cls, dataset: TransitionDataset, device: torch.device | str = "cpu") -> tuple[Data, Data]:
         """For training and held out: the same frames, and the steps of other episodes. FileError as the dataset's."""
-        whole = cls.of(dataset).to(device)
+        whole = cls(*(part.to(device) for part in vars(cls.of(dataset)).values()))
         steps = (torch.from_numpy(dataset.transitions(part)).to(device) for part in dataset.split())
         training, held = (replace(whole, steps=part[part > whole.first[part]]) for part in steps)
         return training, held
@@ -70,10 +70,6 @@ class Data:
         wall, board = game.wall.astype(np.uint8), board.astype(np.uint8)
         return cls(*map(torch.from_numpy, (objects, wall, board, memory, dataset.actions, first, steps)))
 
-    def to(self, device: torch.device | str) -> Data:
-        """The same on a device."""
-        return Data(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
-
     def state(self, t: Tensor, memory: Tensor | None = None) -> State:
         """The states at frames t (B,), with what RAM says for memory, or another one. The frame itself is left out."""
         back = torch.arange(1 - HISTORY, 1, device=t.device)
@@ -89,8 +85,7 @@ class Data:
 
 def interesting(data: Data) -> Tensor:
     """How often each of the `steps` is to be drawn, (T,) float32, 1 for free flight: more where something happens."""
-    t = data.steps
-    speed = data.memory[:, 0]
+    t, speed = data.steps, data.memory[:, 0]
     turned = speed[t] != speed[t + 1]
     broke = (data.wall[t] != data.wall[t + 1]).flatten(1).any(1)
     counted = (data.board[t] != data.board[t + 1]).any(1)
@@ -180,8 +175,8 @@ def load_frames(directories: Sequence[Path], show: Show, pictures: bool = True) 
 
 def about(dataset: TransitionDataset) -> dict[str, Any]:
     """What a checkpoint says of the data that it was trained on."""
-    of = dataset.manifest
-    return {"frameskip": dataset.frameskip, "dataset": of.get("dataset"), "palette": PALETTE.tolist()}
+    of = dataset.manifest.get("dataset")
+    return {"frameskip": dataset.frameskip, "dataset": of, "palette": PALETTE.tolist()}
 
 
 def fresh_memory(frameskip: int) -> list[int]:

@@ -51,9 +51,7 @@ class _Graph(nn.Module):
         super().__init__()
         self.twin, self.which = twin, which
         self.eval()  # the exporter gives a graph its mode back when it is done: without this the next one had dropout
-        self.register_buffer("table", twin.action_logits().detach())
-
-    table: Tensor
+        self.table = nn.Buffer(twin.action_logits().detach())
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The inputs and outputs that `GRAPHS` names."""

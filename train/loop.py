@@ -160,8 +160,7 @@ def choose_device(name: str) -> torch.device:
 
 def learning_rate(settings: Settings, step: int, progress: float) -> float:
     """Linear warm-up over `warmup` steps, then linear in `progress` 0..1 down to a hundredth."""
-    warm = min(1.0, (step + 1) / settings.warmup)
-    return settings.rate * warm * (1 - 0.99 * progress)
+    return settings.rate * min(1.0, (step + 1) / settings.warmup) * (1 - 0.99 * progress)
 
 
 class TrainingError(UserError):
@@ -186,9 +185,8 @@ class Loop:
     def __init__(self, task: Task, name: str, run: Run, log: Callable[[dict[str, Any]], None]) -> None:
         self.task, self._asked, self.settings, self._log_line = task, run, run.settings, log
         stem = name.removesuffix("_best")
-        self.best_path, self.last_path, self.before_path = (
-            run.out / f"{each}.safetensors" for each in (name, f"{stem}_last", f"{stem}_before")
-        )
+        names = name, f"{stem}_last", f"{stem}_before"
+        self.best_path, self.last_path, self.before_path = (run.out / f"{each}.safetensors" for each in names)
         trained = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, lr=self.settings.rate, weight_decay=self.settings.decay, fused=True)
         for of in trained:  # as the first step would make it; made now, a checkpoint finds its places

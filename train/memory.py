@@ -31,6 +31,7 @@ from train.weights import load_vqvae
 MEMORY_WHOLE, MEMORY_WRONG, CONTEXT_WHOLE = 0.5, 0.02, 0.7
 """The share of a batch that is told all its memory, and the share of what is known that is made wrong."""
 PART = 4096
+Sizes = dict[str, int] | None
 NO_CODE = -1  # in place of a code: no code says this event
 _ODD = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
 
@@ -77,9 +78,9 @@ def answers(memory: Tensor) -> Tensor:
     """The true classes (B, V) of the memory as numbers of the network's logits, -1 where they are not known. Of the
     row's fraction the truth is one eighth, not a set of several."""
     bits = 2 ** torch.arange(FRACTIONS, device=memory.device)
-    eighth = (memory[:, FRACTION, None] == bits).long().argmax(1)
-    found = memory - 1
-    return torch.cat((found[:, :FRACTION], eighth[:, None], found[:, FRACTION + 1 :]), 1).clamp(min=-1)
+    found = (memory - 1).clamp(min=-1)
+    found[:, FRACTION] = (memory[:, FRACTION, None] == bits).long().argmax(1)
+    return found
 
 
 class MemoryTask(StepTask):
@@ -118,7 +119,7 @@ class MemoryTask(StepTask):
         return torch.stack([each.argmax(1) for each in logits], 1) == truth, truth >= 0
 
 
-def train_memory(frames: Sequence[Path], run: Run, sizes: dict[str, int] | None = None) -> dict[str, Any]:
+def train_memory(frames: Sequence[Path], run: Run, sizes: Sizes = None) -> dict[str, Any]:
     """Train on one or several datasets into `run.out`/memory.safetensors. `sizes` are settings of `Memory`, where they
     are not its own. Returns the last validation's figures."""
     begin("memory", run)
@@ -197,9 +198,7 @@ class ContextTask(StepTask):
         return score, {**figures, "no_code": float((self._held_wanted == NO_CODE).any(1).float().mean())}
 
 
-def train_context(
-    frames: Sequence[Path], weights: Path, run: Run, sizes: dict[str, int] | None = None
-) -> dict[str, Any]:
+def train_context(frames: Sequence[Path], weights: Path, run: Run, sizes: Sizes = None) -> dict[str, Any]:
     """Train on one or several datasets into `run.out`/context.safetensors, with the codes of the VQ-VAE in `weights`.
     `sizes` are settings of the controller, where they are not its own. Returns the last validation's figures. FileError
     if the weights are of another frame skip than the dataset."""
@@ -208,8 +207,7 @@ def train_context(
     run.show(0.0, "preparing: finding the codes of every step")
     vqvae, of = load_vqvae(weights)
     if of["frameskip"] != dataset.frameskip:
-        text = f"the dataset is of frame skip {dataset.frameskip}, the weights {weights} are of {of['frameskip']}"
-        raise FileError(text)
+        raise FileError(f"the dataset is of frame skip {dataset.frameskip}, the weights {weights} of {of['frameskip']}")
     task = ContextTask(vqvae, ContextController(**(sizes or {})), dataset, run)
     task.meta["codes_sha256"] = of["sha256"]
     return train(task, "context", run)
