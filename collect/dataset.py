@@ -27,7 +27,7 @@ from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, GRID_ROWS, Frame
 from model.files import FileError, checksum, read_bytes, read_json, write_atomic
 
 MANIFEST, SETTINGS = "manifest.json", "settings.json"
-DATASET_SCHEMA = 2  # the schema version of the files of a dataset. Version 1 held features of a model in place of RAM.
+DATASET_SCHEMA = 2  # the schema version of a dataset's files; version 1 held features of a model in place of RAM
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
 CUT = breakout.NO_ACTION  # in place of an action: there is no transition here, another scene begins
 _EPISODE_NAME = re.compile(r"episode-\d{5,9}\.safetensors")
@@ -69,19 +69,18 @@ class Recorded:
 
 @dataclass(eq=False)
 class Episode(Recorded):
-    """One episode in memory. `over`: the game ended."""
+    """One episode in memory, as long as it has transitions."""
 
-    over: bool
+    over: bool  # the game ended
 
     def __len__(self) -> int:
-        """How many transitions there are."""
         return int((self.actions != CUT).sum())
 
 
 class EpisodeWriter:
     """Takes one episode screen by screen: the first one here, then `add` each step. Screens are (210, 160) uint8
     palette indices, as `Emulator.screen` gives them: it is enough to look up the classes of the few cells that differ,
-    at the end. RAM is (128,) uint8, as `Emulator.ram()` gives it."""
+    at the end. RAM is (128,) uint8, as `Emulator.ram()` gives it. Its length is the number of transitions."""
 
     def __init__(self, screen: Frame, ram: npt.NDArray[np.uint8]) -> None:
         self._numbers: dict[bytes, int] = {}
@@ -91,7 +90,6 @@ class EpisodeWriter:
         self.cut(screen, ram)
 
     def __len__(self) -> int:
-        """How many transitions there are."""
         return self._length
 
     def add(self, action: int, screen: Frame, ram: npt.NDArray[np.uint8], reward: int) -> None:
@@ -150,14 +148,13 @@ def load_episode(path: Path) -> Episode:
 
 
 class TransitionDataset(Recorded):
-    """A dataset of whole episodes in memory: each different cell once, and for every frame which cells it shows.
+    """A dataset of whole episodes in memory: each different cell once, and for every frame which cells it shows. Its
+    length is the number of transitions.
 
     An episode with cuts counts as several, one a scene; but a split never parts what one file holds. Arrays are those
     of `Recorded`, of the N frames of all episodes, one after the other: index is int32, actions and rewards are (N,),
-    0 at an episode's last frame, where none was taken.
-
-    first    (E + 1,) int64, where each episode's frames begin; the last entry is N
-    """
+    0 at an episode's last frame, where none was taken. `first` (E + 1,) int64 is where each episode's frames begin; its
+    last entry is N."""
 
     def __init__(self, episodes: Iterable[Episode], manifest: dict[str, Any]) -> None:
         numbers: dict[bytes, int] = {}  # episodes share a third of their cells
@@ -190,7 +187,6 @@ class TransitionDataset(Recorded):
         return len(self.first) - 1
 
     def __len__(self) -> int:
-        """How many transitions there are."""
         return len(self.index) - self.episodes
 
     def transitions(self, episodes: npt.NDArray[np.integer] | None = None, skip: int = 0) -> npt.NDArray[np.int64]:
@@ -218,9 +214,9 @@ def split_episodes(lengths: Sequence[int], seed: int = 0) -> tuple[npt.NDArray[n
     return np.flatnonzero(~of_item), np.flatnonzero(of_item)
 
 
-def read_object(path: Path, what: str) -> dict[str, Any]:
+def read_object(path: Path, what: str, limit: int) -> dict[str, Any]:
     """A JSON object of a dataset. FileError unless it has the schema version of this program's datasets."""
-    found = read_json(path, what, limit=1 << 26)
+    found = read_json(path, what, limit)
     schema = found.get("schema") if isinstance(found, dict) else None
     if type(schema) is not int:
         raise FileError(f"{what} {path} has no schema version: not a file of this program")
@@ -241,7 +237,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         if (directory / SETTINGS).exists():
             raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again")
         raise FileError(f"{directory} is not a dataset; {remedy}")
-    manifest = read_object(path, "manifest")
+    manifest = read_object(path, "manifest", 1 << 26)
     frameskip, entries = manifest.get("frameskip"), manifest.get("episodes")
     if type(frameskip) is not int or not 1 <= frameskip <= breakout.EMULATOR_HZ or not isinstance(entries, list):
         raise FileError(f"manifest {path} lacks its frame skip or its episodes")

@@ -1,11 +1,10 @@
 """Scenario resets: short scenes around what is rare in a game, made by editing RAM.
 
-In a game the ball is in free flight most of the time, and no two bounces are alike. A scene takes up a game at some
-place of the paddle, puts wall, score, lives, clock and ball as its kind asks for, lets the edit show, and plays on for
-a moment: the same bounce is met at many places of the paddle, under every key, among all bricks.
-
-Every state is one that a game could be in: the ball's speed follows from hits, fast and steep; a fast ball or a narrow
-paddle has a wall that lets it through; wall and score agree, unless a score is given.
+In a game the ball is in free flight most of the time. A scene takes up a game at some place of the paddle, puts wall,
+score, lives, clock and ball as its kind asks for, lets the edit show, and plays on for a moment: the same bounce is met
+at many places of the paddle, under every key, among all bricks. Every state is one that a game could be in: the ball's
+speed follows from hits, fast and steep; a fast ball or a narrow paddle has a wall that lets it through; wall and score
+agree, unless a score is given.
 """
 
 from __future__ import annotations

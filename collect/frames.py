@@ -33,7 +33,6 @@ from model.files import FileError, checksum, make_directory, write_json
 
 GAMES_EVERY = 16  # of the `drill` policy's episodes every 16th is a whole game, the others are drills
 _EPISODE, _LOCK, _HALF_WRITTEN = "episode-{:05d}.safetensors", ".lock", ".*.tmp"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)  # errors of a file system that knows no locks
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[in
 
 def check_settings(path: Path, wanted: dict[str, Any]) -> None:
     """FileError unless the settings of the dataset that is there are the `wanted` ones."""
-    if read_object(path, "settings of the dataset") != wanted:
+    if read_object(path, "settings", 1 << 16) != wanted:
         raise FileError(f"{path.parent} holds a dataset of other settings; choose another --out, or remove it")
 
 
@@ -136,7 +135,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):  # of a file system without locks
                 raise FileError(f"another run writes to {directory}: wait for it, or choose another --out") from None
         if os.fstat(file.fileno()).st_nlink == 0:  # a run that ended removed it between our opening and our locking it
             raise FileError(f"another run has just left {directory}: run the command again")

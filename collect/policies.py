@@ -1,8 +1,7 @@
 """Scripted policies: they read the game's RAM and choose an action for the next step.
 
-`random` is the uniform agent of the seed design. `mixed` explores: it meets every stage of the wall. `drill` is its
-distribution with scenario resets (`collect.drills`): whole games and between them short scenes; it is what training
-uses. `people` is never trained on: it plays the held-out games, with reaction time, overshoot, idle spells and bursts.
+`random` is the uniform agent of the seed design. `mixed` explores: it meets every stage of the wall. `drill`, which
+training uses, is `mixed` with short scenes between its games (`collect.drills`). `people` plays the held-out games.
 """
 
 from __future__ import annotations
@@ -20,11 +19,8 @@ FULL_WALL = ram.wall_bytes(np.ones((BRICK_ROWS, BRICK_COLUMNS), np.bool_))
 
 def toward(target: float, paddle: float, slack: float) -> Action:
     """The key that brings the paddle from a column to within `slack` pixels of another."""
-    if target > paddle + slack:
-        return Action.RIGHT
-    if target < paddle - slack:
-        return Action.LEFT
-    return Action.NOOP
+    key = Action.RIGHT if target > paddle + slack else Action.NOOP
+    return Action.LEFT if target < paddle - slack else key
 
 
 class Policy:
@@ -49,8 +45,7 @@ class MixedPolicy(Policy):
     def __init__(self, rng: np.random.Generator, frameskip: int) -> None:
         super().__init__(rng, frameskip)
         self._seen: deque[int] = deque(maxlen=max(1, round(0.25 * self._per_second)))
-        self._left = 0
-        self._noise = rng.choice([0.0, 0.05, 0.2])
+        self._left, self._noise = 0, rng.choice([0.0, 0.05, 0.2])
 
     def act(self, objects: Objects) -> int:
         if self._left == 0:

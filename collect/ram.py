@@ -1,8 +1,8 @@
 """The emulator's RAM by name: addresses, what they hold, and the bits of the wall.
 
-All addresses are decimal offsets into the Atari's 128 bytes. They were checked against the pixels
-(`tests/collect/test_ram.py`); ALE knows some of them too (`src/ale/games/supported/Breakout.cpp`).
-The ball is fixed point: a byte of whole pixels and a byte of 256ths for each axis, and a signed speed of the same form.
+Addresses are decimal, and were checked against the pixels (`tests/collect/test_ram.py`); ALE knows some of them too
+(`src/ale/games/supported/Breakout.cpp`). The ball is fixed point: a byte of whole pixels and a byte of 256ths for each
+axis, and a signed speed of the same form.
 
 Of the paddle controller's knob RAM shows only a part. The keys turn it by a step each emulator frame, between two ends,
 from the centre on. Its ends and centre do not lie whole steps apart, but in sevenths of a step they do, to a tenth of
