@@ -9,6 +9,7 @@ agree, unless a score is given.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -97,17 +98,14 @@ def draw_wall(rng: Generator) -> Wall:
 def _ball_bytes(rng: Generator, ball: Ball) -> dict[int, int]:
     """What RAM holds of a ball that will be in its place when the edit has settled. Half pixels are chance's."""
     ball = ball.flown(-SETTLE)
-    down, left = (round(256 * part) & 0xFFFF for part in (ball.velocity[0], -ball.velocity[1]))
+    speeds = struct.pack(">2h", round(256 * ball.velocity[0]), -round(256 * ball.velocity[1]))  # high bytes first
     finest = 32 if ball.fast or rng.random() < EIGHTHS_SHARE else 128  # eighths, as all balls after a fast one have
     return {
         ram.BALL_Y: int(ball.row) + ram.BALL_Y_OFFSET,
         ram.BALL_X: int(ball.column) + ram.BALL_X_OFFSET,
         ram.BALL_Y_FRACTION: finest * int(rng.integers(256 // finest)),
         ram.BALL_X_FRACTION: 128 * int(rng.integers(2)),
-        ram.SPEED_Y: down >> 8,
-        ram.SPEED_Y_FRACTION: down & 255,
-        ram.SPEED_X: left >> 8,
-        ram.SPEED_X_FRACTION: left & 255,
+        **dict(enumerate(speeds, ram.SPEED_Y)),
         ram.CONTACT: ball.contact << 6 | ball.fast << 4 | ball.hits,
         ram.STEEP: 2 * ball.steep,
     }
@@ -283,31 +281,33 @@ KINDS: dict[str, tuple[float, Callable[[Emulator, Generator], Scene]]] = {
 """The kinds of scenes: the share of each, which add up to 1, and what sets it up."""
 
 
-def play(emulator: Emulator, policy: Policy, writer: EpisodeWriter, steps: int) -> None:
-    """Play until the writer has so many transitions or the game is over, and at least a step."""
+def play(emulator: Emulator, policy: Policy, steps: int, writer: EpisodeWriter | None = None) -> EpisodeWriter:
+    """Play a scene of so many transitions, at least one, or until the game is over; after what `writer` holds."""
+    if writer is None:
+        writer = EpisodeWriter(emulator.screen, emulator.ram())
+    else:
+        writer.cut(emulator.screen, emulator.ram())
+    end = len(writer) + steps
     while True:
         action = policy.act(emulator.objects())
         reward = emulator.advance(action)
         writer.add(action, emulator.screen, emulator.ram(), reward)
-        if len(writer) >= steps or emulator.over:
-            return
+        if len(writer) >= end or emulator.over:
+            return writer
 
 
 def play_drills(emulator: Emulator, rng: Generator, steps: int) -> EpisodeWriter:
     """An episode of drills with `steps` transitions, each drill a scene of its own, from one of a pool's moments."""
-    pool, writer = _pool(emulator, rng), None
-    while writer is None or len(writer) < steps:
+    pool, writer, left = _pool(emulator, rng), None, steps
+    while writer is None or left > 0:
         kind = rng.choice(list(KINDS), p=[share for share, _ in KINDS.values()])
         emulator.restore(pool[rng.integers(len(pool))])
         frames, policy = KINDS[kind][1](emulator, rng)
         if kind != "reset":  # there nothing was edited, and the first frame counts
             for _ in range(-(-SETTLE // emulator.frameskip)):
                 emulator.advance(Action.NOOP if kind == "serve" else policy.act(emulator.objects()))
-        if writer is None:
-            writer = EpisodeWriter(emulator.screen, emulator.ram())
-        else:
-            writer.cut(emulator.screen, emulator.ram())
-        play(emulator, policy, writer, min(steps, len(writer) + frames // emulator.frameskip))
+        writer = play(emulator, policy, min(left, frames // emulator.frameskip), writer)
+        left = steps - len(writer)
     return writer
 
 

@@ -63,9 +63,7 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     if settings.policy == "drill" and number % GAMES_EVERY:
         return play_drills(emulator, rng, steps), False
     start_episode(emulator, settings.policy, rng)
-    policy = make_policy(settings.policy, rng, settings.frameskip)
-    writer = EpisodeWriter(emulator.screen, emulator.ram())
-    play(emulator, policy, writer, steps)
+    writer = play(emulator, make_policy(settings.policy, rng, settings.frameskip), steps)
     return writer, emulator.over
 
 

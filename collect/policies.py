@@ -92,9 +92,7 @@ class PeoplePolicy(Policy):
         if self._aim_left <= 0:
             self._new_aim()
         if objects.ball is None:
-            if self._serve_in == 0:
-                self._serve_in = self._steps(0.2, 1.2) + 1
-            self._serve_in -= 1
+            self._serve_in = (self._serve_in or self._steps(0.2, 1.2) + 1) - 1
             if self._serve_in == 0:
                 return Action.FIRE
         if self._key_left > 0:

@@ -60,16 +60,13 @@ class GameState:
             raise ValueError(f"RAM must be (..., {BYTES}) uint8, got {ram.shape} {ram.dtype}")
         byte = np.moveaxis(ram, -1, 0)
         wide = byte.astype(np.int16)
-
-        def signed(high: int, low: int) -> npt.NDArray[np.int16]:
-            return np.asarray(byte[high].view(np.int8).astype(np.int16) * np.int16(256) + wide[low])
-
+        speeds = np.ascontiguousarray(ram[..., SPEED_Y:CONTACT]).view(">i2").astype(np.int16)  # high bytes first
         self.ball_row = np.where(byte[BALL_Y] > 0, wide[BALL_Y] - BALL_Y_OFFSET, 0).astype(np.int16)  # 0: none in play
         self.ball_column = wide[BALL_X] - BALL_X_OFFSET
         self.row_fraction = byte[BALL_Y_FRACTION]  # 256ths of a pixel, multiples of 32
         self.column_fraction = byte[BALL_X_FRACTION]  # 0 or 128
-        self.row_speed = signed(SPEED_Y, SPEED_Y_FRACTION)  # 256ths of a pixel a frame, int16, down is positive
-        self.column_speed = -signed(SPEED_X, SPEED_X_FRACTION)  # right is positive: the game takes it off the column
+        self.row_speed = speeds[..., 0]  # 256ths of a pixel a frame, int16, down is positive
+        self.column_speed = -speeds[..., 1]  # right is positive: the game takes it off the column
         self.hits = byte[CONTACT] & 15  # of the paddle since the serve, 0..12; 0 while fast
         self.fast = (byte[CONTACT] & 16) > 0  # the ball has hit one of the top three rows since the serve
         self.contact = byte[CONTACT] >> 6  # it last met: 0 top wall or serve, 1 paddle, 2 brick (then it breaks none)
