@@ -119,29 +119,38 @@ def check_settings(path: Path, wanted: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the lock of an existing folder, freed when its run dies. FileError if another run holds it."""
-    path = directory / _LOCK
-    with open(path, "ab") as file:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
+def _owned(out: Path) -> Iterator[None]:
+    """Make a dataset's folder and hold its lock, freed when this run dies. FileError if anything else is in it, another
+    run holds the lock, or the machine refuses to write."""
+    settings, lock = out / SETTINGS, out / _LOCK
+    try:
+        fresh = out.is_dir() and not settings.exists()
+        if fresh and any(path != lock and not path.match(_HALF_WRITTEN) for path in out.iterdir()):
+            raise FileError(f"{out} is not empty and not a dataset; choose another --out")
+        make_directory(out, "dataset")
+        with open(lock, "ab") as file:
+            try:
+                if sys.platform == "win32":
+                    import msvcrt
 
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                else:
+                    import fcntl
 
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):  # of a file system without locks
-                raise FileError(f"another run writes to {directory}: wait for it, or choose another --out") from None
-        if os.fstat(file.fileno()).st_nlink == 0:  # a run that ended removed it between our opening and our locking it
-            raise FileError(f"another run has just left {directory}: run the command again")
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows removes no open file; one that is left there locks nothing
-                path.unlink()
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):  # of a file system without locks
+                    raise FileError(f"another run writes to {out}: wait for it, or choose another --out") from None
+            if os.fstat(file.fileno()).st_nlink == 0:  # a run that ended removed it between our opening and locking it
+                raise FileError(f"another run has just left {out}: run the command again")
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows removes no open file; one that is left there locks nothing
+                    lock.unlink()
+    except OSError as error:
+        kept = "; finished episodes are kept: the same command goes on from them" if settings.exists() else ""
+        raise FileError(f"cannot write the dataset {out}: {error.strerror or error}{kept}") from error
 
 
 def collect_frames(
@@ -153,46 +162,31 @@ def collect_frames(
     """Collect exactly `settings.transitions` transitions into `out`; finished episodes there are kept and used.
     `progress` is told how many transitions are done. Returns the manifest. FileError if `out` holds a dataset of other
     settings or anything else, another run writes there, or the machine refuses to write."""
-    try:
-        fresh = out.is_dir() and not (out / SETTINGS).exists()
-        if fresh and any(path.name != _LOCK and not path.match(_HALF_WRITTEN) for path in out.iterdir()):
-            raise FileError(f"{out} is not empty and not a dataset; choose another --out")
-        make_directory(out, "dataset")
-        with _locked(out):
-            return _collect(settings, out, workers or min(os.cpu_count() or 1, 8), progress)
-    except OSError as error:
-        kept = "; finished episodes are kept: the same command goes on from them" if (out / SETTINGS).exists() else ""
-        raise FileError(f"cannot write the dataset {out}: {error.strerror or error}{kept}") from error
-
-
-def _collect(settings: CollectSettings, out: Path, workers: int, progress: Callable[[int], None]) -> dict[str, Any]:
-    """`collect_frames` in a folder that is this run's alone."""
-    wanted = {"schema": DATASET_SCHEMA, **asdict(settings)}
-    if (out / SETTINGS).exists():
-        check_settings(out / SETTINGS, wanted)
-        with suppress(FileError):
-            manifest = read_manifest(out)
-            digests = {out / entry["file"]: entry["sha256"] for entry in manifest["episodes"]}
-            damaged = [path for path, digest in digests.items() if not path.exists() or checksum(path) != digest]
-            if not damaged:
-                progress(settings.transitions)
-                return manifest
-            for path in damaged:  # to be played again
-                path.unlink(missing_ok=True)
-    else:
-        write_json(out / SETTINGS, wanted)
-
-    lengths: list[int] = []
-    with closing(_lengths(settings, out, workers)) as source:
-        while sum(lengths) < settings.transitions:
-            lengths.append(next(source))
-            progress(min(sum(lengths), settings.transitions))
-    if surplus := sum(lengths) - settings.transitions:  # cut the last episode to the transitions asked for
-        lengths[-1] = _collect_one(settings, len(lengths) - 1, out, lengths[-1] - surplus)
-    paths = [out / _EPISODE.format(number) for number in range(len(lengths))]
-    for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - {*paths}:
-        path.unlink(missing_ok=True)  # played ahead, or left by a kill
-    files = zip(paths, lengths, strict=True)
-    entries = [{"file": path.name, "transitions": steps, "sha256": checksum(path)} for path, steps in files]
-    write_json(out / MANIFEST, {**wanted, "episodes": entries})
+    wanted, lengths = {"schema": DATASET_SCHEMA, **asdict(settings)}, list[int]()
+    with _owned(out):
+        if (out / SETTINGS).exists():
+            check_settings(out / SETTINGS, wanted)
+            with suppress(FileError):
+                manifest = read_manifest(out)
+                files = ((out / entry["file"], entry["sha256"]) for entry in manifest["episodes"])
+                damaged = [path for path, digest in files if not path.exists() or checksum(path) != digest]
+                if not damaged:
+                    progress(settings.transitions)
+                    return manifest
+                for path in damaged:  # to be played again
+                    path.unlink(missing_ok=True)
+        else:
+            write_json(out / SETTINGS, wanted)
+        with closing(_lengths(settings, out, workers or min(os.cpu_count() or 1, 8))) as source:
+            while sum(lengths) < settings.transitions:
+                lengths.append(next(source))
+                progress(min(sum(lengths), settings.transitions))
+        if surplus := sum(lengths) - settings.transitions:  # cut the last episode to the transitions asked for
+            lengths[-1] = _collect_one(settings, len(lengths) - 1, out, lengths[-1] - surplus)
+        paths = [out / _EPISODE.format(number) for number in range(len(lengths))]
+        for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - {*paths}:
+            path.unlink(missing_ok=True)  # played ahead, or left by a kill
+        parts = zip(paths, lengths, strict=True)
+        entries = [{"file": path.name, "transitions": steps, "sha256": checksum(path)} for path, steps in parts]
+        write_json(out / MANIFEST, {**wanted, "episodes": entries})
     return {**wanted, "episodes": entries}
