@@ -11,9 +11,8 @@ import typer
 from console import SeedOption, clean_errors, progress
 
 app = typer.Typer(no_args_is_help=True, help="Make datasets: transitions, and (action, code) pairs.")
-
-
 PolicyName = StrEnum("PolicyName", ["random", "mixed", "drill", "people"])  # `collect.policies.POLICIES`
+PAIRS = Path("data/actions/action_latent_pairs.json")
 
 
 @app.command("frames")
@@ -45,9 +44,7 @@ def collect_frames(
 def collect_pairs(
     weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
     frames: Annotated[Path | None, typer.Option(help="A dataset to encode; without it a random agent plays.")] = None,
-    out: Annotated[Path, typer.Option(help="The pairs; statistics go beside.")] = Path(
-        "data/actions/action_latent_pairs.json"
-    ),
+    out: Annotated[Path, typer.Option(help="The pairs; statistics go beside.")] = PAIRS,
     transitions: Annotated[int, typer.Option(min=1, help="How many pairs; of a smaller dataset, all.")] = 100_000,
     seed: SeedOption = 0,
 ) -> None:

@@ -11,7 +11,7 @@ cell once, and for every frame the 35 numbers of its cells: a fifteenth of the f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,27 +22,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from collect.ram import BYTES, LIVES
-from model.breakout import (
-    CELL_COLUMNS,
-    CELL_ROWS,
-    CELLS,
-    CLASSES,
-    EMULATOR_HZ,
-    GRID_ROWS,
-    NO_ACTION,
-    Frame,
-    changed_cells,
-    classes_from_ale,
-    from_cells,
-)
+from model import breakout
+from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, GRID_ROWS, Frame
 from model.files import FileError, checksum, read_bytes, read_json, write_atomic
 
 MANIFEST, SETTINGS = "manifest.json", "settings.json"
-DATASET_SCHEMA = 2
-"""The schema version of the files of a dataset. Version 1 held features of a model in place of RAM."""
+DATASET_SCHEMA = 2  # the schema version of a dataset's files; version 1 held features of a model in place of RAM
 CELL_PIXELS = CELL_ROWS * CELL_COLUMNS
-CUT = NO_ACTION
-"""In place of an action: there is no transition here, another scene begins."""
+CUT = breakout.NO_ACTION  # in place of an action: there is no transition here, another scene begins
 _EPISODE_NAME = re.compile(r"episode-\d{5,9}\.safetensors")
 _FILE_LIMIT, _HEADER_LIMIT = 1 << 26, 1 << 12
 
@@ -77,26 +64,23 @@ class Recorded:
     def frame(self, t: int | slice | npt.NDArray[np.integer]) -> Frame:
         """Frames by number: (..., 210, 160) uint8 classes."""
         cells = self.cells[self.index[t]]
-        return from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
+        return breakout.from_cells(cells.reshape(*cells.shape[:-1], CELL_ROWS, CELL_COLUMNS))
 
 
 @dataclass(eq=False)
 class Episode(Recorded):
-    """One episode in memory. `over`: the game ended."""
+    """One episode in memory, as long as it has transitions."""
 
-    over: bool
+    over: bool  # the game ended
 
     def __len__(self) -> int:
-        """How many transitions there are."""
         return int((self.actions != CUT).sum())
 
 
 class EpisodeWriter:
-    """Takes one episode screen by screen: the first one here, then `add` each step.
-
-    Screens are (210, 160) uint8 palette indices, as `Emulator.screen` gives them: it is enough to look up the classes
-    of the few cells that differ, at the end. RAM is (128,) uint8, as `Emulator.ram()` gives it.
-    """
+    """Takes one episode screen by screen: the first one here, then `add` each step. Screens are (210, 160) uint8
+    palette indices, as `Emulator.screen` gives them: it is enough to look up the classes of the few cells that differ,
+    at the end. RAM is (128,) uint8, as `Emulator.ram()` gives it. Its length is the number of transitions."""
 
     def __init__(self, screen: Frame, ram: npt.NDArray[np.uint8]) -> None:
         self._numbers: dict[bytes, int] = {}
@@ -106,15 +90,14 @@ class EpisodeWriter:
         self.cut(screen, ram)
 
     def __len__(self) -> int:
-        """How many transitions there are."""
         return self._length
 
     def add(self, action: int, screen: Frame, ram: npt.NDArray[np.uint8], reward: int) -> None:
         """One step: `action` led to `screen` and `ram`."""
         self._cells = self._cells.copy()
-        for cell in changed_cells(self._screen, screen).nonzero()[0].tolist():
-            column, row = divmod(cell, GRID_ROWS)
-            block = screen[row * CELL_ROWS : (row + 1) * CELL_ROWS, column * CELL_COLUMNS : (column + 1) * CELL_COLUMNS]
+        blocks = screen.reshape(GRID_ROWS, CELL_ROWS, -1, CELL_COLUMNS)
+        for cell in breakout.changed_cells(self._screen, screen).nonzero()[0].tolist():
+            block = blocks[cell % GRID_ROWS, :, cell // GRID_ROWS]
             self._cells[cell] = self._numbers.setdefault(block.tobytes(), len(self._numbers))
         self._screen = screen
         self._steps.append((action, reward, self._cells, ram))
@@ -127,28 +110,24 @@ class EpisodeWriter:
     def to_episode(self, over: bool) -> Episode:
         """The episode so far, without a file in between. `over`: whether the game ended."""
         actions, rewards, index, ram = zip(*self._steps, strict=True)
-        cells = classes_from_ale(np.frombuffer(b"".join(self._numbers), np.uint8)).reshape(-1, CELL_PIXELS)
+        cells = breakout.classes_from_ale(np.frombuffer(b"".join(self._numbers), np.uint8)).reshape(-1, CELL_PIXELS)
         taken, points = (np.array(part[1:], np.uint8) for part in (actions, rewards))  # nothing led to the first
         return Episode(cells, np.stack(index), taken, points, np.stack(ram), over)
 
     def to_bytes(self, over: bool) -> bytes:
         """The episode file. The same episode always gives the same bytes."""
         episode = self.to_episode(over)
-        values = vars(episode) | {"cells": episode.cells[:, ::2] | (episode.cells[:, 1::2] << 4), "over": [over]}
-        wanted = episode_arrays(len(episode.actions), len(episode.cells))
-        return save({name: np.asarray(values[name], dtype) for name, (dtype, _) in wanted.items()})
+        packed = episode.cells[:, ::2] | (episode.cells[:, 1::2] << 4)
+        return save({**vars(episode), "cells": packed, "over": np.array([over])})
 
     def save(self, path: Path, over: bool) -> None:
         """Write the episode file, atomically."""
-        data = self.to_bytes(over)
-        write_atomic(path, lambda file: file.write(data))
+        write_atomic(path, lambda file: file.write(self.to_bytes(over)))
 
 
 def load_episode(path: Path) -> Episode:
-    """Read one episode file. FileError if it is missing, damaged, or not consistent in itself.
-
-    Nothing is unpacked that the file, itself of a limited size, does not hold.
-    """
+    """Read one episode file. FileError if it is missing, damaged, or not consistent in itself. Nothing is unpacked that
+    the file, itself of a limited size, does not hold."""
     data = read_bytes(path, "episode", _FILE_LIMIT)
     if int.from_bytes(data[:8], "little") > _HEADER_LIMIT:  # each tensor that a header names takes memory
         raise FileError(f"episode {path} is damaged: its header is too long")
@@ -158,44 +137,41 @@ def load_episode(path: Path) -> Episode:
         raise FileError(f"episode {path} is damaged: {error}") from None
     steps, cells = (len(np.atleast_1d(arrays.get(name, ()))) for name in ("actions", "cells"))
     found = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
-    # No step adds more cells than a frame has.
-    if found != episode_arrays(steps, cells) or not 0 < cells <= CELLS * (steps + 1):
+    if found != episode_arrays(steps, cells) or not 0 < cells <= CELLS * (steps + 1):  # no step adds more than a frame
         raise FileError(f"episode {path} does not hold the arrays of an episode, or of the wrong shape or type")
     packed, over = arrays.pop("cells"), bool(arrays.pop("over")[0])
     unpacked = np.stack((packed & 15, packed >> 4), 2).reshape(-1, CELL_PIXELS)
     episode = Episode(cells=unpacked, over=over, **arrays)
-    if episode.index.max() >= cells or episode.actions.max(initial=0) > CUT or unpacked.max() >= CLASSES:
+    if episode.index.max() >= cells or episode.actions.max(initial=0) > CUT or unpacked.max() >= breakout.CLASSES:
         raise FileError(f"episode {path} holds an action, class or cell out of range")
     return episode
 
 
 class TransitionDataset(Recorded):
-    """A dataset of whole episodes in memory: each different cell once, and for every frame which cells it shows.
+    """A dataset of whole episodes in memory: each different cell once, and for every frame which cells it shows. Its
+    length is the number of transitions.
 
     An episode with cuts counts as several, one a scene; but a split never parts what one file holds. Arrays are those
     of `Recorded`, of the N frames of all episodes, one after the other: index is int32, actions and rewards are (N,),
-    0 at an episode's last frame, where none was taken.
-
-    first    (E + 1,) int64, where each episode's frames begin; the last entry is N
-    """
+    0 at an episode's last frame, where none was taken. `first` (E + 1,) int64 is where each episode's frames begin; its
+    last entry is N."""
 
     def __init__(self, episodes: Iterable[Episode], manifest: dict[str, Any]) -> None:
         numbers: dict[bytes, int] = {}  # episodes share a third of their cells
-        scenes: list[list[int]] = []
+        lengths: list[int] = []  # how many frames each scene has
+        self._scenes: list[int] = []  # how many scenes each file has
         parts: list[tuple[npt.NDArray[Any], ...]] = []
         for episode in episodes:  # one after the other: unpacked, all of them would take twice the memory
             of_cell = np.array([numbers.setdefault(cell.tobytes(), len(numbers)) for cell in episode.cells], np.int32)
             actions = np.append(np.where(episode.actions == CUT, np.uint8(0), episode.actions), np.uint8(0))
             parts.append((of_cell[episode.index], actions, np.append(episode.rewards, np.uint8(0)), episode.ram))
             ends = [-1, *np.flatnonzero(episode.actions == CUT), len(episode.actions)]
-            scenes.append(np.diff(ends).tolist())  # how many frames each scene has
-        lengths = [length for file in scenes for length in file]
+            lengths += np.diff(ends).tolist()
+            self._scenes.append(len(ends) - 1)
         if sum(lengths) == len(lengths):
             raise FileError("the dataset has no transitions")
-        self.manifest = manifest
-        self.frameskip = int(manifest["frameskip"])
+        self.manifest, self.frameskip = manifest, int(manifest["frameskip"])
         self.first = np.concatenate(([0], np.cumsum(lengths)))
-        self._file = np.repeat(np.arange(len(scenes)), [len(file) for file in scenes])
         cells = np.frombuffer(bytearray().join(numbers), np.uint8).reshape(-1, CELL_PIXELS)
         super().__init__(cells, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
@@ -203,11 +179,7 @@ class TransitionDataset(Recorded):
     def load(cls, directory: Path) -> TransitionDataset:
         """Read a dataset that `collect frames` finished. FileError says what is missing or damaged."""
         manifest = read_manifest(directory)
-        try:
-            return cls(read_episodes(directory, manifest), manifest)
-        except FileError as error:
-            text = str(error)
-            raise FileError(text if str(directory) in text else f"{directory}: {text}") from None
+        return cls(read_episodes(directory, manifest), manifest)
 
     @property
     def episodes(self) -> int:
@@ -215,36 +187,43 @@ class TransitionDataset(Recorded):
         return len(self.first) - 1
 
     def __len__(self) -> int:
-        """How many transitions there are."""
         return len(self.index) - self.episodes
 
     def transitions(self, episodes: npt.NDArray[np.integer] | None = None, skip: int = 0) -> npt.NDArray[np.int64]:
-        """Frame numbers t such that t and t + 1 are of the same episode, for all or the given episodes.
-
-        The first `skip` of an episode are left out, if it has more.
-        """
+        """Frame numbers t such that t and t + 1 are of the same episode, for all or the given episodes. The first
+        `skip` of an episode are left out, if it has more."""
         chosen = np.arange(self.episodes) if episodes is None else np.asarray(episodes)
         begin, end = self.first[chosen], self.first[chosen + 1] - 1
         begin = np.where(end - begin > skip, begin + skip, begin)
         return np.concatenate([np.arange(b, e) for b, e in zip(begin, end, strict=True)]).astype(np.int64)
 
-    def split(self, validation: float = 0.2, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Episode numbers for training and validation, by whole episode. FileError if there are fewer than two."""
-        files = int(self._file[-1]) + 1
-        if files < 2:
-            raise FileError("a dataset of one episode cannot be split by episode: collect more transitions")
-        order = np.random.default_rng(seed).permutation(files)
-        held = np.isin(self._file, order[: min(max(1, round(validation * files)), files - 1)])
-        return np.flatnonzero(~held), np.flatnonzero(held)
+    def split(self, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Numbers of the episodes for training and for validation, see `split_episodes`."""
+        return split_episodes(self._scenes, seed)
 
 
-def check_schema(found: object, what: str, path: Path) -> None:
-    """FileError unless `found` is the schema version of this program's datasets."""
-    if type(found) is not int:
+def split_episodes(lengths: Sequence[int], seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Numbers of what episodes of these lengths hold, for training (80%) and for validation: an episode is never
+    parted. FileError if there is only one."""
+    episodes = len(lengths)
+    if episodes < 2:
+        raise FileError("data of one episode cannot be split by episode: collect more")
+    order = np.random.default_rng(seed).permutation(episodes)
+    held = np.isin(np.arange(episodes), order[: min(max(1, round(0.2 * episodes)), episodes - 1)])
+    of_item = np.repeat(held, lengths)
+    return np.flatnonzero(~of_item), np.flatnonzero(of_item)
+
+
+def read_object(path: Path, what: str, limit: int) -> dict[str, Any]:
+    """A JSON object of a dataset. FileError unless it has the schema version of this program's datasets."""
+    found = read_json(path, what, limit)
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if type(schema) is not int:
         raise FileError(f"{what} {path} has no schema version: not a file of this program")
-    if found != DATASET_SCHEMA:
-        remedy = "update this program" if found > DATASET_SCHEMA else "collect it anew, into another --out"
-        raise FileError(f"{what} {path} has schema version {found}, this program reads {DATASET_SCHEMA}: {remedy}")
+    if schema != DATASET_SCHEMA:
+        remedy = "update this program" if schema > DATASET_SCHEMA else "collect it anew, into another --out"
+        raise FileError(f"{what} {path} has schema version {schema}, this program reads {DATASET_SCHEMA}: {remedy}")
+    return found
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -258,12 +237,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         if (directory / SETTINGS).exists():
             raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again")
         raise FileError(f"{directory} is not a dataset; {remedy}")
-    manifest = read_json(path, "manifest", limit=1 << 26)
-    if not isinstance(manifest, dict):
-        raise FileError(f"manifest {path} is not a JSON object")
-    check_schema(manifest.get("schema"), "manifest", path)
+    manifest = read_object(path, "manifest", 1 << 26)
     frameskip, entries = manifest.get("frameskip"), manifest.get("episodes")
-    if type(frameskip) is not int or not 1 <= frameskip <= EMULATOR_HZ or not isinstance(entries, list):
+    if type(frameskip) is not int or not 1 <= frameskip <= breakout.EMULATOR_HZ or not isinstance(entries, list):
         raise FileError(f"manifest {path} lacks its frame skip or its episodes")
     if not entries:
         raise FileError(f"dataset {directory} is empty")

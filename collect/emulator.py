@@ -6,7 +6,6 @@ observes RAM, and the screen is read as palette indices: RGB of every step would
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import ale_py
@@ -14,18 +13,13 @@ import gymnasium
 import numpy as np
 
 from collect import ram as addresses
-from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, Frame, classes_from_ale, rgb_from_classes
+from model.breakout import ACTIONS, EMULATOR_HZ, Frame, classes_from_ale, rgb_from_classes
 from model.state import HISTORY, Array
 
-MOST_LIVES = 5
 
-
-@dataclass(frozen=True)
-class Objects:
-    """What RAM says of the moving things, in pixels of the screen (top left corner, 0-based).
-
-    `ball` is (row, column) or None when no ball is in play; `paddle` is the column of its left end.
-    """
+class Objects(NamedTuple):
+    """What RAM says of the moving things, in pixels of the screen (top left corner, 0-based). `ball` is (row, column)
+    or None when no ball is in play; `paddle` is the column of its left end."""
 
     ball: tuple[int, int] | None
     paddle: int
@@ -51,30 +45,18 @@ class Snapshot(NamedTuple):
 
 
 class Emulator:
-    """Breakout with the four minimal actions.
-
-    `frameskip` is how many emulator frames a step lasts, the action held for all of them; >= 1. Breakout draws nothing
-    from the emulator's chance, which has the seed: every game starts the same, and its actions decide the rest.
-    Raises ValueError for a frame skip below 1 and for an action outside 0..3.
-    """
+    """Breakout with the four minimal actions. `frameskip` is how many emulator frames a step lasts, the action held for
+    all of them; >= 1. Breakout draws nothing from the emulator's chance, which has the seed: every game starts the
+    same, and its actions decide the rest. Raises ValueError for a frame skip below 1 and for an action outside 0..3."""
 
     def __init__(self, frameskip: int, seed: int = 0) -> None:
         if frameskip < 1:
             raise ValueError(f"frame skip must be at least 1, got {frameskip}")
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # else the first one prints a banner
-        gymnasium.register_envs(ale_py)
-        env: Any = gymnasium.make(
-            "ALE/Breakout-v5",
-            obs_type="ram",
-            frameskip=frameskip,
-            repeat_action_probability=0.0,
-            full_action_space=False,
-            max_num_frames_per_episode=0,  # play is cut by whoever plays
-            disable_env_checker=True,
-        )
+        never: Any = {"repeat_action_probability": 0.0, "max_num_frames_per_episode": 0}  # play is cut by whoever plays
+        env: Any = gymnasium.make("ALE/Breakout-v5", obs_type="ram", frameskip=frameskip, **never)
         self.frameskip, self.steps_per_second = frameskip, EMULATOR_HZ / frameskip
         self._env, self._ale = env.unwrapped, env.unwrapped.ale
-        self._screen = np.empty((ROWS, COLUMNS), np.uint8)
         self._ram, _ = self._env.reset(seed=seed % 2**31)
         self.over = False
         self._read_screen()
@@ -99,19 +81,15 @@ class Emulator:
         return int(reward)
 
     def _read_screen(self) -> None:
-        self._ale.getScreen(self._screen)
+        # The screen shown now, as the emulator has it: (210, 160) uint8 palette indices; never changed in place.
+        self.screen: Frame = self._ale.getScreen()
         self._frame: Frame | None = None
-
-    @property
-    def screen(self) -> Frame:
-        """The screen shown now, as the emulator has it: (210, 160) uint8 palette indices, a copy."""
-        return self._screen.copy()
 
     @property
     def frame(self) -> Frame:
         """The frame shown now: (210, 160) uint8 classes."""
         if self._frame is None:
-            self._frame = classes_from_ale(self._screen)
+            self._frame = classes_from_ale(self.screen)
         return self._frame
 
     @property
@@ -122,10 +100,9 @@ class Emulator:
     def objects(self) -> Objects:
         """Ball, paddle, lives and score, read from RAM; `collect.ram.read` says more, and takes longer."""
         ram = self._ram.tobytes()
-        ball = None
-        if ram[addresses.BALL_Y]:
-            ball = (ram[addresses.BALL_Y] - addresses.BALL_Y_OFFSET, ram[addresses.BALL_X] - addresses.BALL_X_OFFSET)
+        place = ram[addresses.BALL_Y] - addresses.BALL_Y_OFFSET, ram[addresses.BALL_X] - addresses.BALL_X_OFFSET
         score = int(f"{ram[addresses.SCORE_HIGH] * 256 + ram[addresses.SCORE_LOW]:x}")  # binary-coded decimal
+        ball = place if ram[addresses.BALL_Y] else None
         return Objects(ball, ram[addresses.PADDLE_X] - addresses.PADDLE_X_OFFSET, ram[addresses.LIVES], score)
 
     def ram(self) -> Frame:
@@ -133,10 +110,8 @@ class Emulator:
         return np.array(self._ram, np.uint8)
 
     def poke(self, values: dict[int, int]) -> None:
-        """Put bytes, by address, into RAM; seen from the next frame on.
-
-        For making rare states. A pair of frames that spans an edit must never be learned from.
-        """
+        """Put bytes, by address, into RAM; seen from the next frame on. For making rare states. A pair of frames that
+        spans an edit must never be learned from."""
         for address, value in values.items():
             self._ale.setRAM(address, value)
         self._ram = self._ale.getRAM()
@@ -149,19 +124,15 @@ class Emulator:
         """Go back to a snapshot of this emulator; the game goes on from it exactly as it did then."""
         self._ale.restoreSystemState(snapshot.state)
         self._ram = self._ale.getRAM()
-        self._screen[:], self._frame, self.over = snapshot.screen, None, snapshot.over
+        self.screen, self._frame, self.over = snapshot.screen, None, snapshot.over
 
 
 class RealGames:
-    """`number` real games in step, for a player: the same interface as the dream's, `model.player.Games`.
+    """`number` real games in step, for a player: the same interface as the dream's, `model.player.Games`. `sticky`: of
+    each emulator frame, the probability that the last key is taken again, which is what ALE's
+    `repeat_action_probability` does (Machado et al. 2018, https://arxiv.org/abs/1709.06009)."""
 
-    Objects are read from RAM, in the form of `State.objects`.
-
-    `sticky`: of each emulator frame, the probability that the last key is taken again, which is what ALE's
-    `repeat_action_probability` does (Machado et al. 2018, https://arxiv.org/abs/1709.06009).
-    """
-
-    objects: Array  # (N, 4, 4) int64
+    objects: Array  # (N, 4, 4) int64 as in `State`, read from RAM
     lives: Array  # (N,) int64, 0..5
 
     def __init__(self, number: int, sticky: float = 0.0, seed: int = 0) -> None:
@@ -182,14 +153,12 @@ class RealGames:
         state = addresses.read(np.stack([emulator.ram() for emulator in self._emulators]))
         self.lives = np.where([emulator.over for emulator in self._emulators], 0, state.lives).astype(np.int64)
         column = np.where(state.ball_row > 0, state.ball_column, 0)
-        parts = state.ball_row, column, state.paddle_column, state.paddle_width
-        return np.stack(parts, 1).astype(np.int64)
+        return np.stack((state.ball_row, column, state.paddle_column, state.paddle_width), 1).astype(np.int64)
 
     def step(self, keys: Array) -> Array:
         """One emulator frame of every game, keys (N,) 0..3: the points of each, (N,) float64. A game that is over
         stands still."""
-        sticks = self._rng.random(len(keys)) < self._sticky
-        self._last = np.where(sticks, self._last, keys)
+        self._last = np.where(self._rng.random(len(keys)) < self._sticky, self._last, keys)
         pairs = zip(self._emulators, self._last.tolist(), strict=True)
         points = np.array([0 if emulator.over else emulator.advance(key) for emulator, key in pairs], np.float64)
         self.objects = np.concatenate((self.objects[:, 1:], self._look()[:, None]), 1)

@@ -19,31 +19,20 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collect.dataset import (
-    DATASET_SCHEMA,
-    MANIFEST,
-    SETTINGS,
-    EpisodeWriter,
-    check_schema,
-    load_episode,
-    read_manifest,
-)
+from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, EpisodeWriter, load_episode, read_manifest, read_object
 from collect.drills import play, play_drills
 from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
-from model.files import FileError, checksum, make_directory, read_json, write_json
+from model.files import FileError, checksum, make_directory, write_json
 
-GAMES_EVERY = 16
-"""Of the `drill` policy's episodes every 16th is a whole game, the others are drills."""
-_LOCK, _HALF_WRITTEN = ".lock", ".*.tmp"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
-"""Errors of a file system that knows no locks."""
+GAMES_EVERY = 16  # of the `drill` policy's episodes every 16th is a whole game, the others are drills
+_EPISODE, _LOCK, _HALF_WRITTEN = "episode-{:05d}.safetensors", ".lock", ".*.tmp"
 
 
 @dataclass(frozen=True)
@@ -69,28 +58,22 @@ def play_episode(settings: CollectSettings, number: int, limit: int | None = Non
     rng = np.random.default_rng([settings.seed, number])
     emulator = _emulator(settings.frameskip)
     rng.integers(2**31)  # unused; without it the seeds of published numbers would mean other games
-    steps = max(1, round(settings.episode_seconds * emulator.steps_per_second))
-    steps = min(steps, limit or steps)
+    longest = max(1, round(settings.episode_seconds * emulator.steps_per_second))
+    steps = min(longest, limit or longest)
     if settings.policy == "drill" and number % GAMES_EVERY:
         return play_drills(emulator, rng, steps), False
     start_episode(emulator, settings.policy, rng)
-    policy = make_policy(settings.policy, rng, settings.frameskip)
-    writer = EpisodeWriter(emulator.screen, emulator.ram())
-    play(emulator, policy, writer, steps)
+    writer = play(emulator, make_policy(settings.policy, rng, settings.frameskip), steps)
     return writer, emulator.over
 
 
-def _episode_path(out: Path, number: int) -> Path:
-    return out / f"episode-{number:05d}.safetensors"
-
-
-def _collect_one(settings: CollectSettings, number: int, out: Path) -> int:
-    """Play and save one episode unless a sound file of it is there already. Returns its length in steps."""
-    path = _episode_path(out, number)
-    if path.exists():
+def _collect_one(settings: CollectSettings, number: int, out: Path, limit: int | None = None) -> int:
+    """Play and save one episode, unless a sound file of all of it is there already. Returns its length in steps."""
+    path = out / _EPISODE.format(number)
+    if path.exists() and limit is None:
         with suppress(FileError):
             return len(load_episode(path))
-    writer, over = play_episode(settings, number)
+    writer, over = play_episode(settings, number, limit)
     writer.save(path, over)
     return len(writer)
 
@@ -98,73 +81,76 @@ def _collect_one(settings: CollectSettings, number: int, out: Path) -> int:
 def _start_worker() -> None:
     """Ctrl-C goes to every process of the terminal, and is the parent's to handle. Without a parent, end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
+    parent: Any = multiprocessing.parent_process()
 
     def follow() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        parent.join()
+        os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
 
 
 def _lengths(settings: CollectSettings, out: Path, workers: int) -> Generator[int, None, None]:
-    """The lengths of episode 0, 1, 2, ... in order, played ahead by `workers` processes.
-
-    When it is closed, or interrupted, episodes that are being played are finished and saved.
-    """
+    """The lengths of episode 0, 1, 2, ... in order, played ahead by `workers` processes. When it is closed, or
+    interrupted, episodes that are being played are finished and saved."""
     if workers == 1:
         for number in count():
             yield _collect_one(settings, number, out)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker) as pool:
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _start_worker)
+    try:
         tasks = (pool.submit(_collect_one, settings, number, out) for number in count())
         # Workers are started here and inherit this, so a Ctrl-C that comes now cannot print their tracebacks.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            waiting = deque(next(tasks) for _ in range(workers))
+            waiting = deque(islice(tasks, 2 * workers - 1))
         finally:
             signal.signal(signal.SIGINT, before)
-        try:
-            while True:
-                while len(waiting) < 2 * workers:
-                    waiting.append(next(tasks))
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for task in tasks:
+            waiting.append(task)
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def check_settings(path: Path, wanted: dict[str, Any]) -> None:
     """FileError unless the settings of the dataset that is there are the `wanted` ones."""
-    found = read_json(path, "settings of the dataset", limit=1 << 16)
-    check_schema(found.get("schema") if isinstance(found, dict) else None, "settings", path)
-    if found != wanted:
+    if read_object(path, "settings", 1 << 16) != wanted:
         raise FileError(f"{path.parent} holds a dataset of other settings; choose another --out, or remove it")
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the lock of an existing folder, freed when its run dies. FileError if another run holds it."""
-    path = directory / _LOCK
-    with open(path, "ab") as file:
-        try:
-            if sys.platform == "win32":
-                import msvcrt
+def _owned(out: Path) -> Iterator[None]:
+    """Make a dataset's folder and hold its lock, freed when this run dies. FileError if anything else is in it, another
+    run holds the lock, or the machine refuses to write."""
+    settings, lock = out / SETTINGS, out / _LOCK
+    try:
+        fresh = out.is_dir() and not settings.exists()
+        if fresh and any(path != lock and not path.match(_HALF_WRITTEN) for path in out.iterdir()):
+            raise FileError(f"{out} is not empty and not a dataset; choose another --out")
+        make_directory(out, "dataset")
+        with open(lock, "ab") as file:
+            try:
+                if sys.platform == "win32":
+                    import msvcrt
 
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                else:
+                    import fcntl
 
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise FileError(f"another run writes to {directory}: wait for it, or choose another --out") from None
-        if os.fstat(file.fileno()).st_nlink == 0:  # a run that ended removed it between our opening and our locking it
-            raise FileError(f"another run has just left {directory}: run the command again")
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows removes no open file; one that is left there locks nothing
-                path.unlink()
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):  # of a file system without locks
+                    raise FileError(f"another run writes to {out}: wait for it, or choose another --out") from None
+            if os.fstat(file.fileno()).st_nlink == 0:  # a run that ended removed it between our opening and locking it
+                raise FileError(f"another run has just left {out}: run the command again")
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows removes no open file; one that is left there locks nothing
+                    lock.unlink()
+    except OSError as error:
+        kept = "; finished episodes are kept: the same command goes on from them" if settings.exists() else ""
+        raise FileError(f"cannot write the dataset {out}: {error.strerror or error}{kept}") from error
 
 
 def collect_frames(
@@ -174,54 +160,33 @@ def collect_frames(
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Collect exactly `settings.transitions` transitions into `out`; finished episodes there are kept and used.
-
     `progress` is told how many transitions are done. Returns the manifest. FileError if `out` holds a dataset of other
-    settings or anything else, another run writes there, or the machine refuses to write.
-    """
-    try:
-        fresh = out.is_dir() and not (out / SETTINGS).exists()
-        if fresh and any(path.name != _LOCK and not path.match(_HALF_WRITTEN) for path in out.iterdir()):
-            raise FileError(f"{out} is not empty and not a dataset; choose another --out")
-        make_directory(out, "dataset")
-        with _locked(out):
-            return _collect(settings, out, workers or min(os.cpu_count() or 1, 8), progress)
-    except OSError as error:
-        kept = "; finished episodes are kept: the same command goes on from them" if (out / SETTINGS).exists() else ""
-        raise FileError(f"cannot write the dataset {out}: {error.strerror or error}{kept}") from error
-
-
-def _collect(settings: CollectSettings, out: Path, workers: int, progress: Callable[[int], None]) -> dict[str, Any]:
-    """`collect_frames` in a folder that is this run's alone."""
-    wanted = {"schema": DATASET_SCHEMA, **asdict(settings)}
-    if (out / SETTINGS).exists():
-        check_settings(out / SETTINGS, wanted)
-        with suppress(FileError):
-            manifest = read_manifest(out)
-            digests = {out / entry["file"]: entry["sha256"] for entry in manifest["episodes"]}
-            damaged = [path for path, digest in digests.items() if not path.exists() or checksum(path) != digest]
-            if not damaged:
-                progress(settings.transitions)
-                return manifest
-            for path in damaged:  # to be played again
-                path.unlink(missing_ok=True)
-    else:
-        write_json(out / SETTINGS, wanted)
-
-    lengths: list[int] = []
-    with closing(_lengths(settings, out, workers)) as source:
-        while sum(lengths) < settings.transitions:
-            lengths.append(next(source))
-            progress(min(sum(lengths), settings.transitions))
-    paths = [_episode_path(out, number) for number in range(len(lengths))]
-    if surplus := sum(lengths) - settings.transitions:  # cut the last episode to the transitions asked for
-        lengths[-1] -= surplus
-        writer, over = play_episode(settings, len(lengths) - 1, lengths[-1])
-        writer.save(paths[-1], over)
-    for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - {*paths}:
-        path.unlink(missing_ok=True)  # played ahead, or left by a kill
-    entries = [
-        {"file": path.name, "transitions": length, "sha256": checksum(path)}
-        for path, length in zip(paths, lengths, strict=True)
-    ]
-    write_json(out / MANIFEST, {**wanted, "episodes": entries})
+    settings or anything else, another run writes there, or the machine refuses to write."""
+    wanted, lengths = {"schema": DATASET_SCHEMA, **asdict(settings)}, list[int]()
+    with _owned(out):
+        if (out / SETTINGS).exists():
+            check_settings(out / SETTINGS, wanted)
+            with suppress(FileError):
+                manifest = read_manifest(out)
+                files = ((out / entry["file"], entry["sha256"]) for entry in manifest["episodes"])
+                damaged = [path for path, digest in files if not path.exists() or checksum(path) != digest]
+                if not damaged:
+                    progress(settings.transitions)
+                    return manifest
+                for path in damaged:  # to be played again
+                    path.unlink(missing_ok=True)
+        else:
+            write_json(out / SETTINGS, wanted)
+        with closing(_lengths(settings, out, workers or min(os.cpu_count() or 1, 8))) as source:
+            while sum(lengths) < settings.transitions:
+                lengths.append(next(source))
+                progress(min(sum(lengths), settings.transitions))
+        if surplus := sum(lengths) - settings.transitions:  # cut the last episode to the transitions asked for
+            lengths[-1] = _collect_one(settings, len(lengths) - 1, out, lengths[-1] - surplus)
+        paths = [out / _EPISODE.format(number) for number in range(len(lengths))]
+        for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - {*paths}:
+            path.unlink(missing_ok=True)  # played ahead, or left by a kill
+        parts = zip(paths, lengths, strict=True)
+        entries = [{"file": path.name, "transitions": steps, "sha256": checksum(path)} for path, steps in parts]
+        write_json(out / MANIFEST, {**wanted, "episodes": entries})
     return {**wanted, "episodes": entries}

@@ -37,8 +37,8 @@ def _games(directory: Path | None, frameskip: int, seed: int) -> tuple[Iterator[
     if directory is None:
         settings = CollectSettings(0, "random", frameskip, seed)
         played = (play_episode(settings, number) for number in count())
-        about = {"policy": settings.policy, "seed": seed, "frames_sha256": None}
-        return (writer.to_episode(over) for writer, over in played), about
+        games = (writer.to_episode(over) for writer, over in played)
+        return games, {"policy": settings.policy, "seed": seed, "frames_sha256": None}
     manifest = read_manifest(directory)
     if manifest["frameskip"] != frameskip:
         raise FileError(f"dataset {directory} is of frame skip {manifest['frameskip']}, the weights are of {frameskip}")
@@ -57,12 +57,10 @@ def collect_pairs(
     codes_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Encode `transitions` pairs (or all of a smaller dataset) into `out`, and return the statistics written beside.
-
     The games are those of the dataset `frames`, or played anew by a random agent; `frameskip` is that of the frames
     that the encoder was trained on. `codes_sha256` says in the statistics whose codes these are. Memory stays small
     whatever the number. FileError if the dataset cannot be used or is of another frame skip, or the machine refuses to
-    write; an `out` that was there is replaced only when the new one is whole.
-    """
+    write; an `out` that was there is replaced only when the new one is whole."""
     games, about = _games(frames, frameskip, seed)
 
     def write(file: BinaryIO) -> dict[str, Any]:
@@ -102,11 +100,9 @@ def collect_pairs(
 
 
 def code_statistics(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """How codes are distributed, from counts (4 actions, 35 positions, 256 codes).
-
-    Entropies are in bits; `perplexity` is of the codes of all positions and actions together, code 0 (nothing
-    changes) included. An action that never occurs has no top codes.
-    """
+    """How codes are distributed, from counts (4 actions, 35 positions, 256 codes). Entropies are in bits; `perplexity`
+    is of the codes of all positions and actions together, code 0 (nothing changes) included. An action that never
+    occurs has no top codes."""
     everywhere = counts.sum(axis=(0, 1))
     positions = [
         {

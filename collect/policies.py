@@ -1,8 +1,7 @@
 """Scripted policies: they read the game's RAM and choose an action for the next step.
 
-`random` is the uniform agent of the seed design. `mixed` explores: it meets every stage of the wall. `drill` is its
-distribution with scenario resets (`collect.drills`): whole games and between them short scenes; it is what training
-uses. `people` is never trained on: it plays the held-out games, with reaction time, overshoot, idle spells and bursts.
+`random` is the uniform agent of the seed design. `mixed` explores: it meets every stage of the wall. `drill`, which
+training uses, is `mixed` with short scenes between its games (`collect.drills`). `people` plays the held-out games.
 """
 
 from __future__ import annotations
@@ -20,11 +19,8 @@ FULL_WALL = ram.wall_bytes(np.ones((BRICK_ROWS, BRICK_COLUMNS), np.bool_))
 
 def toward(target: float, paddle: float, slack: float) -> Action:
     """The key that brings the paddle from a column to within `slack` pixels of another."""
-    if target > paddle + slack:
-        return Action.RIGHT
-    if target < paddle - slack:
-        return Action.LEFT
-    return Action.NOOP
+    key = Action.RIGHT if target > paddle + slack else Action.NOOP
+    return Action.LEFT if target < paddle - slack else key
 
 
 class Policy:
@@ -43,23 +39,17 @@ class Policy:
 
 
 class MixedPolicy(Policy):
-    """Spells of following the ball (with lag and noise), holding keys, idling and pure chance.
-
-    Following wins often enough to reach the deep wall; the rest shows every key in every situation.
-    """
-
-    SPELLS = ("follow", "hold", "chance", "idle")
-    SHARES = (0.66, 0.14, 0.12, 0.08)
+    """Spells of following the ball (with lag and noise), holding keys, idling and pure chance. Following wins often
+    enough to reach the deep wall; the rest shows every key in every situation."""
 
     def __init__(self, rng: np.random.Generator, frameskip: int) -> None:
         super().__init__(rng, frameskip)
         self._seen: deque[int] = deque(maxlen=max(1, round(0.25 * self._per_second)))
-        self._left = 0
-        self._noise = rng.choice([0.0, 0.05, 0.2])
+        self._left, self._noise = 0, rng.choice([0.0, 0.05, 0.2])
 
     def act(self, objects: Objects) -> int:
         if self._left == 0:
-            self._spell = self._rng.choice(self.SPELLS, p=self.SHARES)
+            self._spell = self._rng.choice(["follow", "hold", "chance", "idle"], p=[0.66, 0.14, 0.12, 0.08])
             self._left = self._steps(0.1, 4.0 if self._spell == "follow" else 1.0) + 1
             self._lag = int(self._rng.integers(1, max(2, round(0.12 * self._per_second))))
             self._aim, self._slack = self._rng.uniform(-9, 9), self._rng.uniform(0.5, 5)
@@ -102,9 +92,7 @@ class PeoplePolicy(Policy):
         if self._aim_left <= 0:
             self._new_aim()
         if objects.ball is None:
-            if self._serve_in == 0:
-                self._serve_in = self._steps(0.2, 1.2) + 1
-            self._serve_in -= 1
+            self._serve_in = (self._serve_in or self._steps(0.2, 1.2) + 1) - 1
             if self._serve_in == 0:
                 return Action.FIRE
         if self._key_left > 0:
@@ -128,12 +116,7 @@ class PeoplePolicy(Policy):
         return self._key
 
 
-POLICIES: dict[str, type[Policy]] = {
-    "random": Policy,
-    "mixed": MixedPolicy,
-    "drill": MixedPolicy,
-    "people": PeoplePolicy,
-}
+POLICIES = {"random": Policy, "mixed": MixedPolicy, "drill": MixedPolicy, "people": PeoplePolicy}
 
 
 def make_policy(name: str, rng: np.random.Generator, frameskip: int) -> Policy:
@@ -144,11 +127,8 @@ def make_policy(name: str, rng: np.random.Generator, frameskip: int) -> Policy:
 
 
 def random_wall(rng: np.random.Generator) -> bytes:
-    """A wall at a random stage of being eaten: the 36 bytes of RAM, with bricks (two bits each) cleared.
-
-    Columns are eaten from below to random depths, some go all the way through (tunnels), and a few bricks
-    elsewhere are missing.
-    """
+    """A wall at a random stage of being eaten: the 36 bytes of RAM, with bricks (two bits each) cleared. Columns are
+    eaten from below to random depths, some go all the way through (tunnels), and a few bricks elsewhere are missing."""
     depth, holes = rng.uniform(0, 5), rng.choice([0.0, 0.05, 0.3])
     bricks = bytearray(FULL_WALL)
     for block in range(0, ram.WALL_BYTES, 6):  # six bytes, lowest row first, hold up to four columns of bricks
@@ -168,10 +148,7 @@ def lay_wall(emulator: Emulator) -> None:
 
 def start_episode(emulator: Emulator, policy: str, rng: np.random.Generator) -> None:
     """Start a game for `policy`: at a random stage of the wall in all `people` games and in two thirds of `mixed` and
-    `drill` ones.
-
-    The edited wall is on the screen when this returns, so no pair of later frames spans the edit.
-    """
+    `drill` ones. The edited wall is on the screen when this returns, so no pair of later frames spans the edit."""
     emulator.reset()
     if policy == "random" or (policy in ("mixed", "drill") and rng.random() < 0.33):
         return

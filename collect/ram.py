@@ -1,8 +1,8 @@
 """The emulator's RAM by name: addresses, what they hold, and the bits of the wall.
 
-All addresses are decimal offsets into the Atari's 128 bytes. They were checked against the pixels
-(`tests/collect/test_ram.py`); ALE knows some of them too (`src/ale/games/supported/Breakout.cpp`).
-The ball is fixed point: a byte of whole pixels and a byte of 256ths for each axis, and a signed speed of the same form.
+Addresses are decimal, and were checked against the pixels (`tests/collect/test_ram.py`); ALE knows some of them too
+(`src/ale/games/supported/Breakout.cpp`). The ball is fixed point: a byte of whole pixels and a byte of 256ths for each
+axis, and a signed speed of the same form.
 
 Of the paddle controller's knob RAM shows only a part. The keys turn it by a step each emulator frame, between two ends,
 from the centre on. Its ends and centre do not lie whole steps apart, but in sevenths of a step they do, to a tenth of
@@ -21,9 +21,10 @@ import numpy.typing as npt
 from model.breakout import BRICK_COLUMNS, BRICK_ROWS, LONG_PADDLE, SHORT_PADDLE, Action
 from model.state import SIGNED_SPEEDS, VARIABLES
 
+Bytes = npt.NDArray[np.uint8]
+Wall = npt.NDArray[np.bool_]
 BYTES = 128
-WALL_BYTES = 36
-"""RAM bytes 0..35 hold the wall: a cleared bit is a missing half of a brick from the next frame on."""
+WALL_BYTES = 36  # RAM bytes 0..35 hold the wall: a cleared bit is a missing half of a brick from the next frame on
 LIVES, KNOB, PADDLE_X, SCORE_HIGH, SCORE_LOW, CLOCK = 57, 70, 72, 76, 77, 90
 BALL_X, BALL_X_FRACTION, BALL_Y, BALL_Y_FRACTION = 99, 100, 101, 102
 SPEED_Y, SPEED_Y_FRACTION, SPEED_X, SPEED_X_FRACTION = 103, 104, 105, 106
@@ -33,15 +34,12 @@ SPRITE, NARROW, SPRITE_PLACE = 55, 97, 108
 
 BALL_X_OFFSET, BALL_Y_OFFSET, PADDLE_X_OFFSET = 49, -9, 47
 """RAM less pixels of the screen: a ball at RAM column 149 is drawn from screen column 100 on."""
-EIGHTH, HALF, WHOLE = 32, 128, 256
-"""Parts of a pixel in RAM's fixed point."""
-POINTS = (7, 7, 4, 4, 1, 1)
-"""What a brick of each row is worth, from the top."""
+EIGHTH, HALF, WHOLE = 32, 128, 256  # parts of a pixel in RAM's fixed point
+POINTS = (7, 7, 4, 4, 1, 1)  # what a brick of each row is worth, from the top
 FIRST_WALL = BRICK_COLUMNS * sum(POINTS)
 """The score at which the ball, coming off the paddle, has the second wall built. There is no third."""
 KNOB_END, KNOB_CENTRE, _KNOB_STEP = 232, 116, 7
-_CENTRE_READ = 88
-"""RAM 70 with the knob in its centre, as after a reset; no other place reads so."""
+_CENTRE_READ = 88  # RAM 70 with the knob in its centre, as after a reset; no other place reads so
 
 # Six bytes, lowest row first, hold four columns of bricks; three of these six blocks run backwards, as the Atari's
 # playfield registers do, and the first, third and last hold fewer.
@@ -54,26 +52,21 @@ _WALL_REST = np.unpackbits(np.array([0] * 12 + [0x0F] * 6 + [0] * 18, np.uint8),
 
 
 class GameState:
-    """RAM (..., 128) uint8 by name, each an array of its leading shape. Rows and columns are in pixels.
+    """RAM (..., 128) uint8 by name, each an array of its leading shape. Rows and columns are in pixels. Raises
+    ValueError if RAM is of another shape or type."""
 
-    Raises ValueError if RAM is of another shape or type.
-    """
-
-    def __init__(self, ram: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, ram: Bytes) -> None:
         if ram.dtype != np.uint8 or ram.shape[-1:] != (BYTES,):
             raise ValueError(f"RAM must be (..., {BYTES}) uint8, got {ram.shape} {ram.dtype}")
         byte = np.moveaxis(ram, -1, 0)
         wide = byte.astype(np.int16)
-
-        def signed(high: int, low: int) -> npt.NDArray[np.int16]:
-            return np.asarray(byte[high].view(np.int8).astype(np.int16) * np.int16(256) + wide[low])
-
+        speeds = np.ascontiguousarray(ram[..., SPEED_Y:CONTACT]).view(">i2").astype(np.int16)  # high bytes first
         self.ball_row = np.where(byte[BALL_Y] > 0, wide[BALL_Y] - BALL_Y_OFFSET, 0).astype(np.int16)  # 0: none in play
         self.ball_column = wide[BALL_X] - BALL_X_OFFSET
         self.row_fraction = byte[BALL_Y_FRACTION]  # 256ths of a pixel, multiples of 32
         self.column_fraction = byte[BALL_X_FRACTION]  # 0 or 128
-        self.row_speed = signed(SPEED_Y, SPEED_Y_FRACTION)  # 256ths of a pixel a frame, int16, down is positive
-        self.column_speed = -signed(SPEED_X, SPEED_X_FRACTION)  # right is positive: the game takes it off the column
+        self.row_speed = speeds[..., 0]  # 256ths of a pixel a frame, int16, down is positive
+        self.column_speed = -speeds[..., 1]  # right is positive: the game takes it off the column
         self.hits = byte[CONTACT] & 15  # of the paddle since the serve, 0..12; 0 while fast
         self.fast = (byte[CONTACT] & 16) > 0  # the ball has hit one of the top three rows since the serve
         self.contact = byte[CONTACT] >> 6  # it last met: 0 top wall or serve, 1 paddle, 2 brick (then it breaks none)
@@ -93,9 +86,7 @@ read = GameState
 
 def hidden(truth: GameState, shown: npt.NDArray[Any], knob: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """The class of each of `model.state.VARIABLES`, which no frame shows, in N frames: (N, V), -1 where it is not told.
-
-    From what RAM says of these frames, the digits that they show (N, 4 or more) and the knob's place (N,), -1: unknown.
-    """
+    From what RAM says of these, the digits that they show (N, 4 or more) and the knob's place (N,), -1: unknown."""
     played = truth.ball_row > 0
     speeds = np.stack((truth.row_speed, truth.column_speed), 1)
     speed = np.where(played, -1, 0)
@@ -116,15 +107,15 @@ def hidden(truth: GameState, shown: npt.NDArray[Any], knob: npt.NDArray[Any]) ->
     return np.where(numbers < 0, -1, numbers + 1)  # the first class is "not known"
 
 
-def read_wall(ram: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def read_wall(ram: Bytes) -> Wall:
     """The bricks that RAM (..., at least 36) uint8 holds: (..., 6, 18) bool from the top left."""
     return np.unpackbits(ram[..., :WALL_BYTES], axis=-1, bitorder="little")[..., _BRICK_BITS].astype(np.bool_)
 
 
-def wall_bytes(wall: npt.NDArray[np.bool_]) -> bytes:
+def wall_bytes(wall: Wall) -> bytes:
     """The 36 bytes of RAM that hold these bricks, (6, 18) bool from the top left."""
     bits = _WALL_REST.copy()
-    bits[_BRICK_BITS], bits[_BRICK_BITS + 1] = wall, wall
+    bits[_BRICK_BITS] = bits[_BRICK_BITS + 1] = wall
     return np.packbits(bits, bitorder="little").tobytes()
 
 
@@ -134,19 +125,15 @@ def wall_and_score(wall: bytes, score: int) -> dict[int, int]:
     return {**dict(enumerate(wall)), SCORE_HIGH: high, SCORE_LOW: low}
 
 
-def wall_points(wall: npt.NDArray[np.bool_]) -> int:
+def wall_points(wall: Wall) -> int:
     """What the bricks (6, 18) of a wall are worth together, 0..432."""
     return int(wall.sum(axis=1) @ np.array(POINTS))
 
 
-def knob_places(
-    ram: npt.NDArray[np.uint8], actions: npt.NDArray[np.uint8], first: npt.NDArray[np.int64], frameskip: int
-) -> npt.NDArray[np.int16]:
+def knob_places(ram: Bytes, actions: Bytes, first: npt.NDArray[np.int64], frameskip: int) -> npt.NDArray[np.int16]:
     """Where the knob is in each of N frames, (N,) 0..232, or -1 where RAM (N, 128) and actions (N,) do not tell it.
-
     `first` (E + 1,) is where each episode's frames begin. What RAM reads at each place is taken from the episodes that
-    begin with the knob in its centre, of which there must be some.
-    """
+    begin with the knob in its centre, of which there must be some."""
     reads, found = ram[:, KNOB], np.full(len(ram), -1, np.int16)
     turns = {Action.RIGHT: _KNOB_STEP * frameskip, Action.LEFT: -_KNOB_STEP * frameskip}
     episodes = list(pairwise(first.tolist()))

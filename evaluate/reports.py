@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from collect.dataset import EpisodeWriter
 from collect.dataset import TransitionDataset as Dataset
 from collect.drills import play as play_on
 from collect.emulator import Emulator, RealGames
@@ -156,9 +155,7 @@ def play_from_reset(policy: str, frameskip: int, games: int, steps: int, seed: i
     for number in range(games):
         emulator.reset()
         player = make_policy(policy, np.random.default_rng([SEED_OFFSET + seed, number, 6]), frameskip)
-        writer = EpisodeWriter(emulator.screen, emulator.ram())
-        play_on(emulator, player, writer, steps)
-        played.append(writer.to_episode(emulator.over))
+        played.append(play_on(emulator, player, steps).to_episode(emulator.over))
         show((number + 1) / games, "")
     return Dataset(played, {"policy": policy, "frameskip": frameskip, "seed": SEED_OFFSET + seed})
 

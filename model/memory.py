@@ -1,7 +1,7 @@
 """What no frame shows, carried from step to step by a learned network.
 
 Half pixels, the count of hits, contact, the clock and so on (`state.VARIABLES`) decide the next frame and are on no
-screen. The emulator's RAM teaches this network to carry them (`train/memory.py`): a teacher that sees the simulator's
+screen. The emulator's RAM teaches this network to carry them (`train/steps.py`): a teacher that sees the simulator's
 state, a student that sees pixels and keys (compare Chen et al. 2019, "Learning by Cheating",
 https://arxiv.org/abs/1912.12294). Each variable is "not known" until the network is sure of it.
 """

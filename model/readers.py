@@ -22,8 +22,6 @@ PADDLE_ROWS = slice(screen.PADDLE_TOP, screen.PADDLE_BOTTOM)
 WALL_ROWS = slice(screen.WALL_TOP, screen.WALL_TOP + screen.BRICK_ROWS * screen.BRICK_HEIGHT)
 BRICK_CLASSES = np.array([5, 4, 3, 2, 8, 6], np.uint8)
 """The class of each row of bricks, from the top."""
-BRICK_POINTS = np.array([7, 7, 4, 4, 1, 1])
-"""What a brick of each row is worth, from the top."""
 BOARD_COLUMNS, WRONG_IN_DIGIT = (36, 52, 68, 100, 132), 3
 """Left ends of hundreds, tens and ones of the score, lives, player. Two digits differ in 8 pixels or more, so with 3
 wrong ones none is mistaken for another."""

@@ -1,9 +1,8 @@
 """`train action`: the seed design's controller, from the key alone to the 35 codes.
 
 Cross-entropy, Adam at 1e-3, dropout, gradient clipping, on (action, latent code) pairs split by whole episode. Its
-accuracy is reported beside two numbers without which it says little: the majority code per position (what a model that
-ignores even the key gets), and the majority code per position and action (the best that any model can get that sees the
-key alone).
+accuracy is reported beside two numbers without which it says little: that of the majority code per position (a model
+that ignores even the key), and per position and action (the best for any model that sees the key alone).
 """
 
 from __future__ import annotations
@@ -17,50 +16,39 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from collect.dataset import split_episodes
 from collect.pairs import PAIRS_SHA256, stats_path
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action
 from model.controllers import ActionToLatentMLP
 from model.files import FileError, check_schema, checksum, read_description, read_json, waiting_path
-from train.loop import Run, Task, check_new, train
+from train.loop import Run, Task, begin, train
 
 ACTION_NAME = "action_to_latent_best"
+Loader = DataLoader[tuple[Tensor, Tensor]]
 MASKS = 16
 """Dropout masks drawn per action and step. There are only four inputs, so samples of one action share them: the
 expected gradient is the same as with a mask for each sample, at a fraction of the work."""
-_LIMIT = 1 << 29
-_BLOCK = 1000
-"""Pairs without statistics do not say where episodes end; they are split into blocks of so many in a row."""
-
-
-# --- pairs ---
+_BLOCK = 1000  # pairs without statistics do not say where episodes end; they are split into blocks of so many in a row
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs in memory, in the order they were played.
+    """Pairs in memory, in the order they were played."""
 
-    actions  (N,)     int64 0..3
-    codes    (N, 35)  int64 0..255
-    lengths           pairs in each episode, or in each block where the statistics are missing
-    stats             the statistics beside the file, or None
-    """
-
-    actions: Tensor
-    codes: Tensor
-    lengths: list[int]
-    stats: dict[str, Any] | None
+    actions: Tensor  # (N,) int64 0..3
+    codes: Tensor  # (N, 35) int64 0..255
+    lengths: list[int]  # pairs in each episode, or in each block where the statistics are missing
+    stats: dict[str, Any] | None  # those beside the file
 
 
 def load_pairs(path: Path) -> Pairs:
-    """Read a pairs file and the statistics beside it.
-
-    FileError if it is missing, damaged, empty or foreign, or if the statistics belong to another file.
-    """
+    """Read a pairs file and the statistics beside it. FileError if it is missing, damaged, empty or foreign, or if the
+    statistics belong to another file."""
     if not path.exists():
         raise FileError(f"pairs {path} do not exist; make them with: python main.py collect pairs --out {path}")
-    items = read_json(path, "pairs", limit=_LIMIT)
+    items = read_json(path, "pairs", limit=1 << 29)
     if not isinstance(items, list):
         raise FileError(f"pairs {path} are not a JSON list")
     if not items:
@@ -74,9 +62,8 @@ def load_pairs(path: Path) -> Pairs:
             raise FileError(f"pairs {path}: entry {number} has no latent code of {CELLS} integers 0..{CODES - 1}")
         actions[number], codes[number] = action, code
     stats = _load_stats(path, len(items))
-    blocks = [min(_BLOCK, len(items) - start) for start in range(0, len(items), _BLOCK)]
-    lengths = blocks if stats is None else stats["episode_lengths"]
-    return Pairs(torch.from_numpy(actions), torch.from_numpy(codes), lengths, stats)
+    blocks = {"episode_lengths": [min(_BLOCK, len(items) - start) for start in range(0, len(items), _BLOCK)]}
+    return Pairs(torch.from_numpy(actions), torch.from_numpy(codes), (stats or blocks)["episode_lengths"], stats)
 
 
 def _load_stats(path: Path, pairs: int) -> dict[str, Any] | None:
@@ -93,30 +80,14 @@ def _load_stats(path: Path, pairs: int) -> dict[str, Any] | None:
     lengths, frameskip = stats.get("episode_lengths"), stats.get("frameskip")
     if not isinstance(lengths, list) or not all(type(n) is int and n > 0 for n in lengths) or sum(lengths) != pairs:
         raise FileError(f"statistics {beside}: the episodes' lengths do not add up to {pairs} pairs")
-    if (
-        type(frameskip) is not int
-        or not 1 <= frameskip <= EMULATOR_HZ
-        or not isinstance(stats.get("codes_sha256"), str)
-    ):
+    sound = type(frameskip) is int and 1 <= frameskip <= EMULATOR_HZ
+    if not sound or not isinstance(stats.get("codes_sha256"), str):
         raise FileError(f"statistics {beside} lack the frame skip or the checksum of the VQ-VAE")
     return stats
 
 
-def split_episodes(
-    lengths: list[int], validation: float = 0.2, seed: int = 0
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Numbers of the pairs for training and for validation, by whole episode. FileError if there is only one."""
-    if len(lengths) < 2:
-        raise FileError("pairs of one episode cannot be split by episode: collect more")
-    order = np.random.default_rng(seed).permutation(len(lengths))
-    held = np.zeros(len(lengths), bool)
-    held[order[: min(max(1, round(validation * len(lengths))), len(lengths) - 1)]] = True
-    of_pair = np.repeat(held, lengths)
-    return np.flatnonzero(~of_pair), np.flatnonzero(of_pair)
-
-
 class ActionLatentPairDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Item i, or a list of items at once: one-hot action (..., 4) float32 and codes (..., 35) int64."""
+    """Item i: one-hot action (4,) float32 and codes (35,) int64. With a list of numbers, as a loader asks, of all."""
 
     def __init__(self, pairs: Pairs, chosen: npt.NDArray[np.int64]) -> None:
         self.actions, self.codes = pairs.actions[chosen], pairs.codes[chosen]
@@ -127,53 +98,36 @@ class ActionLatentPairDataset(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, number: int | list[int]) -> tuple[Tensor, Tensor]:
         return F.one_hot(self.actions[number], ACTIONS).float(), self.codes[number]
 
+    __getitems__ = __getitem__  # whole batches are looked up at once: item by item it would be slower than the network
 
-def get_action_latent_dataloaders(
-    path: Path, batch: int = 1024, validation: float = 0.2, seed: int = 0
-) -> tuple[DataLoader[tuple[Tensor, Tensor]], DataLoader[tuple[Tensor, Tensor]]]:
+
+def get_action_latent_dataloaders(path: Path, batch: int = 1024, seed: int = 0) -> tuple[Loader, Loader]:
     """Loaders for training (shuffled) and validation (in order): one-hot actions (B, 4) float32, codes (B, 35) int64.
-
-    FileError if the pairs cannot be used.
-    """
+    FileError if the pairs cannot be used."""
     pairs = load_pairs(path)
-    training, held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths, validation, seed))
+    training, held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths, seed))
     shuffled = RandomSampler(training, generator=torch.Generator().manual_seed(seed))
-    # Whole batches are looked up at once: item by item a loader would be slower than the network.
-    samplers = (BatchSampler(order, batch, False) for order in (shuffled, SequentialSampler(held)))
-    first, second = (
-        DataLoader(dataset, sampler=sampler, batch_size=None)
-        for dataset, sampler in zip((training, held), samplers, strict=True)
-    )
-    return first, second
-
-
-# --- training ---
+    return DataLoader(training, batch, sampler=shuffled, collate_fn=tuple), DataLoader(held, batch, collate_fn=tuple)
 
 
 def accuracies(predicted: Tensor, actions: Tensor, codes: Tensor) -> dict[str, Any]:
-    """How well codes predicted per action (4, 35) fit the pairs (N,) and (N, 35): shares of codes that are right.
-
-    `dynamic` counts cells that changed only; a share of nothing (an action that never occurs) is None.
-    """
+    """How well codes predicted per action (4, 35) fit the pairs (N,) and (N, 35): shares of codes that are right, of
+    all and of cells that changed (`dynamic`). A share of nothing (an action that never occurs) is None."""
 
     def shares(chosen: Tensor) -> dict[str, float | None]:
-        right, moved = predicted[actions[chosen]] == codes[chosen], codes[chosen] != UNCHANGED
-        return {
-            "accuracy": right.double().mean().item() if right.numel() else None,
-            "dynamic_accuracy": right[moved].double().mean().item() if moved.any() else None,
-        }
+        right = predicted[actions[chosen]] == codes[chosen]
+        parts = {"accuracy": right, "dynamic_accuracy": right[codes[chosen] != UNCHANGED]}
+        return {name: part.double().mean().item() if part.numel() else None for name, part in parts.items()}
 
     per_action = {Action(number).name: shares(actions == number) for number in range(ACTIONS)}
     return {**shares(torch.ones_like(actions, dtype=torch.bool)), "per_action": per_action}
 
 
 def majority_by_action(actions: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The most frequent codes per position: overall (35,), and per action (4, 35), int64.
-
-    An action that never occurs gets the overall ones; the lower code wins a tie.
-    """
+    """The most frequent codes per position: overall (35,), and per action (4, 35), int64. An action that never occurs
+    gets the overall ones; the lower code wins a tie."""
     counts = torch.zeros(ACTIONS, CELLS, CODES, dtype=torch.int64)
-    counts.index_put_((actions[:, None], torch.arange(CELLS), codes), torch.ones(1, dtype=torch.int64), accumulate=True)
+    counts.index_put_((actions[:, None], torch.arange(CELLS), codes), torch.tensor(1), accumulate=True)
     overall = counts.sum(0).argmax(-1)
     seen = counts.sum((1, 2)) > 0
     return overall, torch.where(seen[:, None], counts.argmax(-1), overall)
@@ -182,41 +136,37 @@ def majority_by_action(actions: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
 class ActionTask(Task):
     """See `train.loop.Task`."""
 
-    def __init__(self, pairs: Pairs, batch: int, device: torch.device, seed: int) -> None:
+    def __init__(self, pairs: Pairs, run: Run) -> None:
         super().__init__()
+        device, batch = run.device, run.settings.batch
         self.model = ActionToLatentMLP().to(device)
         self.module = nn.ModuleDict({"action": self.model})
         training, self._held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths))
         self._actions, self._codes = training.actions.to(device), training.codes.to(device)
         self._majority, self._ceiling = majority_by_action(training.actions, training.codes)
         self._inputs, self._cells = torch.eye(ACTIONS, device=device), torch.arange(CELLS, device=device)
-        self._seed, self._steps = seed, -(-len(training) // batch)
+        self._seed, self._steps = run.settings.seed, -(-len(training) // batch)
         self._order: tuple[int, Tensor] | None = None
         self.samples = self._steps * batch  # whole batches, so that an epoch of the loop goes through the pairs once
         stats = pairs.stats or {}
-        names = ("policy", "seed", "pairs_sha256")
+        about = {name: stats.get(name) for name in ("policy", "seed", "pairs_sha256")}
         self.meta = {
             "kind": "action",
             "frameskip": stats.get("frameskip"),
             "model": {"action": self.model.settings},
             "codes_sha256": stats.get("codes_sha256"),
-            "dataset": {"pairs": len(pairs.actions), **{name: stats.get(name) for name in names}},
+            "dataset": {"pairs": len(pairs.actions), **about},
         }
 
-    def _batch(self, step: int, batch: int) -> Tensor:
-        """The numbers of the pairs of a step (B,): every epoch all of them, in an order of its own."""
+    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean cross-entropy of the codes. Every epoch goes through all pairs, in an order of its own."""
         epoch, number = divmod(step, self._steps)
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng([self._seed, epoch]).permutation(len(self._actions))
             self._order = epoch, torch.from_numpy(order).to(self._actions.device)
-        return self._order[1][number * batch : (number + 1) * batch]
-
-    def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean cross-entropy of the codes."""
-        which = self._batch(step, batch)
+        which = self._order[1][number * batch : (number + 1) * batch]
         scores = F.log_softmax(self.model(self._inputs.repeat(MASKS, 1)), -1)  # (MASKS * 4, 35, 256)
-        mask = torch.arange(len(which), device=which.device) % MASKS
-        row = mask * ACTIONS + self._actions[which]
+        row = torch.arange(len(which), device=which.device) % MASKS * ACTIONS + self._actions[which]
         return -scores[row[:, None], self._cells, self._codes[which]].mean(), {}
 
     def validate(self) -> tuple[float, dict[str, Any]]:
@@ -234,16 +184,11 @@ class ActionTask(Task):
         return found["accuracy"], figures
 
 
-def train_action(pairs: Path | Pairs, run: Run) -> dict[str, Any]:
-    """Train on pairs, or a file of them, into `run.out`/action_to_latent_best.safetensors.
-
-    Returns the last validation's figures; there is one at the end of every epoch, whatever the settings say. FileError
-    if the pairs cannot be used.
-    """
-    check_new(ACTION_NAME, run)
-    loaded = load_pairs(pairs) if isinstance(pairs, Path) else pairs
-    torch.manual_seed(run.settings.seed)
-    task = ActionTask(loaded, run.settings.batch, run.device, run.settings.seed)
+def train_action(pairs: Path, run: Run) -> dict[str, Any]:
+    """Train on a file of pairs into `run.out`/action_to_latent_best.safetensors. Returns the last validation's figures;
+    there is one at the end of every epoch, whatever the settings say. FileError if the pairs cannot be used."""
+    begin(ACTION_NAME, run)
+    task = ActionTask(load_pairs(pairs), run)
     every = task.samples // run.settings.batch
     return train(task, ACTION_NAME, replace(run, settings=replace(run.settings, validate_every=every)))
 
@@ -253,14 +198,14 @@ def report(figures: dict[str, Any]) -> list[str]:
     word if the model is worse than one that ignores its input."""
     columns = (figures, figures["majority"], figures["majority_by_action"])
     lines = [f"{'code accuracy (changed cells)':32}{'model':>16}{'majority':>16}{'per action':>16}"]
-    for name in ("all actions", *figures["per_action"]):
-        parts = [column if name == "all actions" else column["per_action"][name] for column in columns]
-        cells = [f"{_percent(part['accuracy'])} ({_percent(part['dynamic_accuracy'])})" for part in parts]
+
+    def percent(share: float | None) -> str:
+        return "none" if share is None else f"{share:.1%}"
+
+    rows = {name: [column["per_action"][name] for column in columns] for name in figures["per_action"]}
+    for name, parts in {"all actions": columns, **rows}.items():
+        cells = (f"{percent(part['accuracy'])} ({percent(part['dynamic_accuracy'])})" for part in parts)
         lines.append(f"{name:32}" + "".join(f"{cell:>16}" for cell in cells))
     if figures["accuracy"] < figures["majority"]["accuracy"]:
         lines.append("it is worse than always giving the majority code: it has not learned yet, train for more epochs")
     return lines
-
-
-def _percent(share: float | None) -> str:
-    return "none" if share is None else f"{share:.1%}"

@@ -9,45 +9,45 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from collect.dataset import TransitionDataset
 from model import breakout as screen
 from model.appearance import CLEAR, WALL_HEIGHT, WALL_WIDTH, Appearance
-from model.breakout import CLASSES, COLUMNS, FIELD_BOTTOM, PADDLE_BOTTOM, PADDLE_TOP, ROWS
+from model.breakout import CLASSES, COLUMNS, FIELD_BOTTOM, LONG_PADDLE
 from train.data import Data
 
-BALL_ROOM = 8
-"""So many rows above and below a ball's row it may show."""
+BALL_ROOM = 8  # so many rows above and below a ball's row it may show
+LOW = FIELD_BOTTOM - screen.BALL_HEIGHT  # from this row on a ball is on the last scanline of the field
+BAND = slice(screen.PADDLE_TOP, screen.PADDLE_BOTTOM)
+DIGITS = slice(screen.DIGIT_TOP, screen.DIGIT_TOP + screen.DIGIT_HEIGHT)
+FIELD = slice(screen.FIELD_TOP, FIELD_BOTTOM), slice(screen.FIELD_LEFT, screen.FIELD_RIGHT)
 WALL = slice(screen.WALL_TOP, screen.WALL_TOP + WALL_HEIGHT), slice(screen.FIELD_LEFT, screen.FIELD_LEFT + WALL_WIDTH)
 
 
-def learn(appearance: Appearance, dataset: TransitionDataset, data: Data, frames: int = 20_000, seed: int = 0) -> float:
+def learn(look: Appearance, dataset: TransitionDataset, data: Data, frames: int = 20_000) -> float:
     """Fill the stamps from frames drawn from the dataset. Returns the share of them that are then drawn exactly."""
-    rng = np.random.default_rng(seed)
-    low = np.flatnonzero(
-        (data.objects[:, 0] >= FIELD_BOTTOM - screen.BALL_HEIGHT) & (data.objects[:, 0] < FIELD_BOTTOM)
-    )
+    rng, row = np.random.default_rng(0), data.objects[:, 0]
+    low = np.flatnonzero((row >= LOW) & (row < FIELD_BOTTOM))
     some = rng.permutation(len(dataset.index))[:frames], rng.permutation(low)[: frames // 4]  # of a rare sight, more
     t = np.unique(np.concatenate(some))
-    counts = {"plate": _counts(ROWS, COLUMNS), "bricks": _counts(WALL_HEIGHT, WALL_WIDTH)}
-    counts |= {"digits": _counts(10, screen.DIGIT_HEIGHT, screen.DIGIT_WIDTH), "balls": _counts(screen.BALL_ROWS, ROWS)}
+    parts = np.array_split(t, max(1, len(t) // 500))
+    stamps = ("plate", "bricks", "digits", "balls", "paddle")
+    counts = {name: torch.zeros((*getattr(look, name).shape, CLASSES)) for name in stamps}
     # How often a ball's pixel is not on the last scanline, and is.
     counts["last"] = torch.zeros((screen.BALL_ROWS, COLUMNS, 2))
-    counts["paddle"] = _counts(PADDLE_BOTTOM - PADDLE_TOP, screen.LONG_PADDLE)
-    for part in np.array_split(t, max(1, len(t) // 500)):
+    for part in parts:
         _count(counts, torch.from_numpy(dataset.frame(part)), data, torch.from_numpy(part))
-    for name, stamp in counts.items():
-        if name != "last":
-            getattr(appearance, name).copy_(stamp.argmax(-1).to(torch.uint8))
-    appearance.last.copy_(_until(counts["last"]))
+    look.last.copy_(_until(counts.pop("last")))
     balls = counts["balls"]
     shown = balls[:, FIELD_BOTTOM - 1, 1:].sum(1) > 0.03 * balls[:, FIELD_BOTTOM - 1].sum(1)
     balls[shown, FIELD_BOTTOM - 1, 0] = 0  # in some columns it shows, which `last` says
-    appearance.balls.copy_(balls.argmax(-1).to(torch.uint8))
-    appearance.balls[balls.argmax(-1) == 0] = CLEAR  # nothing counted, or the background shows
+    for name, stamp in counts.items():
+        getattr(look, name).copy_(stamp.argmax(-1))
+    look.balls[look.balls == 0] = CLEAR  # nothing counted, or the background shows
     exact = 0
-    for part in np.array_split(t, max(1, len(t) // 500)):
-        drawn = appearance.paint(data.things(torch.from_numpy(part)))
+    for part in parts:
+        drawn = look.paint(data.things(torch.from_numpy(part)))
         exact += int((drawn == torch.from_numpy(dataset.frame(part))).flatten(1).all(1).sum())
     return exact / len(t)
 
@@ -60,10 +60,6 @@ def _until(counts: Tensor) -> Tensor:
     return torch.where(counts.sum((1, 2)) > 0, wrong.argmin(1), COLUMNS)
 
 
-def _counts(*shape: int) -> Tensor:
-    return torch.zeros((*shape, CLASSES))
-
-
 def _add(counts: Tensor, classes: Tensor, on: Tensor) -> None:
     """Count classes (n, H, W) where `on` (n, H, W) bool."""
     pixels = torch.arange(counts[..., 0].numel()).reshape(counts.shape[:-1]) * CLASSES
@@ -71,40 +67,29 @@ def _add(counts: Tensor, classes: Tensor, on: Tensor) -> None:
 
 
 def _count(counts: dict[str, Tensor], frames: Tensor, data: Data, t: Tensor) -> None:
-    things = data.things(t)
-    rows, columns = torch.arange(ROWS), torch.arange(COLUMNS)
-    from_ball = rows - things.ball[:, :1]
-    near_ball = (from_ball.abs() <= BALL_ROOM) & (things.ball[:, :1] > 0)
-    at = columns - things.ball[:, 1:]
+    things, rows, columns = data.things(t), torch.arange(screen.ROWS), torch.arange(COLUMNS)
+    near_ball = ((rows - things.ball[:, :1]).abs() <= BALL_ROOM) & (things.ball[:, :1] > 0)
+    at, at_paddle = columns - things.ball[:, 1:], columns - things.paddle[:, :1]
     on_ball = near_ball[:, :, None] & ((at >= 0) & (at < screen.BALL_WIDTH))[:, None]
-    in_band = (rows >= PADDLE_TOP) & (rows < PADDLE_BOTTOM)
-    at_paddle = columns - things.paddle[:, :1]
-    over_paddle = in_band[:, None] & ((at_paddle >= 0) & (at_paddle < screen.LONG_PADDLE))[:, None]
+    over, in_field = torch.zeros_like(on_ball), torch.zeros_like(on_ball[0])  # over: bricks, and what is by the paddle
     standing = things.wall.repeat_interleave(screen.BRICK_HEIGHT, 1).repeat_interleave(screen.BRICK_WIDTH, 2) > 0
-    bricks = torch.zeros_like(on_ball)
-    bricks[:, *WALL] = standing
-    field = ((rows >= screen.FIELD_TOP) & (rows < FIELD_BOTTOM))[:, None] & (
-        (columns >= screen.FIELD_LEFT) & (columns < screen.FIELD_RIGHT)
-    )
-    _add(counts["plate"], frames, ~on_ball & ~over_paddle & ~bricks)
+    over[:, *WALL] = standing
+    over[:, BAND] = ((at_paddle >= 0) & (at_paddle < LONG_PADDLE))[:, None]
+    in_field[FIELD] = True
+    _add(counts["plate"], frames, ~on_ball & ~over)
     _add(counts["bricks"], frames[:, *WALL], standing & ~on_ball[:, *WALL])
     for number, left in enumerate(screen.DIGIT_COLUMNS):
-        box = frames[:, screen.DIGIT_TOP : screen.DIGIT_TOP + screen.DIGIT_HEIGHT, left : left + screen.DIGIT_WIDTH]
-        one_hot = torch.nn.functional.one_hot(box.long(), CLASSES).float()
-        counts["digits"].index_add_(0, things.board[:, number], one_hot)
-        counts["plate"][screen.DIGIT_TOP : screen.DIGIT_TOP + screen.DIGIT_HEIGHT, left : left + screen.DIGIT_WIDTH] = 0
-    seen = on_ball & ~over_paddle & ~bricks & field
-    game, row, column = torch.nonzero(seen, as_tuple=True)
-    counts["balls"].index_put_(
-        (things.ball[game, 0], row, frames[game, row, column].long()), torch.ones(len(game)), accumulate=True
-    )
-    low = (row == FIELD_BOTTOM - 1) & (things.ball[game, 0] >= FIELD_BOTTOM - screen.BALL_HEIGHT)
-    shown = (frames[game, row, column] != 0).long()[low]
-    where = things.ball[game, 0][low], column[low], shown
-    counts["last"].index_put_(where, torch.ones(len(shown)), accumulate=True)
-    whole = things.paddle[:, 0] + screen.LONG_PADDLE <= screen.FIELD_RIGHT
-    inside = whole & (things.paddle[:, 1] == screen.LONG_PADDLE)
-    for number in torch.nonzero(inside).flatten().tolist()[:50]:
+        box = DIGITS, slice(left, left + screen.DIGIT_WIDTH)
+        counts["digits"].index_add_(0, things.board[:, number], one_hot(frames[:, *box].long(), CLASSES).float())
+        counts["plate"][box] = 0
+    game, row, column = torch.nonzero(on_ball & ~over & in_field, as_tuple=True)
+    ball, shown = things.ball[game, 0], frames[game, row, column].long()
+    counts["balls"].index_put_((ball, row, shown), torch.ones(1), accumulate=True)
+    low = (row == FIELD_BOTTOM - 1) & (ball >= LOW)
+    where = ball[low], column[low], (shown[low] != 0).long()
+    counts["last"].index_put_(where, torch.ones(1), accumulate=True)
+    whole = things.paddle[:, 0] + LONG_PADDLE <= screen.FIELD_RIGHT
+    for number in torch.nonzero(whole & (things.paddle[:, 1] == LONG_PADDLE)).flatten().tolist()[:50]:
         left = int(things.paddle[number, 0])
-        place = slice(PADDLE_TOP, PADDLE_BOTTOM), slice(left, left + screen.LONG_PADDLE)
-        _add(counts["paddle"], frames[number][place][None], ~on_ball[number][place][None])
+        place = slice(number, number + 1), BAND, slice(left, left + LONG_PADDLE)
+        _add(counts["paddle"], frames[place], ~on_ball[place])

@@ -17,10 +17,9 @@ app = typer.Typer(no_args_is_help=True)
 train_app = typer.Typer(no_args_is_help=True, help="Train the networks of the twin, one after the other.")
 app.add_typer(train_app, name="train")
 
-FRAMES, WORLD, ACTION, SHIPPED = (
-    Path(name) for name in ("data/frames", "checkpoints/world", "checkpoints/latent_action", "checkpoints/shipped")
-)
-PAIRS, PLAYER = Path("data/actions/action_latent_pairs.json"), Path("checkpoints/player")
+FRAMES, WORLD, SHIPPED = Path("data/frames"), Path("checkpoints/world"), Path("checkpoints/shipped")
+ACTION, PLAYER = Path("checkpoints/latent_action"), Path("checkpoints/player")
+PAIRS = Path("data/actions/action_latent_pairs.json")
 
 FramesOption = Annotated[
     list[Path] | None, typer.Option(help=f"A dataset made by `collect frames`; may be repeated. Default: {FRAMES}.")
@@ -63,21 +62,21 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
         del own["run"]
         if usual is None:
             del shared["minutes"]
-        parameters = {name: of for name, of in own.items() if name not in shared} | shared | own
+        every = ({name: of for name, of in own.items() if name not in shared} | shared | own).values()
+        parameters = [of.replace(default=defaults.get(of.name, of.default)) for of in every]
         name = begin.__name__.removeprefix("train_")
 
         def command(**given: Any) -> None:
             with clean_errors():
                 from train.loop import Run, Settings, choose_device
 
-                lengths = {"minutes": given.get("minutes"), "epochs": given["epochs"]}
-                if None not in lengths.values():
+                minutes, epochs = given.get("minutes"), given["epochs"]
+                if minutes and epochs:
                     raise typer.BadParameter("give either --minutes or --epochs.")
-                if lengths["epochs"] is None:
-                    lengths["minutes"] = lengths["minutes"] or usual
-                device, how = choose_device(given["device"]), {key: given[key] for key in ("batch", "rate", "seed")}
-                every = 1000 if device.type == "cpu" else 2000  # half a minute of steps, about
-                settings = Settings(**how, **lengths, decay=decay, validate_every=every)
+                minutes = None if epochs else minutes or usual
+                device, how = choose_device(given["device"]), (given["batch"], given["rate"], given["seed"])
+                often = 1000 if device.type == "cpu" else 2000  # half a minute of steps, about
+                settings = Settings(*how, minutes, epochs, decay=decay, validate_every=often)
                 extras = {key: given[key] for key in ("resume", "tensorboard", "wandb")}
                 with progress(f"train {name}") as show:
                     run = Run(given["out"], settings, device, show=show, **extras)
@@ -86,10 +85,8 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
                 _next(*following)
 
         signed: Any = command
-        signed.__signature__ = inspect.Signature(
-            [of.replace(default=defaults.get(name, of.default)) for name, of in parameters.items()]
-        )
-        signed.__annotations__ = {name: of.annotation for name, of in parameters.items()}
+        signed.__signature__ = inspect.Signature(parameters)
+        signed.__annotations__ = {of.name: of.annotation for of in parameters}
         train_app.command(name, help=begin.__doc__)(command)
 
     return register
@@ -125,7 +122,7 @@ def train_memory(run: Any, frames: FramesOption = None) -> tuple[Any, ...]:
 
     Example: python main.py train memory --frames data/frames --out checkpoints/world --minutes 20
     """
-    from train.memory import train_memory
+    from train.steps import train_memory
 
     following = "train", "context", *_words(frames), "--weights", run.out, "--out", run.out
     return _told(train_memory(frames or [FRAMES], run)), *following
@@ -141,7 +138,7 @@ def train_context(
 
     Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 20
     """
-    from train.context import train_context
+    from train.steps import train_context
 
     figures = train_context(frames or [FRAMES], weights, run)
     return _told(figures), "ship", "--world", run.out, *_words((frames or [])[:1])
@@ -199,7 +196,7 @@ def ship(
     Example: python main.py ship --world checkpoints/world --out checkpoints/shipped
     """
     with clean_errors():
-        from train.ship import ship_checkpoints
+        from train.export import ship_checkpoints
 
         engine = ship_checkpoints(world, action, frames, out, print)
         size = sum(path.stat().st_size for path in out.iterdir() if path.is_file()) / 1e6

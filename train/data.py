@@ -13,31 +13,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from collect.dataset import MANIFEST, Episode, TransitionDataset, read_episodes, read_manifest
+from collect.dataset import MANIFEST, Episode, EpisodeWriter, TransitionDataset, read_episodes, read_manifest
 from collect.emulator import Emulator
-from collect.ram import GameState, hidden, knob_places, read
+from collect.ram import hidden, knob_places, read
 from console import Show
-from model.breakout import BALL_ROWS, PALETTE
+from model.breakout import BALL_ROWS, PALETTE, Action
 from model.files import FileError, checksum
-from model.state import HISTORY, State, Things
+from model.state import FRACTIONS, HISTORY, INDEX, NOT_KNOWN, State, Things
 
-UNTAUGHT = -1
-"""In place of the class of a variable that RAM does not tell."""
+UNTAUGHT = -1  # in place of the class of a variable that RAM does not tell
+PARTLY = 0.5  # where more of the memory is hidden than this, the row's fraction may be wholly so
 
 
 @dataclass(frozen=True)
 class Data:
-    """N frames of a dataset as the networks see them, with batches drawn by number.
-
-    objects (N, 4) int16: ball row and column, paddle column and width; wall (N, 6, 18) uint8; board (N, 4) uint8;
-    memory (N, V) int16, the truth, `UNTAUGHT` where it is not known; action (N,) uint8, taken at each frame;
-    first (N,) int64, where the frame's episode begins; steps (T,) int64, the frames that another one follows.
-    """
+    """N frames of a dataset as the networks see them, with batches drawn by number. objects (N, 4) int16: ball row and
+    column, paddle column and width; wall (N, 6, 18) uint8; board (N, 4) uint8; memory (N, V) int16, the truth,
+    `UNTAUGHT` where it is not known; action (N,) uint8, taken at each frame; first (N,) int64, where the frame's
+    episode begins; steps (T,) int64, the frames that another one follows."""
 
     objects: Tensor
     wall: Tensor
@@ -48,30 +45,30 @@ class Data:
     steps: Tensor
 
     @classmethod
-    def split(cls, dataset: TransitionDataset) -> tuple[Data, Data]:
+    def split(cls, dataset: TransitionDataset, device: torch.device | str = "cpu") -> tuple[Data, Data]:
         """For training and held out: the same frames, and the steps of other episodes. FileError as the dataset's."""
-        parts = dataset.split()
-        whole = cls.of(dataset, parts[0])
-        steps = torch.from_numpy(dataset.transitions(parts[1]))
-        return whole, replace(whole, steps=steps[steps > whole.first[steps]])
+        whole = cls(*(part.to(device) for part in vars(cls.of(dataset)).values()))
+        steps = (torch.from_numpy(dataset.transitions(part)).to(device) for part in dataset.split())
+        training, held = (replace(whole, steps=part[part > whole.first[part]]) for part in steps)
+        return training, held
 
     @classmethod
-    def of(cls, dataset: TransitionDataset, episodes: npt.NDArray[np.integer] | None = None) -> Data:
-        """A dataset's frames; the `steps` are those of the given episodes alone."""
-        game, first, board, memory = from_ram(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
+    def of(cls, dataset: TransitionDataset) -> Data:
+        """All frames of a dataset."""
+        game, first = read(dataset.ram), np.repeat(dataset.first[:-1], np.diff(dataset.first))
         row = np.clip(game.ball_row, 0, BALL_ROWS - 1)
         column = np.where(row > 0, game.ball_column, 0)
         objects = np.stack((row, column, game.paddle_column, game.paddle_width), 1).astype(np.int16)
+        behind = np.maximum(np.arange(len(first)) - 1, first)  # the screen shows score and lives a frame later
+        score = game.score[behind]
+        board = np.stack((score // 100, score // 10 % 10, score % 10, game.lives[behind]), 1)
+        knob = knob_places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
+        memory = hidden(game, board, knob).astype(np.int16)
         # What the screen shows of score and lives in an episode's first frame, RAM does not say.
-        steps = dataset.transitions(episodes)
+        steps = dataset.transitions()
         steps = steps[steps > first[steps]]
-        wall, actions = game.wall.astype(np.uint8), dataset.actions.copy()
-        parts = objects, wall, board.astype(np.uint8), memory.astype(np.int16), actions, first, steps
-        return cls(*map(torch.from_numpy, parts))
-
-    def to(self, device: torch.device) -> Data:
-        """The same on a device."""
-        return Data(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        wall, board = game.wall.astype(np.uint8), board.astype(np.uint8)
+        return cls(*map(torch.from_numpy, (objects, wall, board, memory, dataset.actions, first, steps)))
 
     def state(self, t: Tensor, memory: Tensor | None = None) -> State:
         """The states at frames t (B,), with what RAM says for memory, or another one. The frame itself is left out."""
@@ -86,22 +83,9 @@ class Data:
         return Things(objects[:, :2], objects[:, 2:], self.wall[t], self.board[t].long())
 
 
-def from_ram(
-    ram: np.ndarray, actions: np.ndarray, first: np.ndarray, frameskip: int
-) -> tuple[GameState, np.ndarray, np.ndarray, np.ndarray]:
-    """What RAM says of N frames: the game, where each frame's episode begins (N,), the board that the screen shows
-    (N, 4), and the true class of each variable of the memory (N, V)."""
-    game, starts = read(ram), np.repeat(first[:-1], np.diff(first))
-    behind = np.maximum(np.arange(len(ram)) - 1, starts)  # the screen shows score and lives a frame later
-    score = game.score[behind]
-    board = np.stack((score // 100, score // 10 % 10, score % 10, game.lives[behind]), 1)
-    return game, starts, board, hidden(game, board, knob_places(ram, actions, first, frameskip))
-
-
 def interesting(data: Data) -> Tensor:
     """How often each of the `steps` is to be drawn, (T,) float32, 1 for free flight: more where something happens."""
-    t = data.steps
-    speed = data.memory[:, 0]
+    t, speed = data.steps, data.memory[:, 0]
     turned = speed[t] != speed[t + 1]
     broke = (data.wall[t] != data.wall[t + 1]).flatten(1).any(1)
     counted = (data.board[t] != data.board[t + 1]).any(1)
@@ -109,24 +93,19 @@ def interesting(data: Data) -> Tensor:
     return 1 + 9 * (turned | broke | counted | ball).float()
 
 
-@dataclass(frozen=True)
 class Sampler:
-    """Draws from the data's `steps`, each as often as it is `interesting`."""
+    """Draws from the data's `steps`, each as often as it is `interesting`. FileError if there are none."""
 
-    upto: Tensor
-    """(T,) float64, the weights added up: a step is where a random number falls among them."""
-
-    @classmethod
-    def of(cls, data: Data) -> Sampler:
-        """FileError if there are no steps to draw."""
+    def __init__(self, data: Data) -> None:
         if not len(data.steps):  # as of scenes of one step each
             raise FileError("the dataset has no steps to train on: collect longer episodes")
-        return cls(interesting(data).double().cumsum(0))
+        # The weights added up, (T,) float64: a step is where a random number falls among them.
+        self._upto = interesting(data).double().cumsum(0)
 
     def __call__(self, batch: int, generator: torch.Generator) -> Tensor:
         """Numbers (B,) int64 among the `steps`, drawn with replacement."""
         drawn = torch.rand(batch, generator=generator, device=generator.device, dtype=torch.float64)
-        return torch.searchsorted(self.upto, drawn * self.upto[-1]).clamp(max=len(self.upto) - 1)
+        return torch.searchsorted(self._upto, drawn * self._upto[-1]).clamp(max=len(self._upto) - 1)
 
 
 def held_out(data: Data, most: int = 10_000) -> dict[str, Tensor]:
@@ -144,21 +123,41 @@ def taught_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     return total / (wanted >= 0).sum().clamp(min=1)
 
 
+def hide(memory: Tensor, generator: torch.Generator, whole: float = 0.5, wrong: float = 0.0) -> Tensor:
+    """What a network is told of the true memory (B, V): in a `whole` share of the rows all that RAM tells, elsewhere a
+    random part is not known, and a share of the known is `wrong`."""
+    games, device = len(memory), generator.device
+    rate = torch.rand(games, 1, generator=generator, device=device)
+    rate = rate * (torch.rand(games, 1, generator=generator, device=device) >= whole)
+    hidden = torch.rand(memory.shape, generator=generator, device=device) < rate
+    if wrong:
+        other = memory[torch.randint(games, (games,), generator=generator, device=device)]
+        mistaken = torch.rand(memory.shape, generator=generator, device=device) < wrong
+        memory = torch.where(mistaken, other, memory)
+    told = torch.where(hidden | (memory < 0), NOT_KNOWN, memory)
+    # Of the row's fraction a part is known where it is hidden: other eighths are possible too.
+    number = INDEX["half_row"]
+    chance = torch.rand(games, 1, generator=generator, device=device)
+    others = torch.rand(games, FRACTIONS, generator=generator, device=device) < chance
+    others = (others * 2 ** torch.arange(FRACTIONS, device=device)).sum(1)
+    possible = torch.where(rate[:, 0] > 0, memory[:, number] | others, memory[:, number]) % ((1 << FRACTIONS) - 1)
+    told[:, number] = torch.where(hidden[:, number] & (rate[:, 0] > PARTLY), NOT_KNOWN, possible)
+    return told
+
+
 def load_frames(directories: Sequence[Path], show: Show, pictures: bool = True) -> TransitionDataset:
     """Several datasets as one. Without `pictures` cells and index are left blank: RAM and actions are all that the
-    memory and the controller learn from, and pictures take most of the memory.
-
-    FileError if one is missing, damaged or of another frame skip than the first.
-    """
+    memory and the controller learn from, and pictures take most of the memory. FileError if one is missing, damaged or
+    of another frame skip than the first."""
     manifests = {directory: read_manifest(directory) for directory in directories}
-    skips = {directory: manifest["frameskip"] for directory, manifest in manifests.items()}
-    for directory, skip in skips.items():
-        if skip != skips[directories[0]]:
-            raise FileError(f"{directory} is of frame skip {skip}, {directories[0]} of {skips[directories[0]]}")
-    total, done = sum(len(manifest["episodes"]) for manifest in manifests.values()), 0
+    skip = manifests[directories[0]]["frameskip"]
+    for directory, manifest in manifests.items():
+        if (found := manifest["frameskip"]) != skip:
+            raise FileError(f"{directory} is of frame skip {found}, {directories[0]} of {skip}")
+    total = sum(len(manifest["episodes"]) for manifest in manifests.values())
 
     def episodes() -> Iterator[Episode]:
-        nonlocal done
+        done = 0
         for directory, manifest in manifests.items():
             for episode in read_episodes(directory, manifest):
                 yield episode if pictures else replace(episode, cells=episode.cells[:1], index=episode.index * 0)
@@ -171,17 +170,19 @@ def load_frames(directories: Sequence[Path], show: Show, pictures: bool = True) 
         "transitions": sum(entry["transitions"] for m in manifests.values() for entry in m["episodes"]),
         "policies": [manifest.get("policy") for manifest in manifests.values()],
     }
-    return TransitionDataset(episodes(), {"frameskip": skips[directories[0]], "dataset": about})
+    return TransitionDataset(episodes(), {"frameskip": skip, "dataset": about})
 
 
 def about(dataset: TransitionDataset) -> dict[str, Any]:
     """What a checkpoint says of the data that it was trained on."""
-    of = dataset.manifest
-    return {"frameskip": dataset.frameskip, "dataset": of.get("dataset"), "palette": PALETTE.tolist()}
+    of = dataset.manifest.get("dataset")
+    return {"frameskip": dataset.frameskip, "dataset": of, "palette": PALETTE.tolist()}
 
 
 def fresh_memory(frameskip: int) -> list[int]:
     """The classes of the memory in the first frame of a game: the same for every game."""
-    ram = Emulator(frameskip).ram()[None]
-    found: list[int] = from_ram(ram, np.zeros(1, np.uint8), np.array([0, 1]), frameskip)[3][0].tolist()
-    return found
+    emulator = Emulator(frameskip)
+    writer = EpisodeWriter(emulator.screen, emulator.ram())
+    writer.add(Action.NOOP, emulator.screen, emulator.ram(), 0)  # a dataset has transitions
+    dataset = TransitionDataset([writer.to_episode(False)], {"frameskip": frameskip})
+    return [int(number) for number in Data.of(dataset).memory[0]]

@@ -1,27 +1,35 @@
-"""What happened in a step, as the VQ-VAE's decoder is to say it: labels from things before and after."""
+"""What happened in a step, as the VQ-VAE's decoder is to say it, and the crops of a dataset in which it shows.
+
+Labels are read from the things before and after. Of the different crops of what changes few occur.
+"""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from collect.dataset import TransitionDataset
+from console import Show
 from model.appearance import Appearance, shows
 from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS, GRID_ROWS, LONG_PADDLE
 from model.context import BALL_STEP, NEAR, PADDLE_STEP, read
-from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS
+from model.encoder import BALL_BOX, CROPS, FIELD_CELLS, NEW_WALL, PADDLE_CELLS, SCORE_CELLS, STRIP, WALL_CELLS, crops
+from model.files import FileError
 from model.state import Things
 from model.tracker import cut_off
 from model.vqvae import APPEAR, HEADS, NONE, SAME_DIGIT, SERVE, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
+from train.data import Data
 
+Bytes = npt.NDArray[np.uint8]
+CERTAIN = 0.95  # the least share of what looks the same that must be the same event, for a code to say so
 NAMES = tuple(HEADS)
-
-
-def blank(cells: int, device: torch.device) -> dict[str, Tensor]:
-    """Labels (M,) of cells in which nothing happens."""
-    labels = {name: torch.zeros(cells, dtype=torch.long, device=device) for name in NAMES}
-    labels["left_digit"] += SAME_DIGIT
-    labels["right_digit"] += SAME_DIGIT
-    return labels
+NOTHING = dict.fromkeys(NAMES, 0) | dict.fromkeys(("left_digit", "right_digit"), SAME_DIGIT)
+"""The labels of a cell in which nothing happens."""
+DIGIT_CELLS = sorted({at // CELL_COLUMNS for at in DIGIT_COLUMNS})  # columns of cells that show digits
 
 
 def ball_event(before: Things, after: Things, look: Appearance | None = None) -> dict[str, Tensor]:
@@ -34,13 +42,8 @@ def ball_event(before: Things, after: Things, look: Appearance | None = None) ->
     kind = torch.where(~was & there, torch.where(old[:, 0] > 0, APPEAR, SERVE), kind)
     step = ((new - old).clamp(-BALL_STEP, BALL_STEP) + BALL_STEP) * (kind == STEP)[:, None]
     serve = new * (kind == SERVE)[:, None]
-    return {
-        "ball": kind,
-        "ball_row_step": step[:, 0],
-        "ball_column_step": step[:, 1],
-        "serve_row": serve[:, 0],
-        "serve_column": serve[:, 1],
-    }
+    steps = {"ball_row_step": step[:, 0], "ball_column_step": step[:, 1]}
+    return {"ball": kind, **steps, "serve_row": serve[:, 0], "serve_column": serve[:, 1]}
 
 
 def broken(before: Things, after: Things) -> Tensor:
@@ -59,32 +62,101 @@ def paddle_event(before: Things, after: Things) -> dict[str, Tensor]:
     return {"paddle": torch.ones_like(step), "paddle_step": step + PADDLE_STEP, "paddle_width": width}
 
 
-def digit_event(before: Things, after: Things, column: int) -> dict[str, Tensor]:
-    """Which digits come in a column of the score's cells in B steps: left and right, (B,) each."""
-    found = {}
+def digit_events(before: Things, after: Things) -> list[dict[str, Tensor]]:
+    """Which digits come in B steps in the cells of hundreds and tens, of ones, of lives: left and right, (B,) each."""
+    found: dict[int, dict[str, Tensor]] = {column: {} for column in DIGIT_CELLS}
     for number, at in enumerate(DIGIT_COLUMNS):
-        cell, side = divmod(at, CELL_COLUMNS)
-        if cell == column:
-            old, new = before.board[:, number], after.board[:, number]
-            name = "left_digit" if side < CELL_COLUMNS // 2 else "right_digit"
-            found[name] = torch.where(old == new, SAME_DIGIT, new)
-    return found
+        column, side = divmod(at, CELL_COLUMNS)
+        old, new = before.board[:, number], after.board[:, number]
+        name = "left_digit" if side < CELL_COLUMNS // 2 else "right_digit"
+        found[column][name] = torch.where(old == new, SAME_DIGIT, new)
+    return list(found.values())
 
 
-def labels(
-    before: Things, after: Things, look: Appearance, game: Tensor, cell: Tensor, kind: Tensor
-) -> tuple[dict[str, Tensor], Tensor]:
-    """What the decoder is to say of M changed cells of B steps: the labels of each head (M,), and the broken bricks
-    (M, 21). `game`, `cell` and `kind` (M,) are as in `model.encoder.Crops`."""
-    found = blank(len(game), game.device)
+def labels(before: Things, after: Things, look: Appearance, game: Tensor, cell: Tensor, kind: Tensor) -> Tensor:
+    """What the decoder is to say of M changed cells of B steps, whose `game`, `cell` and `kind` (M,) are given: labels
+    of each head and broken bricks, (M, 11 + 21) int64."""
+    found: dict[str, Any] = dict(NOTHING)
     in_field = kind == FIELD_CELLS
-    for name, values in ball_event(before, after, look).items():
-        found[name] = torch.where(in_field, values[game], found[name])
-    for name, values in paddle_event(before, after).items():
-        found[name] = torch.where(kind == PADDLE_CELLS, values[game], found[name])
-    found["new_wall"] = torch.where(kind == WALL_CELLS, 1, found["new_wall"])
-    for column in sorted({at // CELL_COLUMNS for at in DIGIT_COLUMNS}):
-        here = (kind == SCORE_CELLS) & (cell // GRID_ROWS == column)
-        for name, values in digit_event(before, after, column).items():
+    happens = [(in_field, ball_event(before, after, look)), (kind == PADDLE_CELLS, paddle_event(before, after))]
+    for column, event in zip(DIGIT_CELLS, digit_events(before, after), strict=True):
+        happens.append(((kind == SCORE_CELLS) & (cell // GRID_ROWS == column), event))
+    for here, event in happens:
+        for name, values in event.items():
             found[name] = torch.where(here, values[game], found[name])
-    return found, torch.where(in_field[:, None], broken(before, after)[game], 0)
+    found["new_wall"] = (kind == WALL_CELLS).long()
+    heads = torch.stack([found[name] for name in NAMES], 1)
+    return torch.cat((heads, torch.where(in_field[:, None], broken(before, after)[game], 0)), 1)
+
+
+def changed_crops(before: Tensor, after: Tensor) -> tuple[Tensor, ...]:
+    """What the encoder is shown of M changed cells of B pairs, the rest blank: bits (M, 1120) float, place (M, 2) int64
+    (the row + 1 of the ball's crop, and the column + 1 of what came from nothing, or of a paddle that was cut off, else
+    0). And the cells they are of: game, cell and kind, (M,) int64 each."""
+    shared, top, places, kinds = crops(before, after)
+    game, cell = torch.nonzero(kinds >= 0, as_tuple=True)
+    (ball, along), place, kind = shared[game].split((2 * BALL_BOX**2, 2 * STRIP), 1), places[game], kinds[game, cell]
+    of_ball, of_paddle = kind == FIELD_CELLS, kind == PADDLE_CELLS
+    parts = (ball, of_ball), (along, of_paddle), (top[game, cell // GRID_ROWS], kind == SCORE_CELLS)
+    bits = torch.cat([part * on[:, None] for part, on in parts], 1)
+    laid = torch.where(kind == WALL_CELLS, NEW_WALL, 0)
+    other = torch.stack((laid, torch.where(of_paddle, place[:, 2], laid)), 1)
+    return bits, torch.where(of_ball[:, None], place[:, :2], other), game, cell, kind
+
+
+class Patterns(NamedTuple):
+    """The U different crops of a dataset's changed cells: bits (U, 1120 / 8) uint8 packed, place (U, 2) uint8, what the
+    decoder is to say of each: heads (U, 11) and bricks (U, 21) uint8; and how often each occurs (U,) float32."""
+
+    bits: Tensor
+    place: Tensor
+    heads: Tensor
+    bricks: Tensor
+    often: Tensor
+
+    def shown(self, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Some of them as the encoder takes them: bits (M, 1120) float, place (M, 2) int64."""
+        shifts = torch.arange(7, -1, -1, device=which.device)
+        bits = (self.bits[which][:, :, None] >> shifts & 1).flatten(1)[:, :CROPS].float()
+        return bits, self.place[which].long()
+
+
+def find_patterns(dataset: TransitionDataset, data: Data, look: Appearance, steps: Tensor, show: Show) -> Patterns:
+    """The different crops in the steps (T,) of a dataset, on the data's device. FileError if there are none."""
+    rows, device = [], data.steps.device
+    for number, part in enumerate(every := steps.split(256)):
+        show(number / len(every), "preparing: finding what changes in a step")
+        t = part.cpu().numpy()
+        frames = (torch.from_numpy(dataset.frame(t + later)).to(device) for later in (0, 1))
+        bits, place, *cells = changed_crops(*frames)
+        packed = np.packbits(bits.to(torch.uint8).cpu().numpy(), axis=1)
+        small = torch.cat((place, labels(data.things(part), data.things(part + 1), look, *cells)), 1)
+        rows.append(np.concatenate((packed, small.to(torch.uint8).cpu().numpy()), 1))
+    found, count = np.unique(np.concatenate(rows), axis=0, return_counts=True)
+    if not len(found):
+        raise FileError("nothing ever moves in these frames: collect more, with --policy mixed or drill")
+    widths = np.cumsum([-(-CROPS // 8), 2, len(NAMES)])
+    parts = [part.copy() for part in np.split(found, widths, axis=1)]
+    _settle(found[:, : widths[1]], parts[2], parts[3], count)
+    return Patterns(*(torch.from_numpy(part).to(device) for part in (*parts, count.astype(np.float32))))
+
+
+def _settle(crops: Bytes, heads: Bytes, bricks: Bytes, count: npt.NDArray[np.int64]) -> None:
+    """What looks the same is to be the same event, that which is meant most often.
+
+    Where none is meant nearly always, the labels become those of a ball that vanishes: its code then leaves to the
+    state where it is, and what it broke. (The paddle may hide so much of a ball that two of its steps look the same;
+    and beside a ball in bricks of its own colour a brick goes that may lie on any side of it.)
+
+    Of U different rows: what is shown (U, n), what is said of it (U, 11) and (U, 21), both changed in place, and how
+    often (U,).
+    """
+    _, same = np.unique(crops, axis=0, return_inverse=True)
+    winner = np.zeros(same.max() + 1, np.int64)
+    order = np.argsort(count, kind="stable")
+    winner[same[order]] = order  # of each group the last one that is written, the commonest
+    doubtful = count[winner] < CERTAIN * np.bincount(same, count)
+    doubtful &= np.bincount(same, heads[:, NAMES.index("ball")] + bricks.any(1)) > 0
+    heads[:], bricks[:] = heads[winner[same]], bricks[winner[same]]
+    which = doubtful[same]
+    heads[which], bricks[which] = [*(NOTHING | {"ball": VANISH}).values()], 0

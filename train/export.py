@@ -1,4 +1,4 @@
-"""Export the twin's functions as ONNX graphs, which play without PyTorch (`model/engine.py`).
+"""`ship`: trained weights as what `play` plays without PyTorch: ONNX graphs, a manifest, and what they were made from.
 
 Each graph takes and gives plain tensors, batch first with a free batch size; a state goes in as its parts. The graphs
 hold no weights: those are in the checkpoint, once, and are put in when a graph is loaded (`model/graphs.py`).
@@ -6,27 +6,43 @@ hold no weights: those are in the checkpoint, once, and are put in when a graph 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
+from operator import methodcaller
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
-from model.breakout import CELLS, COLUMNS, ROWS
-from model.context import AROUND_BALL, CROP, Around, around_ball
-from model.engine import PREFIX
-from model.state import HISTORY, SIZES, State
+from collect.dataset import TransitionDataset, read_episodes, read_manifest
+from model.breakout import CELLS, CODES, COLUMNS, ROWS
+from model.checkpoint import pack, rounded, save_tensors
+from model.context import Around, around_ball
+from model.controllers import ActionToLatentMLP, ContextController
+from model.engine import MANIFEST, PREFIX, WEIGHTS, WEIGHTS_SCHEMA, Engine
+from model.files import FileError, checksum, make_directory, write_atomic, write_json
+from model.memory import Memory
+from model.state import State
 from model.twin import Twin, no_noise
+from model.vqvae import VQVAE
+from train.action import ACTION_NAME
+from train.data import fresh_memory
+from train.weights import Arrays, arrays, build, fill, load_part
 
 OPSET = 18
-OUTSIDE_FROM = 256
-"""Weights of so many numbers or more are left out of the graph."""
+OUTSIDE_FROM = 256  # weights of so many numbers or more are left out of the graph
 STATE = ("frame", "objects", "wall", "board", "memory")
 THINGS = ("ball", "paddle", "new_wall", "new_board")
+PARTS: dict[str, type[nn.Module]] = {"vqvae": VQVAE, "memory": Memory, "context": ContextController}
+COUNTED, FILES = 4000, 16  # majority codes are counted over so many steps, of a dataset's first files
+SURE = 10.0  # the logit of the majority codes where they stand in for an action-only controller
 
 
 class _Graph(nn.Module):
@@ -36,82 +52,62 @@ class _Graph(nn.Module):
         super().__init__()
         self.twin, self.which = twin, which
         self.eval()  # the exporter gives a graph its mode back when it is done: without this the next one had dropout
-        self.register_buffer("table", twin.action_logits().detach())
-
-    table: Tensor
+        self.table = nn.Buffer(twin.action_logits().detach())
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The inputs and outputs that `GRAPHS` names."""
         twin = self.twin
         if self.which == "start":
-            state = twin.start(inputs[0])
-            return state.objects, state.wall, state.board
+            return twin.start(*inputs)[1:4]
         if self.which == "encode":
             return (twin.encode(*inputs),)
         if self.which == "action":
             return (self.table[inputs[0]],)  # four actions: what the MLP says of each
         state = State(*inputs[:5], inputs[4])  # type: ignore[call-arg]  # no function reads the certainty
-        rest = inputs[5:]
-        if self.which == "predict":
-            (action, noise), around = rest, around_ball(state)
-            heads = twin.context(state, action, around)
-            codes, frame, things = twin.grid(state, (heads + noise).argmax(2), around)
-            return codes, frame, *things, *around, heads
+        if self.which == "advance":
+            action, frame, expected, *around = inputs[5:]
+            return twin.advance(state, action, frame, expected, Around(*around))[1:]
+        told = around_ball(state)
         if self.which == "draw":
-            around = around_ball(state)
-            frame, things = twin.draw(state, rest[0], around)
-            return frame, *things, *around
-        action, frame, expected, *told = rest
-        after = twin.advance(state, action, frame, expected, Around(*told))
-        return after.objects, after.wall, after.board, after.memory, after.certainty
+            frame, things = twin.draw(state, inputs[5], told)
+            return frame, *things, *told
+        action, noise = inputs[5:]
+        heads = twin.context(state, action, told)
+        codes, frame, things = twin.grid(state, (heads + noise).argmax(2), told)
+        return codes, frame, *things, *told, heads
 
 
+AFTER = tuple(f"next_{name}" for name in (*STATE[1:], "certainty"))
 GRAPHS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "start": (("frame",), ("objects", "wall", "board")),
     "predict": ((*STATE, "action", "noise"), ("codes", "drawn", *THINGS, *Around._fields, "heads")),
     "draw": ((*STATE, "codes"), ("drawn", *THINGS, *Around._fields)),
-    "advance": (
-        (*STATE, "action", "next_frame", "expected", *Around._fields),
-        tuple(f"next_{name}" for name in (*STATE[1:], "certainty")),
-    ),
+    "advance": ((*STATE, "action", "next_frame", "expected", *Around._fields), AFTER),
     "encode": (("before", "after"), ("codes",)),
     "action": (("action",), ("logits",)),
 }
 """What each graph takes and gives."""
 
 
-def _examples(games: int) -> dict[str, Tensor]:
-    frame = torch.zeros(games, ROWS, COLUMNS, dtype=torch.uint8)
-    return {
-        **dict.fromkeys(("frame", "before", "after", "next_frame"), frame),
-        "objects": torch.zeros(games, HISTORY, 4, dtype=torch.long),
-        "wall": torch.ones(games, 6, 18, dtype=torch.uint8),
-        "board": torch.zeros(games, 4, dtype=torch.long),
-        "memory": torch.zeros(games, len(SIZES), dtype=torch.long),
-        "action": torch.zeros(games, dtype=torch.long),
-        "noise": no_noise(games),
-        "codes": torch.zeros(games, CELLS, dtype=torch.long),
-        "expected": torch.zeros(games, 4, dtype=torch.long),
-        "told": torch.zeros(games, len(AROUND_BALL), dtype=torch.long),
-        "bricks": torch.zeros(games, CROP),
-    }
+def _examples(twin: Twin, games: int = 2) -> dict[str, Tensor]:
+    frame, number = torch.zeros(games, ROWS, COLUMNS, dtype=torch.uint8), torch.zeros(games, dtype=torch.long)
+    state, frames = twin.start(frame), dict.fromkeys(("before", "after", "next_frame"), frame)
+    numbers = {"action": number, "codes": number.new_zeros(games, CELLS), "expected": number.new_zeros(games, 4)}
+    return {**state._asdict(), **around_ball(state)._asdict(), **frames, **numbers, "noise": no_noise(games)}
 
 
-def export(twin: Twin) -> tuple[dict[str, bytes], dict[str, list[str]]]:
-    """Each of `GRAPHS` as the bytes of an ONNX file without its weights, and the names of the weights it wants."""
+def export(twin: Twin) -> dict[str, tuple[bytes, list[str]]]:
+    """Each of `GRAPHS`: the bytes of an ONNX file without its weights, and the names of the weights it wants."""
     twin.eval()
     twin.vqvae.fix()
     twin.appearance.fix()
-    weights = {name for name, _ in twin.named_parameters()}
-    models = {name: _export(twin, name, takes, gives) for name, (takes, gives) in GRAPHS.items()}
-    wants = {name: _take_out(model, weights) for name, model in models.items()}
-    return {name: model.SerializeToString() for name, model in models.items()}, wants
+    return {name: _export(twin, name, *ends) for name, ends in GRAPHS.items()}
 
 
-def _export(twin: Twin, name: str, takes: Sequence[str], gives: Sequence[str]) -> onnx.ModelProto:
-    examples, file = _examples(2), io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter's own deprecated parts, and of shapes it takes for constants
+def _export(twin: Twin, name: str, takes: Sequence[str], gives: Sequence[str]) -> tuple[bytes, list[str]]:
+    examples, file = _examples(twin), io.BytesIO()
+    # Its warnings are of the exporter's own deprecated parts, and of shapes that it takes for constants.
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():
         torch.onnx.export(
             _Graph(twin, name),
             tuple(examples[each] for each in takes),
@@ -124,19 +120,102 @@ def _export(twin: Twin, name: str, takes: Sequence[str], gives: Sequence[str]) -
         )
     model = onnx.load_from_string(file.getvalue())
     onnx.checker.check_model(model)
-    return model
+    weights, wants = {name for name, _ in twin.named_parameters()}, []
+    for tensor in list(model.graph.initializer):
+        large = tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= OUTSIDE_FROM
+        if large and (own := tensor.name.removeprefix(PREFIX)) in weights:
+            wants.append(own)
+            model.graph.initializer.remove(tensor)
+    return model.SerializeToString(), sorted(wants)
 
 
-def _take_out(model: onnx.ModelProto, weights: set[str]) -> list[str]:
-    """Take the twin's large weights out of a graph; returns their names in the checkpoint."""
-    kept, names = [], []
-    for tensor in model.graph.initializer:
-        name = tensor.name.removeprefix(PREFIX)
-        large = tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= OUTSIDE_FROM
-        if large and name in weights:
-            names.append(name)
+def gather(world: Path, action: Path, say: Callable[[str], None]) -> tuple[Twin, dict[str, Any]]:
+    """The twin of the checkpoints in two directories, and how its parts were made; the action-only controller's may be
+    missing. FileError if they do not belong together."""
+    twin, made, tensors = Twin(), dict[str, dict[str, Any]](), Arrays()
+    for name, kind in PARTS.items():
+        path = world / f"{name}.safetensors"
+        found, meta = load_part(path, f"train {name}")
+        setattr(twin, name, build(kind, meta, name, path, found))
+        tensors |= found
+        made[name] = meta
+    if made["context"].get("codes_sha256") != made["vqvae"]["sha256"]:
+        raise FileError(f"{world}: the context controller was trained on codes of another VQ-VAE: train it anew")
+    path = action / f"{ACTION_NAME}.safetensors"
+    if path.exists():
+        found, meta = load_part(path, "train action")
+        if meta.get("codes_sha256") == made["vqvae"]["sha256"]:
+            twin.action = build(ActionToLatentMLP, meta, "action", path, found)
+            tensors |= found
+            made["action"] = meta
         else:
-            kept.append(tensor)
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    return sorted(names)
+            say(f"note: {path} was trained on codes of another VQ-VAE, and is left out")
+    skips = {name: meta["frameskip"] for name, meta in made.items()}
+    if len(set(skips.values())) > 1:
+        raise FileError(f"{world}: the parts are of different frame skips: {skips}")
+    fill(twin.state_dict() if "action" in made else _without_action(twin), tensors, world)
+    return twin.eval(), made
+
+
+def _without_action(twin: Twin) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in twin.state_dict().items() if not name.startswith("action.")}
+
+
+@torch.no_grad()
+def majority_codes(twin: Twin, frames: Path, frameskip: int) -> Tensor:
+    """The commonest code at each position, (35,) int64, over steps drawn from the first files of a dataset. FileError
+    if it is of another frame skip."""
+    manifest = read_manifest(frames)
+    if (found := manifest["frameskip"]) != frameskip:
+        raise FileError(f"dataset {frames} is of frame skip {found}, the weights are of {frameskip}")
+    dataset = TransitionDataset(islice(read_episodes(frames, manifest), FILES), manifest)
+    t = np.random.default_rng(0).permutation(dataset.transitions())[:COUNTED]
+    counts = torch.zeros(CELLS, CODES, dtype=torch.long)
+    for part in np.array_split(t, max(1, len(t) // 256)):
+        codes = twin.encode(*(torch.from_numpy(dataset.frame(part + later)) for later in (0, 1)))  # (B, 35)
+        counts += one_hot(codes, CODES).sum(0)
+    return counts.argmax(1)
+
+
+def ship_checkpoints(world: Path, action: Path, frames: Path, out: Path, say: Callable[[str], None]) -> Engine:
+    """Gather what was trained, and write it to `out` as a directory of weights. Returns the engine that plays them.
+    FileError if a part is missing, the parts do not belong together, or `frames` is no dataset of their frame skip."""
+    twin, made = gather(world, action, say)
+    frameskip = made["vqvae"]["frameskip"]
+    majority = majority_codes(twin, frames, frameskip)
+    if "action" not in made:
+        say("note: there is no action-only controller yet: in its place the majority codes are given")
+        last: Any = twin.action.layers[-1]
+        with torch.no_grad():
+            last.weight.zero_()
+            last.bias.copy_(SURE * one_hot(majority, CODES).flatten())
+    about = {name: {k: v for k, v in meta.items() if k not in ("schema", "palette")} for name, meta in made.items()}
+    return ship(twin, out, frameskip, majority, {"codes_sha256": made["vqvae"]["sha256"], **about})
+
+
+def ship(twin: Twin, out: Path, frameskip: int, majority: Tensor | Sequence[int], about: dict[str, Any]) -> Engine:
+    """Write a directory of weights. `majority` (35,) are the commonest codes of the training data, `about` says how the
+    weights were made. Returns the engine that plays them."""
+    # Of the action-only controller its graph holds all that it can say, so its many weights need not be shipped.
+    tensors = arrays(_without_action(twin))
+    with torch.no_grad():
+        for name, tensor in rounded(tensors).items():
+            twin.state_dict()[name].copy_(torch.from_numpy(tensor))
+    graphs = export(twin)
+    make_directory(out, "folder of weights")
+    save_tensors(out / WEIGHTS, pack(tensors), {"kind": "twin", "frameskip": frameskip, "made": about})
+    for name, (data, _) in graphs.items():
+        write_atomic(out / f"{name}.onnx", methodcaller("write", data))
+    files = {name: checksum(out / name) for name in (WEIGHTS, *(f"{graph}.onnx" for graph in graphs))}
+    manifest = {
+        "schema": WEIGHTS_SCHEMA,
+        "frameskip": frameskip,
+        "majority": [int(code) for code in majority],
+        "checksum": hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest(),
+        "fresh": fresh_memory(frameskip),
+        "files": files,
+        "wants": {name: wants for name, (_, wants) in graphs.items()},
+        "made": about,
+    }
+    write_json(out / MANIFEST, manifest)  # last: it is what makes the rest valid
+    return Engine.load(out)

@@ -8,17 +8,15 @@ never stopped (on one machine's CPU, with `epochs` as its length; `minutes` meas
     OUT/NAME_before.safetensors   the `last` before that, in case the newest is damaged
     OUT/NAME_log.jsonl            one JSON object a line: training and validation figures
 
-NAME is `vqvae`, `memory`, `context` or, as in the seed design, `action_to_latent_best`, whose `last` is
-`action_to_latent_last`.
+NAME is `vqvae`, `memory`, `context` or, as the seed has it, `action_to_latent_best` with `action_to_latent_last`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,23 +28,18 @@ from torch import Tensor, nn
 from console import Show
 from model.checkpoint import load_tensors, save_tensors
 from model.files import FileError, UserError, keep_as, make_directory
-from train.trackers import Tracker
 from train.weights import arrays, fill
 
 FREE = ("rate", "minutes", "epochs", "validate_every", "log_every")
 """Settings that a resumed run may change: they are no part of what makes a checkpoint fit."""
-LEAST_RATE = 0.01
-COARSE_UNTIL = 0.7
-"""The share of a run in which tasks may compute in bfloat16."""
+COARSE_UNTIL = 0.7  # the share of a run in which tasks may compute in bfloat16
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Settings:
     """How long and how to train. One of `minutes` and `epochs` is set; an epoch is as many samples as the data has.
-
-    Raises ValueError for neither, both, or a length that is not above 0.
-    """
+    Raises ValueError for neither, both, or a length that is not above 0."""
 
     batch: int
     rate: float
@@ -79,23 +72,64 @@ class Run:
     show: Show = lambda share, text: None
 
 
+def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}/")
+        elif isinstance(value, (int, float)):
+            yield prefix + key, float(value)
+
+
+class Tracker(ExitStack):
+    """Appends to `directory`/`name`_log.jsonl, and to the extras asked for, which it closes when its context ends.
+    UserError, in one line, if Weights & Biases is not installed or not set up."""
+
+    def __init__(self, directory: Path, name: str, tensorboard: bool = False, wandb: bool = False) -> None:
+        super().__init__()
+        self._path, self._board, self._wandb = directory / f"{name}_log.jsonl", None, None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(directory / "tensorboard"))
+            self.callback(self._board.close)
+        if wandb:
+            try:
+                from wandb import init
+
+                self._wandb = init(project="neural-breakout", name=name, dir=str(directory))
+            except ImportError:
+                raise UserError('--wandb needs its package: pip install -e ".[wandb]"') from None
+            except Exception as error:  # wandb's own kinds, of which there are many
+                text = f"--wandb is not set up ({error}); run `wandb login`, or set WANDB_MODE=offline"
+                raise UserError(text) from None
+            self.callback(self._wandb.finish)
+        if self._path.exists():
+            with open(self._path, "rb+") as file:  # cut off what a kill left of a line
+                file.truncate(file.read().rfind(b"\n") + 1)
+
+    def log(self, figures: dict[str, Any]) -> None:
+        """One line; `figures` holds "step" and may nest."""
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")
+        flat = dict(_flat(figures))
+        step = int(flat.pop("step", 0))
+        if self._board is not None:
+            for key, value in flat.items():
+                self._board.add_scalar(key, value, step)
+        if self._wandb is not None:
+            self._wandb.log(flat, step=step)
+
+
 class Task:
-    """What is trained; each network has one of its own.
+    """What is trained; each network has one of its own."""
 
-    module    the network whose parameters are trained; its tensors have the names that they have in the `Twin`
-    samples   how many samples an epoch is
-    meta      goes into every checkpoint; one that differs in it is refused
-    extra     tensors beside the weights that a resumed run needs back
-    progress  the share of the run that is done, 0..1; the loop sets it before each step
-    """
-
-    module: nn.Module
-    samples: int
-    meta: dict[str, Any]
+    module: nn.Module  # whose parameters are trained; its tensors have the names that they have in the `Twin`
+    samples: int  # in an epoch
+    meta: dict[str, Any]  # goes into every checkpoint; one that differs in it is refused
+    progress = 0.0  # the share of the run that is done, 0..1; the loop sets it before each step
 
     def __init__(self) -> None:
-        self.extra: dict[str, Tensor] = {}
-        self.progress = 0.0
+        self.extra: dict[str, Tensor] = {}  # tensors beside the weights that a resumed run needs back
 
     def coarse(self) -> AbstractContextManager[Any]:
         """Matrix products in bfloat16, which takes half the time, but for the last part of the run, which settles the
@@ -107,7 +141,7 @@ class Task:
         """The loss of step `step`, to be minimised, and figures for the log. `generator` is of the training device."""
         raise NotImplementedError
 
-    def after_step(self, step: int, generator: torch.Generator) -> None:
+    def after_step(self, step: int) -> None:
         """Called after the optimiser's step."""
 
     def validate(self) -> tuple[float, dict[str, Any]]:
@@ -126,16 +160,11 @@ def choose_device(name: str) -> torch.device:
 
 def learning_rate(settings: Settings, step: int, progress: float) -> float:
     """Linear warm-up over `warmup` steps, then linear in `progress` 0..1 down to a hundredth."""
-    warm = min(1.0, (step + 1) / settings.warmup)
-    return settings.rate * warm * (1 - (1 - LEAST_RATE) * min(1.0, progress))
+    return settings.rate * min(1.0, (step + 1) / settings.warmup) * (1 - 0.99 * progress)
 
 
 class TrainingError(UserError):
     """Training cannot go on; the text says why, what is kept and how to go on."""
-
-
-def _seed(settings: Settings, step: int, use: int) -> int:
-    return int(np.random.SeedSequence((settings.seed, step, use)).generate_state(1)[0])
 
 
 def _fixed(settings: Any) -> Any:
@@ -156,20 +185,18 @@ class Loop:
     def __init__(self, task: Task, name: str, run: Run, log: Callable[[dict[str, Any]], None]) -> None:
         self.task, self._asked, self.settings, self._log_line = task, run, run.settings, log
         stem = name.removesuffix("_best")
-        self.best_path, self.last_path, self.before_path = (
-            run.out / f"{each}.safetensors" for each in (name, f"{stem}_last", f"{stem}_before")
-        )
+        names = name, f"{stem}_last", f"{stem}_before"
+        self.best_path, self.last_path, self.before_path = (run.out / f"{each}.safetensors" for each in names)
         trained = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, lr=self.settings.rate, weight_decay=self.settings.decay, fused=True)
         for of in trained:  # as the first step would make it; made now, a checkpoint finds its places
             moments = {name: torch.zeros_like(of) for name in ("exp_avg", "exp_avg_sq")}
             self.optimiser.state[of] = {"step": torch.zeros((), device=of.device), **moments}
-        self.step, self.elapsed, self.best = 0, 0.0, -math.inf
-        self._logged, self._logged_at = 0, time.monotonic()
+        self.step, self.elapsed = 0, 0.0
+        self.best: float | None = None
 
     def _meta(self, **more: Any) -> dict[str, Any]:
-        best = self.best if math.isfinite(self.best) else None
-        progress = {"step": self.step, "elapsed_seconds": round(self.elapsed, 1), "best_score": best}
+        progress = {"step": self.step, "elapsed_seconds": round(self.elapsed, 1), "best_score": self.best}
         return {**self.task.meta, "training": asdict(self.settings), **progress, **more}
 
     def save_last(self) -> None:
@@ -187,14 +214,10 @@ class Loop:
         return {name: tensor if tensor.ndim else tensor.reshape(1) for name, tensor in parts.items()}
 
     def resume(self) -> None:
-        """Go on from the newest sound checkpoint, and say so.
-
-        FileError if there is none, or they are of another model, dataset or settings.
-        """
-        errors = []
-        for path in (self.last_path, self.before_path):
-            if not path.exists():
-                continue
+        """Go on from the newest sound checkpoint, and say so. FileError if there is none, or they are of another model,
+        dataset or settings."""
+        errors: list[str] = []
+        for path in filter(Path.exists, (self.last_path, self.before_path)):
             try:
                 self._take(*load_tensors(path), path)
             except FileError as error:
@@ -203,8 +226,7 @@ class Loop:
             if errors:
                 newest = f"the newest checkpoint is damaged ({errors[0]}); going on from the one before"
                 self._asked.show(0.0, f"warning: {newest}")
-            self._asked.show(0.0, f"note: resuming at step {self.step}")
-            return
+            return self._asked.show(0.0, f"note: resuming at step {self.step}")
         raise FileError(errors[0] if errors else f"{self._asked.out} holds no run of {self.best_path.stem} to resume")
 
     def _take(self, tensors: dict[str, np.ndarray], meta: dict[str, Any], path: Path) -> None:
@@ -215,7 +237,7 @@ class Loop:
                 raise FileError(f"checkpoint {path} is of another run: its {key} differs; choose another --out")
         fill(self._parts(), tensors, path)
         self.step, self.elapsed = int(_number(meta, "step", path)), _number(meta, "elapsed_seconds", path)
-        self.best = -math.inf if meta.get("best_score") is None else _number(meta, "best_score", path)
+        self.best = None if meta.get("best_score") is None else _number(meta, "best_score", path)
 
     def progress(self) -> float:
         """The share of the run that is done, 0..1."""
@@ -224,17 +246,15 @@ class Loop:
         return min(1.0, self.step * self.settings.batch / (float(self.settings.epochs or 1) * self.task.samples))
 
     def run(self) -> dict[str, Any]:
-        """Train to the end. Returns the last validation's figures.
-
-        TrainingError if the loss stops being a number; the checkpoints on disk are then the last good ones.
-        """
+        """Train to the end. Returns the last validation's figures. TrainingError if the loss stops being a number; the
+        checkpoints on disk are then the last good ones."""
         generator = torch.Generator(self._asked.device)
         figures: dict[str, Any] | None = None
         start = time.monotonic() - self.elapsed
         self._logged, self._logged_at = self.step, time.monotonic()
         while (progress := self.progress()) < 1:
             self.task.progress, figures = progress, None
-            found = self._train(progress, generator)
+            found = self._train(generator)
             self.elapsed = time.monotonic() - start
             if self.step % self.settings.log_every == 0:
                 self._log(found)
@@ -247,30 +267,29 @@ class Loop:
             self.save_last()
         return figures
 
-    def _train(self, progress: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def _train(self, generator: torch.Generator) -> dict[str, Tensor]:
         """One step of the optimiser; gives the figures for the log."""
-        generator.manual_seed(_seed(self.settings, self.step, 0))
-        torch.manual_seed(_seed(self.settings, self.step, 1))  # for dropout
+        for use, seed in enumerate((generator.manual_seed, torch.manual_seed)):  # the latter for dropout
+            seed(int(np.random.SeedSequence((self.settings.seed, self.step, use)).generate_state(1)[0]))
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.settings, self.step, progress)
+            group["lr"] = learning_rate(self.settings, self.step, self.task.progress)
         self.task.module.train()
         loss, log = self.task.loss(self.step, self.settings.batch, generator)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), self.settings.clip)
         if not torch.isfinite(loss + norm):  # before the weights are touched
             raise self._stopped("the loss is not a number")
         self.optimiser.step()
-        self.task.after_step(self.step, generator)
+        self.task.after_step(self.step)
         self.step += 1
         return {"loss": loss.detach(), "norm": norm, **log}
 
     def _stopped(self, why: str) -> TrainingError:
-        lower = self.settings.rate / 4
-        text = f"{why} at step {self.step}; nothing was saved yet: begin again with --rate {lower:g}"
+        how = "nothing was saved yet: begin again with"
         if self.last_path.exists() or self.before_path.exists():
-            text = f"{why} at step {self.step}; the last good weights are in {self._asked.out}: go on from them with "
-            text += f"--resume --rate {lower:g}"
+            how = f"the last good weights are in {self._asked.out}: go on from them with --resume"
+        text = f"{why} at step {self.step}; {how} --rate {self.settings.rate / 4:g}"
         self._log_line({"step": self.step, "stopped": text})
         return TrainingError(text)
 
@@ -292,25 +311,23 @@ class Loop:
         self._log_line({"step": self.step, "seconds": round(self.elapsed, 1), "validation": figures})
         text = "  ".join(f"{k} {v:.4g}" for k, v in figures.items() if isinstance(v, (int, float)))
         self._asked.show(self.progress(), f"step {self.step}  validation: {text}")
-        if score > self.best:
+        if self.best is None or score > self.best:
             self.best = score
             save_tensors(self.best_path, arrays(self.task.module.state_dict()), self._meta(validation=figures))
         return figures
 
 
-def check_new(name: str, run: Run) -> None:
-    """FileError if the folder holds a run already and `resume` was not asked for. Before anything takes long."""
+def begin(name: str, run: Run) -> None:
+    """Before all that takes long: FileError if the folder holds a run and `resume` was not asked for. Seeds PyTorch."""
     last = run.out / f"{name.removesuffix('_best')}_last.safetensors"
     if last.exists() and not run.resume:
         raise FileError(f"{run.out} holds a run of {name} already: add --resume, or choose another --out")
+    torch.manual_seed(run.settings.seed)
 
 
 def train(task: Task, name: str, run: Run) -> dict[str, Any]:
-    """Train `task` from the start, or from its last checkpoint. Returns the last validation's figures.
-
-    FileError if the folder holds a run already and `resume` was not asked for, or the other way round.
-    """
-    check_new(name, run)
+    """Train `task` from the start, or from its last checkpoint: FileError if there is none to resume, or it is of
+    another run. `begin` was called before the task was made. Returns the last validation's figures."""
     make_directory(run.out, "folder of weights")
     with Tracker(run.out, name, run.tensorboard, run.wandb) as tracker:
         loop = Loop(task, name, run, tracker.log)

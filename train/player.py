@@ -28,7 +28,7 @@ from model import player as rules
 from model.files import FileError, make_directory
 from model.player import HOLD, LONGEST, MOVES, DreamGames, Games, Player, features, with_serves
 from model.state import Array
-from train.trackers import Tracker
+from train.loop import Tracker
 from train.weights import arrays
 
 GAMES, ROLLOUT, RATE = 16, 128, 1e-3
@@ -85,10 +85,8 @@ class Lessons(VecEnv):
 
 
 class Keeper(BaseCallback):
-    """Ends the training in time, and keeps what it has learned after each update.
-
-    `minutes` and `frames`, of all games together, say how long: what is over first; None is no limit.
-    """
+    """Ends the training in time, and keeps what it has learned after each update. `minutes` and `frames`, of all games
+    together, say how long: what is over first; None is no limit."""
 
     def __init__(self, out: Path, minutes: float | None, frames: int | None, about: dict[str, Any], show: Show) -> None:
         super().__init__()
@@ -131,9 +129,7 @@ def train_player(
     show: Show = lambda share, text: None,
 ) -> dict[str, Any]:
     """Train a player in the `world` "dream" or "real"; see `Keeper` for its length. Returns the last figures.
-
-    `weights`: the twin's, for the dream; None: the shipped ones. FileError if the folder holds a player already.
-    """
+    `weights`: the twin's, for the dream; None: the shipped ones. FileError if the folder holds a player already."""
     if (out / "player.safetensors").exists():
         raise FileError(f"{out} holds a player already, who is kept: choose another --out")
     torch.set_num_threads(1)  # so small a network gains nothing from a second one

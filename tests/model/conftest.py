@@ -19,7 +19,7 @@ from model.twin import Twin
 from model.vqvae import VQVAE
 from train.appearance import learn
 from train.data import Data
-from train.ship import ship
+from train.export import ship
 
 SETTINGS = CollectSettings(1, "drill", 1, 0, episode_seconds=8.0)
 GAME, DRILLS = 0, (1, 2, 3, 4)

@@ -21,8 +21,8 @@ from model.memory import (
 )
 from model.state import FRACTIONS, HISTORY, INDEX, NOT_KNOWN, SIZES, State, Things
 from tests.model.random_states import random_state
-from train.memory import answers, row_step
-from train.vqvae import hide
+from train.data import hide
+from train.steps import answers, row_step
 
 CLASSES = [FRACTIONS if number == FRACTION else size - 1 for number, size in enumerate(SIZES)]
 

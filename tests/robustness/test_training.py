@@ -16,8 +16,7 @@ from torch import nn
 from model.checkpoint import load_tensors, save_tensors
 from model.files import FileError
 from tools.robustness.operations import at_every_operation
-from train.loop import Loop, Run, Settings, TrainingError
-from train.trackers import Tracker
+from train.loop import Loop, Run, Settings, Tracker, TrainingError
 from train.weights import load_vqvae
 
 SETTINGS = Settings(batch=1, rate=1e-3, epochs=1)

@@ -17,10 +17,9 @@ from collect.pairs import collect_pairs
 from model.engine import Engine
 from model.vqvae import VQVAE
 from train.action import train_action
-from train.context import train_context
+from train.export import ship_checkpoints
 from train.loop import Run, Settings
-from train.memory import train_memory
-from train.ship import ship_checkpoints
+from train.steps import train_context, train_memory
 from train.vqvae import train_vqvae
 from train.weights import load_vqvae
 

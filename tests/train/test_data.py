@@ -14,10 +14,9 @@ from model.files import FileError
 from model.state import INDEX, NOT_KNOWN, Things
 from model.vqvae import SAME_DIGIT, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
 from tests.train.conftest import Trained
-from train.data import UNTAUGHT, Data, Sampler, held_out, interesting, load_frames, taught_loss
-from train.events import NAMES, paddle_event
-from train.targets import NO_CODE, targets
-from train.vqvae import _settle, hide
+from train.data import UNTAUGHT, Data, Sampler, held_out, hide, interesting, load_frames, taught_loss
+from train.events import NAMES, _settle, paddle_event
+from train.steps import NO_CODE, targets
 from train.weights import load_vqvae
 
 
@@ -70,7 +69,7 @@ def test_a_split_is_by_whole_episode(frames: Path) -> None:
 
 def test_what_happens_is_drawn_more_often_and_the_same_again(frames: Path) -> None:
     data = Data.of(TransitionDataset.load(frames))
-    weights, sampler, generator = interesting(data), Sampler.of(data), torch.Generator()
+    weights, sampler, generator = interesting(data), Sampler(data), torch.Generator()
     drawn = sampler(20_000, generator.manual_seed(1))
     share = (weights[drawn] > 1).float().mean()
     assert share == pytest.approx(float(weights[weights > 1].sum() / weights.sum()), abs=0.02)

@@ -20,7 +20,7 @@ from model.files import FileError
 from model.state import State
 from model.twin import Twin, no_noise
 from tests.train.conftest import Trained
-from train.ship import PARTS, gather, ship_checkpoints
+from train.export import PARTS, gather, ship_checkpoints
 from train.weights import arrays, fill
 
 ROOT = Path(__file__).resolve().parents[2]

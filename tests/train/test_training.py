@@ -15,8 +15,7 @@ from collect.frames import CollectSettings, collect_frames
 from model.checkpoint import load_tensors, save_tensors
 from model.files import FileError, UserError
 from tests.train.conftest import SETTINGS, Trained, begin, losses
-from train.loop import Loop, Run, Settings, Task, TrainingError, choose_device, learning_rate, train
-from train.trackers import Tracker
+from train.loop import Loop, Run, Settings, Task, Tracker, TrainingError, choose_device, learning_rate, train
 
 NAMES = ("vqvae", "memory", "context")
 

@@ -172,7 +172,7 @@ def training(home: Path) -> list[Job]:
         train_vqvae(frames, run_of(out, "vqvae", batch=8, epochs=0.7), sample=300, width=8)
 
     def memory(out: Path) -> None:
-        from train.memory import train_memory
+        from train.steps import train_memory
 
         sizes = {"width": 8, "knob_width": 8}
         train_memory(frames, run_of(out, "memory", batch=8, epochs=0.5), sizes)
