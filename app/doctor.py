@@ -124,9 +124,8 @@ def step_times(engine: Engine, seconds: float, everything: bool = False) -> list
     import pygame
 
     from app import style
-    from app.clock import Clock
     from app.draw import Painter
-    from app.keys import load_keys
+    from app.keys import Clock, load_keys
     from app.loop import Loop
     from app.players import Autopilot
     from app.session import Session

@@ -1,4 +1,4 @@
-"""From keys to actions: the key map as data, and what is held, tapped or pointed at when a step asks for its action.
+"""Which action a step takes, and when it is due: the key map as data; what is held, tapped or pointed at; the clock.
 
 Keys here are names ("left", "a", "space"); nothing of pygame is known, so a key map is judged alike with a window and
 without one.
@@ -6,15 +6,20 @@ without one.
 
 from __future__ import annotations
 
+import time
 import tomllib
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from app import ROOT
 from model.breakout import FIELD_LEFT, LAST_PADDLE, LONG_PADDLE, Action
 from model.files import SCHEMA, FileError, check_schema, read_bytes
 
-DEFAULT_KEYS = Path(__file__).resolve().parent.parent / "assets" / "keys.toml"
+DEFAULT_KEYS = ROOT / "assets" / "keys.toml"
 PLAY = {"left": Action.LEFT, "right": Action.RIGHT, "fire": Action.FIRE}
 SHIFT = "shift+"
 NAMED = frozenset(
@@ -32,9 +37,12 @@ PLACES = dict(zip(_PLACED, "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./", s
 _LIMIT, _MOST_DOTS = 1 << 16, 100
 _SLACK, _PUSH = 4.0, 5.0
 """The pointer is followed to so many pixels. A step of a key moves the paddle by `_PUSH` or a little more, so it comes
-nearer with each key, and never turns back; see `Held._steer`."""
+nearer with each key, and never turns back."""
 _REACH = FIELD_LEFT + LONG_PADDLE / 2, LAST_PADDLE + LONG_PADDLE / 2
 """The columns that the paddle's middle can have."""
+SLOWEST, FASTEST = 0.25, 4.0
+_MEASURED_SECONDS, _PATIENCE_SECONDS = 2.0, 3.0
+_SLOW_BELOW, _WELL_ABOVE = 50 / 60, 56 / 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +55,8 @@ class KeyMap:
 
     def keys_of(self, command: str) -> list[str]:
         """The keys that give a command or, for left, right and fire, that action; in the file's order."""
-        if command in PLAY:
-            return [key for key, action in self.play.items() if action == PLAY[command]]
-        return [key for key, name in self.commands.items() if name == command]
+        keys: dict[str, Action] | dict[str, str] = self.play if command in PLAY else self.commands
+        return [key for key, what in keys.items() if what == PLAY.get(command, command)]
 
     def meant(self, symbol: str, place: int) -> str:
         """The name of a key that shows `symbol` and lies at a place of the keyboard.
@@ -61,11 +68,8 @@ class KeyMap:
 
 
 def load_keys(path: Path | None = None) -> KeyMap:
-    """The shipped key map, with the lines of `path` in place of its own.
-
-    FileError if the file is missing, not TOML, of a newer schema version, or names a command or a key that does not
-    exist, or one key twice.
-    """
+    """The shipped key map, with the lines of `path` in place of its own. FileError if that file cannot be read, is of
+    a newer schema version, names a command or a key that does not exist, or gives one key to two."""
     table = _read(DEFAULT_KEYS)
     where = f"key map {path or DEFAULT_KEYS}"
     for section, lines in _read(path).items() if path is not None else ():
@@ -88,8 +92,8 @@ def load_keys(path: Path | None = None) -> KeyMap:
             if name in PLAY and bare != key:
                 raise FileError(f"{where}: {name} has {key!r}; a playing key goes without shift")
             if bare not in NAMED and not (len(bare) == 1 and bare.isprintable() and bare != " "):
-                known = 'names are as in "a", "space", "f9"'
-                raise FileError(f"{where}: {name} has a key {key!r} that does not exist; {known}")
+                wrong = f"{name} has a key {key!r} that does not exist"
+                raise FileError(f'{where}: {wrong}; names are as in "a", "space", "f9"')
             if meaning.setdefault(key, name) != name:
                 raise FileError(f"{where}: the key {key!r} is given to {meaning[key]} and to {name}")
     play = {key: PLAY[name] for key, name in meaning.items() if name in PLAY}
@@ -116,18 +120,16 @@ class Held:
     while no key does; a key for a direction ends that until it points again.
     """
 
-    _tapped: Action | None
-    _fire_tapped: bool
-
     def __init__(self, keys: KeyMap) -> None:
         self._keys = keys
         self.down: dict[str, Action] = {}
         """What each key that is held, of a keyboard, a gamepad or a mouse, means; the newest last."""
         self.aim: float | None = None
         """The column, 0..160, to which the pointer asks the paddle's middle; None while keys steer."""
+        self._tapped: Action | None = None
+        self._fire_tapped = False
         self._paddle: float | None = None
-        self._last: Action = Action.NOOP
-        self.forget_taps()
+        self._last = Action.NOOP
 
     def press(self, key: str, shift: bool = False) -> str | None:
         """A key went down. Returns the command it stands for, or None if it plays or means nothing."""
@@ -176,14 +178,82 @@ class Held:
         elif moves:
             self._last = moves[-1]
         else:
-            move = Action.NOOP if self.aim is None or paddle is None else self._steer(self.aim, paddle, before)
-            self._last = Action.FIRE if self.down and move == Action.NOOP else move
+            off = 0.0
+            if self.aim is not None and paddle is not None:
+                # What is left of the paddle's way halves with each step, so it glides on by the way it made last, and
+                # the key of the last step does not show yet: it may come to rest at the pointer by itself.
+                pushed = {Action.RIGHT: _PUSH, Action.LEFT: -_PUSH}.get(self._last, 0.0)
+                rest = paddle + (0.0 if before is None else paddle - before) + pushed
+                off = min(max(self.aim, _REACH[0]), _REACH[1]) - rest
+            rests = Action.FIRE if self.down else Action.NOOP
+            self._last = rests if abs(off) <= _SLACK else Action.RIGHT if off > 0 else Action.LEFT
         return self._last
 
-    def _steer(self, aim: float, paddle: float, before: float | None) -> Action:
-        """Towards where the pointer is, unless the paddle comes to rest there by itself: what is left of its way halves
-        with each step, so it glides on by the way it made last, and the key of the last step does not show yet."""
-        pushed = {Action.RIGHT: _PUSH, Action.LEFT: -_PUSH}.get(self._last, 0.0)
-        rest = paddle + (0.0 if before is None else paddle - before) + pushed
-        off = min(max(aim, _REACH[0]), _REACH[1]) - rest
-        return Action.NOOP if abs(off) <= _SLACK else Action.RIGHT if off > 0 else Action.LEFT
+
+class Clock:
+    """When the next step is due, at `rate` steps a second times `speed` (0.25..4), and how fast the game really runs.
+
+    Seconds everywhere; `now` is the time source. A machine that is too slow makes the game slower, never later: a step
+    that was missed is dropped from the plan, so the picture always answers the newest key. Not `paced`, as headless
+    runs are: every step is due at once.
+    """
+
+    def __init__(
+        self, rate: float, speed: float = 1.0, now: Callable[[], float] = time.perf_counter, paced: bool = True
+    ) -> None:
+        self._rate, self._now, self._paced = rate, now, paced
+        self._ends, self._costs = deque[float](), deque[float](maxlen=60)
+        self.slow = False
+        """Whether the machine has missed the pace clearly, below 50 steps of 60, and for three seconds."""
+        self.set_speed(speed)
+        self.start()
+
+    def set_speed(self, speed: float) -> None:
+        """Go on at so many times true pace."""
+        self.speed, self.target = speed, self._rate * speed
+        self._ends.clear()
+
+    def start(self) -> None:
+        """Begin, or go on after a pause: the next step is due now, and the pause is not measured."""
+        self._due = self._began = self._now()
+        self._ends.clear()
+        self._turned: float | None = None
+
+    def wait_time(self) -> float:
+        """Seconds until the next step is due; 0 if it is due."""
+        return max(0.0, self._due - self._now()) if self._paced else 0.0
+
+    def begin(self) -> None:
+        """A step begins now."""
+        self._began = self._now()
+        if self._began - self._due > 1 / self.target:  # more than a whole step late: go on from here
+            self._due = self._began
+        self._due += 1 / self.target
+
+    def end(self) -> None:
+        """The step that began is done and shown."""
+        now = self._now()
+        self._costs.append(now - self._began)
+        self._ends.append(now)
+        while now - self._ends[0] > _MEASURED_SECONDS:
+            self._ends.popleft()
+        # `slow` changes only when the pace has been otherwise for some seconds: no notice flickers.
+        share = self.measured / self.target
+        if not self._paced or now - self._ends[0] <= _MEASURED_SECONDS / 2:
+            return
+        if (share <= _WELL_ABOVE) if self.slow else (share >= _SLOW_BELOW):
+            self._turned = None
+        elif self._turned is None:
+            self._turned = now
+        elif now - self._turned >= _PATIENCE_SECONDS:
+            self.slow, self._turned = not self.slow, None
+
+    @property
+    def measured(self) -> float:
+        """Steps a second over the last two seconds; 0 before there are two steps."""
+        return 0.0 if len(self._ends) < 2 else (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
+
+    @property
+    def cost(self) -> float:
+        """Median seconds that a step takes, drawing included; 0 before the first."""
+        return median(self._costs) if self._costs else 0.0

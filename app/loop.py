@@ -1,6 +1,5 @@
-"""The game loop: it ties keys, the session, the clock, the window and the recorder together.
+"""The game loop, the same with a window and headless: events, one step when it is due, a picture, wait for the next.
 
-With a window or headless, it is the same loop: events, one step when it is due, a picture, and wait for the next.
 The picture shows the frame after the action just taken.
 """
 
@@ -9,20 +8,20 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from app.clock import Clock
-from app.keys import KeyMap
-from app.players import AUTOPILOTS, Autopilot, Player, Records, Scripted, next_autopilot
+from app.keys import Clock, KeyMap
+from app.players import AUTOPILOTS, Autopilot, Player, Records, Scripted
 from app.recording import Recorder
 from app.session import COMMANDS, REWIND_SECONDS, Futures, Session
 from app.view import PART, Choices, View, board, first_key, heading, help_lines, make_view
 from app.window import NoWindow, Sound
+from model.files import FileError
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
-FLIPS = {"difference": "difference", "memory": "memory", "layout": "large", "help": "help", "futures": "futures"}
+FLIPS = ("difference", "memory", "large", "help", "futures")
 """Commands that switch one of `Choices`."""
-CAPTURES = Path("captures")
 _IDLE, _TOAST_SECONDS = 0.5, 3.0
 CARDS = {
     0.0: (
@@ -39,14 +38,10 @@ CARDS = {
 
 
 class Loop:
-    """One run of the game. `player` None means the person at the keys; `frames` ends it after so many steps.
+    """One run of the game. `player` None means the person at the keys; `frames` ends it after so many steps; `stay`:
+    when a script or replay is over, the person plays on; `captures`: where screenshots and recordings by keys go."""
 
-    `stay`: when a script or replay is over, the person plays on. `captures` is where screenshots and recordings made by
-    keys go.
-    """
-
-    back_after: float | None = None
-    """Seconds after which a dream that has parted puts itself back on reality; None leaves it alone."""
+    back_after: float | None = None  # seconds after which a dream that has parted puts itself back on reality
     seed = 0
     quit = False  # whether the player asked for the end
     caption: tuple[str, str] | None = None
@@ -63,7 +58,7 @@ class Loop:
         player: Player | None = None,
         frames: int | None = None,
         stay: bool = False,
-        captures: Path = CAPTURES,
+        captures: Path = Path("captures"),
     ) -> None:
         self.session, self.screen, self.clock, self.keys = session, screen, clock, keys
         self.player, self._left, self._stay, self._captures = player, frames, stay, captures
@@ -73,9 +68,11 @@ class Loop:
         self._by_hand = True  # whether a person has played all of this game
         self._notes, self._notes_kind = ("", ""), ""
         self._commands: dict[str, Callable[[], object]] = {
+            "": lambda: None,  # only a new picture is asked for
             "pause": self._pause,
             "single": self._single,
             "grid": lambda: setattr(self.choices, "grid", (self.choices.grid + 1) % 3),
+            "layout": lambda: self.obey("large"),
             "slower": lambda: self._change_speed(-1),
             "faster": lambda: self._change_speed(1),
             "sound": lambda: self.say(self.sound.toggle()),
@@ -120,8 +117,6 @@ class Loop:
     def _replays(self) -> bool:
         return isinstance(self.player, Scripted) and self.player.replays
 
-    # --- a step and its picture ---
-
     def step(self) -> bool:
         """One step with its picture; false when the player has no more actions."""
         session, held = self.session, self.screen.held
@@ -129,7 +124,12 @@ class Loop:
             self._take_over()
         action = held.take(session.real_paddle) if self.player is None else self.player.act(session)
         if action is None:
-            return self._played_out()
+            if self._replays:
+                self.replayed = session.digests()
+            if self._stay:  # now it is the person's turn
+                self.player, self.choices.paused = None, True
+                self.say("that was all; P plays on from here")
+            return self._stay
         self.clock.begin()
         session.step(action)
         self._by_hand = (self._by_hand or session.taken == session.restarted + 1) and self.player is None
@@ -150,23 +150,30 @@ class Loop:
             self._left -= 1
         return True
 
-    def _played_out(self) -> bool:
-        """The script or replay has no more actions: the end, or the person's turn."""
-        if self._replays:
-            self.replayed = self.session.digests()
-        if self._stay:
-            self.player, self.choices.paused = None, True
-            self.say("that was all; P plays on from here")
-        return self._stay
-
     def _note_records(self) -> None:
         """Take in the game's score, if a person played it from its start, and the longest true dream."""
         score = self.session.objects.score if self.session.objects and self._by_hand else 0
         if self.records.note(score, self.session.seconds(self.session.longest_true)) and self.session.over:
             self.say(f"best score {self.records.best_score}, longest true dream {self.records.longest_dream:.1f} s")
 
+    def introduce(self) -> bool:
+        """The first run: the tour, then the help until it is closed; false if the window was closed meanwhile."""
+        self.records.introduced = True
+        if self.records.save():  # else nobody could remember that it was shown
+            if self.session.emulator is not None:
+                from collect.emulator import Emulator
+
+                engine = self.session.engine
+                tour = Tour(Session(engine, Emulator(engine.frameskip, self.seed)), self.screen, self.keys)
+                tour.run()
+                if tour.quit:
+                    return False
+            self.screen.held.release_all()
+            self.choices.help = True
+        return True
+
     def close(self) -> None:
-        """The end: records are noted and kept, sound and recording end."""
+        """The end of everything that runs; records are kept."""
         self._note_records()
         self.records.save()
         self.sound.close()
@@ -183,14 +190,12 @@ class Loop:
             dream = f"longest true dream {self.records.longest_dream:.1f} s"
             view.facts.append(f"your records: best score {self.records.best_score}{PART}{dream}")
         view.toast, view.caption, view.recording = self.toast, self.caption, self.recorder is not None
-        who = ""
         if isinstance(self.player, Autopilot):
-            who = AUTOPILOTS[self.player.name]
+            view.footer = f"{AUTOPILOTS[self.player.name]}   {view.footer}"
         elif self._replays:
-            who = "replay"
+            view.footer = f"replay   {view.footer}"
         elif self.player is None and self.screen.held.aim is not None:
-            who = "the pointer steers"
-        view.footer = (f"{who}   " if who else "") + view.footer
+            view.footer = f"the pointer steers   {view.footer}"
         if self.choices.help:
             view.message, view.help = None, help_lines(self.keys, self.session.emulator is None)
         elif self._standing_since is not None:
@@ -206,7 +211,7 @@ class Loop:
     # --- commands ---
 
     def obey(self, command: str) -> None:
-        """Carry out a command; "" is none."""
+        """Carry out a command."""
         if command in COMMANDS:
             if isinstance(self.player, Scripted):
                 self._take_over()
@@ -217,12 +222,11 @@ class Loop:
                 self._standing_since, self._by_hand = time.monotonic(), False
             self.say(self.session.do(command))
         elif command in FLIPS:
-            setattr(self.choices, FLIPS[command], not getattr(self.choices, FLIPS[command]))
-        elif command:
+            setattr(self.choices, command, not getattr(self.choices, command))
+        else:
             self._commands[command]()
             return
-        if command:
-            self.futures = Futures()
+        self.futures = Futures()
 
     def _pause(self) -> None:
         self.choices.paused = not self.choices.paused
@@ -251,21 +255,25 @@ class Loop:
         self.say(f"speed {self.clock.speed:g}")
 
     def _autopilot(self) -> None:
-        self.player = pilot = next_autopilot(self.player, self.seed + self.session.taken)
+        """The next that can be had plays, and after the last the person."""
+        names = list(AUTOPILOTS)
+        left = names[names.index(self.player.name) + 1 if isinstance(self.player, Autopilot) else 0 :]
+        self._take_over()
         self.screen.held.aim = None
-        self.say(AUTOPILOTS[pilot.name] if pilot else "you play")
+        for name in left:
+            with suppress(FileError):  # no weights of a player: the others need none
+                self.player = Autopilot(name, self.seed + self.session.taken)
+                return self.say(AUTOPILOTS[name])
 
     def _take_over(self) -> None:
         self.player = None
         self.say("you play")
 
-    # --- pictures and recordings ---
-
     def _capture(self, suffix: str) -> Path:
         """A new file's name; two within a second do not share one."""
         stem = self._captures / time.strftime("breakout-%Y%m%d-%H%M%S")
-        names = (f"{stem}{end}{suffix}" for end in itertools.chain([""], (f"-{n}" for n in itertools.count(2))))
-        return next(path for name in names if not (path := Path(name)).exists())
+        ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        return next(path for end in ends if not (path := Path(f"{stem}{end}{suffix}")).exists())
 
     def _screenshot(self) -> None:
         path = self._capture(".png")
@@ -307,21 +315,18 @@ class Loop:
     def stop_recording(self) -> None:
         """Finish the file, if one is being recorded; a failure is kept in `recording_error` and shown."""
         recorder, self.recorder = self.recorder, None
-        if recorder is None:
-            return
         try:
-            recorder.close()
-            self.say(f"saved {recorder.path}")
+            if recorder is not None:
+                recorder.close()
+                self.say(f"saved {recorder.path}")
         except OSError as error:
             self.recording_error = error
             self.say(f"recording failed: {error.strerror or error}")
 
 
 class Tour(Loop):
-    """The first run: ten seconds of play that show what one step, a dream and a parting are. Any key ends it.
-
-    It has a session of its own, which the autopilot plays; `run` returns when it is over or skipped.
-    """
+    """The first run: ten seconds of play, by the autopilot in a session of its own, that show what one step, a dream
+    and a parting are. Any key ends it."""
 
     def __init__(self, session: Session, screen: NoWindow, keys: KeyMap, paced: bool = True) -> None:
         clock = Clock(session.steps_per_second, paced=paced)

@@ -6,15 +6,14 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import product
-from pathlib import Path
 from typing import NamedTuple
 
 import pygame
 from pygame import Rect
 
+from app import FONT
 from model.breakout import COLUMNS, ROWS
 
-FONT = Path(__file__).resolve().parent.parent / "assets" / "font" / "JetBrainsMono-Medium.ttf"
 Colour = tuple[int, int, int]
 GROUND, RAISED, LINE = (15, 16, 20), (24, 26, 32), (52, 56, 66)
 TEXT, QUIET = (222, 225, 232), (132, 138, 152)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from app import FONT
 from app.keys import load_keys
 from model.breakout import CODES, COLUMNS, EMULATOR_HZ, PALETTE, ROWS
 from model.engine import EVENTS, SHIPPED, Engine, read_weights
@@ -36,7 +37,6 @@ _URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{RUNTIME}.
 _SCRIPT, _WASM, _GLUE = "ort.wasm.min.js", "ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"
 _SECONDS = 120
 PAGE = Path(__file__).resolve().parent / "web"
-FONT = PAGE.parent.parent / "assets" / "font"
 
 
 def build(weights: Path | None, out: Path) -> Path:
@@ -56,8 +56,8 @@ def build(weights: Path | None, out: Path) -> Path:
     (out / "parts").mkdir(parents=True, exist_ok=True)
     for path in PAGE.iterdir():
         shutil.copy(path, out / path.name)
-    shutil.copy(FONT / "JetBrainsMono-Medium.ttf", out)
-    shutil.copy(FONT / "OFL.txt", out / "LICENSE-font.txt")
+    shutil.copy(FONT, out)
+    shutil.copy(FONT.parent / "OFL.txt", out / "LICENSE-font.txt")
     (out / _SCRIPT).write_bytes(runtime[_SCRIPT])
     about = json.dumps(describe(manifest, start), indent=1)
     (out / "info.js").write_text(f'"use strict";\nconst INFO = {about};\n', encoding="utf-8")
