@@ -137,6 +137,7 @@ def _play(options: PlayOptions) -> None:
 def _load(options: PlayOptions, saved: players.SavedSession | None, screen: NoWindow) -> Session | None:
     """Engine, emulator and session, warmed up. In a window that goes on in a thread, so that it answers meanwhile;
     None if the window was closed before it was done."""
+    from app.window import Window
 
     def load() -> Session:
         from collect.emulator import Emulator
@@ -153,7 +154,7 @@ def _load(options: PlayOptions, saved: players.SavedSession | None, screen: NoWi
         session.warm_up()
         return session
 
-    if options.headless:
+    if not isinstance(screen, Window):
         return load()
     with ThreadPoolExecutor(1, "loading") as pool:
         future = pool.submit(load)

@@ -1,12 +1,9 @@
 """The real game and its twin in lock-step: one `step(action)`, and commands that change how they run. No screen.
 
-Three words. FOLLOW: after every step the twin is shown the real frame, and predicts one step ahead. DREAM: it lives on
-its own frames, under the same keys. BACK: it is put on reality again. A session holds two states of the twin, one that
-follows reality and the one on show: a dream begins with an assignment, and coming back is another.
-A session is a seed, a list of commands and a list of actions: the same three give the same pixels on both sides.
-
-FUTURES are what the twin expects of the next half second, for each of the four keys: four dreams as one batch. The work
-is spread over the steps of play, half a step of the dreams in each, so that the pace holds.
+FOLLOW: after every step the twin is shown the real frame, and predicts one step ahead. DREAM: it lives on its own
+frames, under the same keys. A session holds two states of the twin, one that follows reality and the one on show: a
+dream begins with an assignment, and coming back is another. The same seed, commands and actions give the same pixels
+on both sides. FUTURES are what the twin expects of the next half second, for each of the four keys.
 What does not wait for each other runs at the same time: the real game's step beside the twin's prediction, and the
 futures beside the picture.
 """
@@ -37,17 +34,14 @@ _KEPT = ("_game_steps", "reality", "twin", "dreaming", "since_real", "parting")
 COMMANDS = ("dream", "resync", "controller", "restart", "rewind")
 """What `Session.do` understands, and what a session file holds beside the actions."""
 AHEAD_SECONDS = 0.5
-"""How far the futures go. A step of play works on half a step of them, so their picture is new once a second."""
 _LIFE_DUE = VARIABLES[INDEX["life_due"]].classes.index("yes")
 Codes = npt.NDArray[np.int64]
 _SECOND_CORE = ThreadPoolExecutor(1)  # the engine and the emulator run without Python's lock
 
 
 class Moment(NamedTuple):
-    """What the last step showed: screens of classes (210, 160) uint8, codes (35,) int64.
-
-    `real`, `actual` and `score` are None when no emulator runs behind the twin.
-    """
+    """What the last step showed: screens of classes (210, 160) uint8, codes (35,) int64. `real`, `actual` and `score`
+    are None without an emulator."""
 
     action: int
     twin: Frame
@@ -58,10 +52,8 @@ class Moment(NamedTuple):
 
 
 class Session:
-    """The emulator and the twin under the same action, with the running score of one against the other.
-
-    Without an emulator, whose frame skip must be the twin's, the twin dreams alone from a new game on.
-    """
+    """The emulator and the twin, of one frame skip, under the same action, with the running score of one against the
+    other. Without an emulator, the twin dreams alone from a new game on."""
 
     moment: Moment  # the newest step, or the opening frame before the first one
     reality: State  # the twin that has seen every real frame
@@ -130,7 +122,7 @@ class Session:
         return self.moment
 
     def _both(self, action: int, emulator: Emulator) -> None:
-        """One step beside the emulator. While it dreams, both states go through the engine as one batch."""
+        """A scored step beside the emulator. While it dreams, both states go through the engine as one batch."""
         before, there = emulator.frame, emulator.objects()
         real_step = _SECOND_CORE.submit(self._real_step, action, before, emulator)
         states = stack([self.twin, self.reality]) if self.dreaming else self.reality
@@ -142,7 +134,20 @@ class Session:
         self.twin, self.reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
         score = score_step(before, real, drawn, guess.codes[0], actual, self.engine.majority)
         self.moment = Moment(action, drawn, guess.codes[0], real, actual, score)
-        self._count(score, real, drawn, now.ball is not None or there.ball is not None)
+        # Without a ball in play nothing is hard: such steps count apart, and in no streak.
+        in_play = now.ball is not None or there.ball is not None
+        self.tally.add(score, in_play)
+        (self.dreams if self.dreaming else self.following).add(score, in_play)
+        if in_play:
+            self.played += 1
+            self.exact_now = self.exact_now + 1 if score.exact else 0
+            self.exact_longest = max(self.exact_longest, self.exact_now)
+        if self.dreaming and self.parting.add(real, drawn):
+            self._mark("parted")
+        elif self.dreaming and in_play and self.parting.parted_at is None:
+            # The first steps of a parting, which only the third one tells, are not true.
+            self._true += self.parting.horizon == self.parting.steps
+            self.longest_true = max(self.longest_true, self._true)
         if now.lives < there.lives:
             self._mark("life")
 
@@ -151,25 +156,6 @@ class Session:
         after = emulator.step(action).frame
         self._hashes[0].update(after.tobytes())
         return after, self.engine.encode(before[None], after[None])[0]
-
-    def _count(self, score: StepScore, real: Frame, drawn: Frame, in_play: bool) -> None:
-        """Score a step. Without a ball in play nothing is hard: such steps count apart, and in no streak."""
-        self.tally.add(score, in_play)
-        (self.dreams if self.dreaming else self.following).add(score, in_play)
-        if in_play:
-            self.played += 1
-            self.exact_now = self.exact_now + 1 if score.exact else 0
-            self.exact_longest = max(self.exact_longest, self.exact_now)
-        if not self.dreaming:
-            return
-        if self.parting.add(real, drawn):
-            self._mark("parted")
-        elif self.parting.parted_at is None and in_play:
-            # The first steps of a parting, which only the third one tells, are not true.
-            self._true += self.parting.horizon == self.parting.steps
-            self.longest_true = max(self.longest_true, self._true)
-
-    # --- what is known now ---
 
     @property
     def objects(self) -> Objects | None:
@@ -223,9 +209,12 @@ class Session:
         """Carry out one of `COMMANDS` between two steps, and log it. Returns what has happened, for people to read.
 
         dream: follow <-> dream. resync: a dream is put on reality, and dreams on from there. controller: context <->
-        action. restart: a new game. rewind: everything goes back two seconds.
+        action. restart: a new game. rewind: two seconds back, or as far as is remembered: both games, the mode, and
+        what the dream had come to.
         """
         self.log.append((self.taken, command))
+        if command in ("dream", "resync") and self.emulator is None:
+            return "there is no real game to go back to"
         said: str = getattr(self, f"_{command}")()
         return said
 
@@ -255,8 +244,6 @@ class Session:
         return f"after {was:.1f} s" + (", true to the end" if at is None else f", parted after {at:.1f} s")
 
     def _dream(self) -> str:
-        if self.emulator is None:
-            return "there is no real game to go back to"
         story = f"following reality again {self._story()}" if self.dreaming else "dreaming from here"
         self.dreaming = not self.dreaming
         self._on_reality()
@@ -264,8 +251,8 @@ class Session:
         return story
 
     def _resync(self) -> str:
-        if self.emulator is None or not self.dreaming:
-            return "there is no real game to go back to" if self.dreaming else "the twin follows reality already"
+        if not self.dreaming:
+            return "the twin follows reality already"
         story = f"back on reality {self._story()}; dreaming on"
         self._on_reality()
         self._mark("back")
@@ -282,7 +269,6 @@ class Session:
         return "new game" + (", dreaming on" if self.dreaming and self.emulator else "")
 
     def _rewind(self) -> str:
-        """Back by two seconds, or as far as is remembered: both games, the mode, and what the dream had come to."""
         if not self._kept:
             return "nothing to rewind"
         begun, target = self._game_steps, self._game_steps - self.steps(REWIND_SECONDS)
@@ -298,30 +284,29 @@ class Session:
         return f"{self.seconds(begun - self._game_steps):.1f} s back{mode}"
 
 
-# --- futures ---
-
-
 class Ahead(NamedTuple):
-    """For each key: the frame after half a second (4, 210, 160) uint8, and where the ball was at each step
-    (steps + 1, 4, 2) int64, row and column of its top left corner, row 0 for none."""
+    """For each key: the frame after half a second (4, 210, 160) uint8, and row (0: none) and column of the ball at each
+    step (steps + 1, 4, 2) int64."""
 
     frames: Frame
     balls: npt.NDArray[np.int64]
 
 
 class Futures:
-    """Four dreams from the twin's newest moment, begun anew whenever they are done."""
+    """Four dreams as one batch from the twin's newest moment, begun anew whenever they are done. Each step of play does
+    half a step of them, so that the pace holds, and their picture is new once a second."""
 
     def __init__(self) -> None:
         self.ahead: Ahead | None = None
         self._left, self._finished = 0, -1
         self._guess: Prediction | None = None
-        self._working: Future[None] | None = None
+        self._working: Future[None] = Future()
+        self._working.set_result(None)
 
     def finish(self, session: Session) -> None:
         """Time stands still: unless that is done, let the four dreams start from this very moment, and end, now."""
         if self._finished != session.taken:
-            self._wait()
+            self._working.result()
             self._left, self._finished = 0, session.taken
             self._half_step(session, session.twin)
             while self._left:
@@ -329,12 +314,8 @@ class Futures:
 
     def work(self, session: Session) -> None:
         """Begin with half a step more. Changes nothing in the session."""
-        self._wait()
+        self._working.result()
         self._working = _SECOND_CORE.submit(self._half_step, session, session.twin)
-
-    def _wait(self) -> None:
-        if self._working is not None:
-            self._working.result()
 
     def _half_step(self, session: Session, start: State) -> None:
         """Of the four dreams a prediction, or what follows from it."""
