@@ -1,7 +1,5 @@
 """Draws a `View` onto a pygame surface of any size: the panels and what lies over them. Decides nothing."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -178,7 +176,7 @@ class Painter(Charts):
         if places.real is not None:
             self._title(places.real, "REAL GAME", REAL, [view.real_note], QUIET)
         whole = bool(places.info and view.table) and places.info[0].height >= self.u(115)
-        parts = [part for part in (view.mode, "" if whole else view.accuracy, view.twin_note) if part]
+        parts = [*filter(None, (view.mode, "" if whole else view.accuracy, view.twin_note))]
         self._title(places.twin, "NEURAL TWIN", tone, parts, tone)
 
     def _title(self, rect: Rect, name: str, colour: Colour, parts: list[str], tone: Colour) -> None:
@@ -200,7 +198,7 @@ class Painter(Charts):
         if not self.clears("header", Rect(0, 0, width, high), view.mode, view.accuracy, tone):
             return
         room = width - 8
-        whole = PART.join(part for part in (view.mode, view.accuracy) if part)
+        whole = PART.join(filter(None, (view.mode, view.accuracy)))
         if not self.put(whole, (12, 10), tone, room, topleft=(4, 6)):
             self.put((view.mode, view.mode.split(",")[0]), (10, 8, 7, 6), tone, room, topleft=(4, 0))
             self.put((view.accuracy, view.accuracy.split(PART)[0]), (10, 8, 7, 6), tone, room, topleft=(4, 10))

@@ -1,10 +1,5 @@
 """Which action a step takes, and when it is due: the key map as data; what is held, tapped or pointed at; the clock.
-
-Keys here are names ("left", "a", "space"); nothing of pygame is known, so a key map is judged alike with a window and
-without one.
-"""
-
-from __future__ import annotations
+Nothing of pygame is known here, so a key map is judged alike with a window and without one."""
 
 import time
 import tomllib
@@ -59,10 +54,8 @@ class KeyMap:
         return [key for key, what in keys.items() if what == PLAY.get(command, command)]
 
     def meant(self, symbol: str, place: int) -> str:
-        """The name of a key that shows `symbol` and lies at a place of the keyboard.
-
-        A letter of another script is none of ours: it stands for what a US keyboard has at its place.
-        """
+        """The name of a key that shows `symbol` and lies at a place of the keyboard; a letter of another script stands
+        for what a US keyboard has there."""
         known = symbol in self.play or symbol in self.commands
         return symbol if known or (symbol and symbol.isascii()) else PLACES.get(place, symbol)
 
@@ -92,8 +85,8 @@ def load_keys(path: Path | None = None) -> KeyMap:
             if name in PLAY and bare != key:
                 raise FileError(f"{where}: {name} has {key!r}; a playing key goes without shift")
             if bare not in NAMED and not (len(bare) == 1 and bare.isprintable() and bare != " "):
-                wrong = f"{name} has a key {key!r} that does not exist"
-                raise FileError(f'{where}: {wrong}; names are as in "a", "space", "f9"')
+                wrong = f'key {key!r} that does not exist; names are as in "a", "space", "f9"'
+                raise FileError(f"{where}: {name} has a {wrong}")
             if meaning.setdefault(key, name) != name:
                 raise FileError(f"{where}: the key {key!r} is given to {meaning[key]} and to {name}")
     play = {key: PLAY[name] for key, name in meaning.items() if name in PLAY}
@@ -113,17 +106,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Held:
-    """What the player's fingers say. `press`, `hold` and `release` as events come; `take` once a step.
-
-    The key pressed last wins, so LEFT over a held RIGHT goes left. A tap that is over before the step still counts
+    """What the player's fingers say: the key pressed last wins, and a tap that is over before the step still counts
     once. FIRE acts once on its press and then, held together with a direction, gives way to it. The pointer steers
-    while no key does; a key for a direction ends that until it points again.
-    """
+    while no key does; a key for a direction ends that until it points again."""
 
     def __init__(self, keys: KeyMap) -> None:
         self._keys = keys
         self.down: dict[str, Action] = {}
-        """What each key that is held, of a keyboard, a gamepad or a mouse, means; the newest last."""
+        """What each key, button or stick that is held means; the newest last."""
         self.aim: float | None = None
         """The column, 0..160, to which the pointer asks the paddle's middle; None while keys steer."""
         self._tapped: Action | None = None
@@ -132,7 +122,7 @@ class Held:
         self._last = Action.NOOP
 
     def press(self, key: str, shift: bool = False) -> str | None:
-        """A key went down. Returns the command it stands for, or None if it plays or means nothing."""
+        """A key went down. Returns the command it stands for; None if it plays or means nothing."""
         if shift and SHIFT + key in self._keys.commands:
             return self._keys.commands[SHIFT + key]
         if key in self._keys.play:
@@ -193,9 +183,8 @@ class Held:
 class Clock:
     """When the next step is due, at `rate` steps a second times `speed` (0.25..4), and how fast the game really runs.
 
-    Seconds everywhere; `now` is the time source. A machine that is too slow makes the game slower, never later: a step
-    that was missed is dropped from the plan, so the picture always answers the newest key. Not `paced`, as headless
-    runs are: every step is due at once.
+    Times are seconds of `now`. A machine that is too slow makes the game slower, never later: a step that was missed is
+    dropped from the plan, so the picture always answers the newest key. Not `paced`, every step is due at once.
     """
 
     def __init__(
@@ -203,8 +192,7 @@ class Clock:
     ) -> None:
         self._rate, self._now, self._paced = rate, now, paced
         self._ends, self._costs = deque[float](), deque[float](maxlen=60)
-        self.slow = False
-        """Whether the machine has missed the pace clearly, below 50 steps of 60, and for three seconds."""
+        self.slow = False  # whether the machine has missed the pace clearly, below 50 steps of 60, for three seconds
         self.set_speed(speed)
         self.start()
 

@@ -3,8 +3,6 @@
 The picture shows the frame after the action just taken.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable
@@ -66,7 +64,7 @@ class Loop:
         self.toast, self._toast_until = "", 0.0
         self._standing_since: float | None = None  # since when time stands still for a rewind
         self._by_hand = True  # whether a person has played all of this game
-        self._notes, self._notes_kind = ("", ""), ""
+        self._notes, self._notes_of = ("", ""), ""
         self._commands: dict[str, Callable[[], object]] = {
             "": lambda: None,  # only a new picture is asked for
             "pause": self._pause,
@@ -84,7 +82,7 @@ class Loop:
         }
 
     def run(self) -> None:
-        """Until the player quits, the frames are played, or the player has no more actions."""
+        """Until the player quits or has no more actions, or the frames are played."""
         self.clock.start()
         self.screen.show(self.view)
         while self._left is None or self._left > 0:
@@ -152,9 +150,12 @@ class Loop:
 
     def _note_records(self) -> None:
         """Take in the game's score, if a person played it from its start, and the longest true dream."""
-        score = self.session.objects.score if self.session.objects and self._by_hand else 0
-        if self.records.note(score, self.session.seconds(self.session.longest_true)) and self.session.over:
-            self.say(f"best score {self.records.best_score}, longest true dream {self.records.longest_dream:.1f} s")
+        records, session = self.records, self.session
+        score = session.objects.score if session.objects and self._by_hand else 0
+        before, dream = (records.best_score, records.longest_dream), session.seconds(session.longest_true)
+        records.best_score, records.longest_dream = max(before[0], score), max(before[1], dream)
+        if before != (records.best_score, records.longest_dream) and session.over:
+            self.say(f"best score {records.best_score}, longest true dream {records.longest_dream:.1f} s")
 
     def introduce(self) -> bool:
         """The first run: the tour, then the help until it is closed; false if the window was closed meanwhile."""
@@ -207,8 +208,6 @@ class Loop:
     def say(self, text: str) -> None:
         """Show a line for a moment."""
         self.toast, self._toast_until = text, time.monotonic() + _TOAST_SECONDS
-
-    # --- commands ---
 
     def obey(self, command: str) -> None:
         """Carry out a command."""
@@ -295,18 +294,17 @@ class Loop:
 
     def start_recording(self, path: Path) -> None:
         """Record every step from now on. ValueError if such a file cannot be recorded here."""
-        self.recorder, self._notes_kind = Recorder(path, self.session.steps_per_second), ""
+        self.recorder, self._notes_of = Recorder(path, self.session.steps_per_second), ""
 
     def _record(self, recorder: Recorder) -> None:
         """Hand the step over. What is written above the panels changes once a second, or a file would be all text."""
         moment, session = self.session.moment, self.session
         kind = f"{session.dreaming} {session.parted_at} {session.controller}"
-        if kind != self._notes_kind or session.taken % session.steps(1) == 0:
-            self._notes_kind = kind
+        if kind != self._notes_of or session.taken % session.steps(1) == 0:
             mode, accuracy, _ = heading(session)
             accuracy = accuracy.split(PART)[0] if session.dreaming else accuracy
             real = board(session.objects.score, session.objects.lives) if session.objects else ""
-            self._notes = real, PART.join(part for part in (mode, accuracy) if part)
+            self._notes, self._notes_of = (real, PART.join(filter(None, (mode, accuracy)))), kind
         frames = [moment.twin] if moment.real is None else [moment.real, moment.twin]
         recorder.add(*frames, notes=self._notes)
         if recorder.error is not None:

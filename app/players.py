@@ -51,17 +51,15 @@ def read_actions(path: Path) -> bytes:
 
 
 class Scripted:
-    """Plays given actions once, and goes on in a new game when one is over.
-
-    With `commands`, each with the step at which it was given, it plays a session again: only they begin a new game.
-    """
+    """Plays given actions once, and goes on in a new game when one is over. With `commands`, each with the step at
+    which it was given, it plays a session again: only they begin a new game."""
 
     def __init__(self, actions: bytes, commands: list[tuple[int, str]] | None = None) -> None:
         self.replays = commands is not None
         self._actions, self._commands = deque(actions), deque(commands or ())
 
     def act(self, session: Session) -> int | None:
-        """The action for the next step, 0..3, or None when there is no more; commands that are due are given first."""
+        """The action for the next step, 0..3, None when there is no more; commands that are due are given first."""
         while self._commands and self._commands[0][0] <= session.taken:
             session.do(self._commands.popleft()[1])
         if not self._actions:
@@ -99,15 +97,12 @@ class Autopilot:
         if self._player is None:
             return self._follower.act(sides)
         chosen, serve = self._attention.choose([ball for ball, _ in sides])
-        states = ([session.twin] if session.dreaming else []) + [session.reality]
+        states = [session.twin, session.reality] if session.dreaming else [session.reality]
         key = int(self._player.act(states[chosen or 0].objects)[0])
         return int(Action.FIRE) if serve else key
 
 
 Player = Scripted | Autopilot
-
-
-# --- what is kept ---
 
 
 def report(session: Session) -> dict[str, Any]:
@@ -155,7 +150,7 @@ def summary(session: Session) -> str:
 
 @dataclass(frozen=True)
 class SavedSession:
-    """What a session file says; `controller` and `dream` are what it began with. The names are those in the file."""
+    """What a session file says, under the same names."""
 
     seed: int
     frameskip: int
@@ -169,7 +164,7 @@ class SavedSession:
 
 
 def save_session(path: Path, session: Session, seed: int, controller: str, dream: bool) -> None:
-    """Write a session, atomically."""
+    """Write a session, atomically; `controller` and `dream` are what it began with."""
     about = session.engine.frameskip, controller, dream, session.emulator is None, session.engine.checksum
     played = "".join(map(str, session.actions)), session.log, list(session.digests())
     write_json(path, {"kind": KIND, "schema": SCHEMA, **asdict(SavedSession(seed, *about, *played))})
@@ -220,12 +215,6 @@ class Records:
             score, dream = int(found["best_score"]), float(found["longest_dream_seconds"])
             return cls(path, max(0, score), max(0.0, dream), bool(found["introduced"]))
         return cls(path)
-
-    def note(self, score: int = 0, dream: float = 0.0) -> bool:
-        """Take in a game's score or a dream's true seconds; whether that is a new record. Not yet written."""
-        better = score > self.best_score or dream > self.longest_dream
-        self.best_score, self.longest_dream = max(self.best_score, score), max(self.longest_dream, dream)
-        return better
 
     def save(self) -> bool:
         """Write them, atomically; false if that is not possible, which takes nothing from the game."""

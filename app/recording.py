@@ -4,8 +4,6 @@ A thread hands each step to a process of its own, which encodes it: beside the g
 milliseconds at times. A file is written beside its place and renamed when it is whole, also when the game was killed.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 import os
@@ -39,10 +37,8 @@ Step = tuple[tuple[str, ...], tuple[Frame, ...]]
 
 
 class Recorder:
-    """Records .gif or .mp4 until `close`. ValueError if ffmpeg is missing for the latter.
-
-    After a failure (a full disk) `add` does nothing, `error` says why, and `close` raises it.
-    """
+    """Records .gif or .mp4 until `close`. ValueError if ffmpeg is missing for the latter. After a failure (a full disk)
+    `add` does nothing, `error` says why, and `close` raises it."""
 
     def __init__(self, path: Path, steps_per_second: float) -> None:
         check_ffmpeg(path)
@@ -98,17 +94,13 @@ def check_ffmpeg(path: Path) -> None:
         raise ValueError(NO_MP4)
 
 
-# --- in the process of its own ---
-
-
 def _steps(source: BinaryIO) -> Iterator[Step]:
-    """What the game sends. A step that is cut short, since the game was killed, is left out."""
+    """What the game sends to the process of its own. A step that is cut short, since it was killed, is left out."""
     while (line := source.readline()).endswith(b"\n"):
         notes = tuple(json.loads(line))
         data = source.read(len(notes) * ROWS * COLUMNS)
-        if len(data) < len(notes) * ROWS * COLUMNS:
-            return
-        yield notes, tuple(np.frombuffer(data, np.uint8).reshape(-1, ROWS, COLUMNS))
+        if len(data) == len(notes) * ROWS * COLUMNS:
+            yield notes, tuple(np.frombuffer(data, np.uint8).reshape(-1, ROWS, COLUMNS))
 
 
 def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
@@ -161,7 +153,7 @@ def _heading(name: str, note: str) -> Frame:
 
 def compose(notes: tuple[str, ...], frames: Sequence[Frame]) -> Frame:
     """A picture of the panels: indices into `COLOURS`, (rows, columns) uint8, even in both. Each screen of classes
-    (210, 160) is 320 wide and 210 high, with its name and note above."""
+    (210, 160) is twice as wide, with its name and note above."""
     count, wide = len(frames), 2 * COLUMNS + _GAP
     picture = np.full((_STRIP + ROWS + _GAP, count * wide + _GAP), _GROUND, np.uint8)
     for number, (name, note, frame) in enumerate(zip(NAMES[-count:], notes, frames, strict=True)):

@@ -101,8 +101,6 @@ class Session:
             self.engine.advance(states, actions, guess.frame, guess)
         self.engine.encode(self.twin.frame, self.twin.frame)
 
-    # --- steps ---
-
     def step(self, action: int) -> Moment:
         """Take one step with `action` 0..3 on both sides."""
         if self._game_steps % self.steps(1 / KEPT_PER_SECOND) == 0:
@@ -202,8 +200,6 @@ class Session:
     def digests(self) -> tuple[str, str]:
         """Hashes over every real and every predicted frame so far: equal sessions have equal ones."""
         return self._hashes[0].hexdigest(), self._hashes[1].hexdigest()
-
-    # --- commands ---
 
     def do(self, command: str) -> str:
         """Carry out one of `COMMANDS` between two steps, and log it. Returns what has happened, for people to read.

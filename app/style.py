@@ -1,7 +1,5 @@
 """What everything but the panels looks like: colours, words, places, and the charts beside the panels."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from functools import lru_cache

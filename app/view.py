@@ -1,7 +1,5 @@
 """What the window shows, as data: made from a session and the player's choices, drawn by `app.draw`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial

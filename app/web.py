@@ -2,10 +2,7 @@
 
 `app/web/` holds the page as it is; `build` adds what the twin needs. Binary files go in as scripts that hold their
 bytes (gzip, base64), so that the page also works when it is opened as a file, where browsers let no page read others.
-onnxruntime-web is taken from the npm registry when a page is built; its version and hash are fixed here.
 """
-
-from __future__ import annotations
 
 import base64
 import gzip
@@ -40,9 +37,8 @@ PAGE = Path(__file__).resolve().parent / "web"
 
 
 def build(weights: Path | None, out: Path) -> Path:
-    """Write the page for a directory of weights (None: the shipped ones) into the folder `out`, and return its
-    index.html. FileError if `out` holds anything but an earlier page, if the weights cannot be used, or if
-    onnxruntime-web cannot be had."""
+    """Write the page for a directory of weights (None: the shipped ones) into `out`, and return its index.html.
+    FileError if `out` holds anything but an earlier page, or if the weights or onnxruntime-web cannot be had."""
     if out.exists() and not out.is_dir():
         raise FileError(f"{out} is not a folder")
     if out.exists() and any(out.iterdir()) and not (out / "parts").is_dir():
@@ -61,13 +57,8 @@ def build(weights: Path | None, out: Path) -> Path:
     (out / _SCRIPT).write_bytes(runtime[_SCRIPT])
     about = json.dumps(describe(manifest, start), indent=1)
     (out / "info.js").write_text(f'"use strict";\nconst INFO = {about};\n', encoding="utf-8")
-    parts = {
-        "runtime.wasm": runtime[_WASM],
-        "runtime.mjs": runtime[_GLUE],
-        "predict.onnx": graphs["predict"],
-        "advance.onnx": graphs["advance"],
-        "frame": start.frame.tobytes(),
-    }
+    parts = {f"{name}.onnx": graphs[name] for name in ("predict", "advance")} | {"frame": start.frame.tobytes()}
+    parts |= {"runtime.wasm": runtime[_WASM], "runtime.mjs": runtime[_GLUE]}
     for name, data in parts.items():
         packed = base64.b64encode(gzip.compress(data, mtime=0)).decode()
         (out / "parts" / f"{name}.js").write_text(f'addPart("{name}", "{packed}");\n', encoding="utf-8")
@@ -76,7 +67,6 @@ def build(weights: Path | None, out: Path) -> Path:
 
 def describe(manifest: dict[str, Any], start: State) -> dict[str, Any]:
     """What the page has to know of twin and game, as JSON; the start state goes without its frame."""
-    keys = load_keys()
     return {
         "weights": manifest["checksum"],
         "stepsPerSecond": EMULATOR_HZ / manifest["frameskip"],
@@ -85,11 +75,7 @@ def describe(manifest: dict[str, Any], start: State) -> dict[str, Any]:
         "palette": PALETTE.tolist(),
         "variables": [variable._asdict() for variable in VARIABLES],
         "noise": [1, EVENTS, CODES],
-        "keys": {
-            "play": {key: int(action) for key, action in keys.play.items()},
-            "commands": keys.commands,
-            "help": keys.help,
-        },
+        "keys": vars(load_keys()),
         "start": {
             name: {"kind": str(value.dtype), "shape": value.shape, "values": np.ravel(value).tolist()}
             for name, value in start._asdict().items()
@@ -99,8 +85,7 @@ def describe(manifest: dict[str, Any], start: State) -> dict[str, Any]:
 
 
 def download() -> bytes:
-    """onnxruntime-web's package, by npm where there is one, else from the public registry. FileError if it cannot be
-    had, or is not the one that is meant."""
+    """onnxruntime-web's package, by npm where there is one. FileError if it cannot be had or is not the one meant."""
     try:
         if (npm := shutil.which("npm")) is None:
             data = _by_url()

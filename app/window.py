@@ -1,7 +1,5 @@
 """The real window: events of pygame's in, commands out; views drawn; and sound. `NoWindow` is one without a screen."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys
