@@ -19,14 +19,12 @@ from model.breakout import EMULATOR_HZ
 if TYPE_CHECKING:
     from model.engine import Engine
 
-CORE = ("numpy", "onnxruntime", "gymnasium", "ale-py")
-"""Packages without which nothing else can be looked at."""
+CORE = ("numpy", "onnxruntime", "gymnasium", "ale-py")  # without these nothing else can be looked at
 PACKAGES = (*CORE, "pygame-ce", "pillow")
 OPTIONAL = {name: EXTRAS[name.replace("-", "_")] for name in ("imageio-ffmpeg", "torch", "matplotlib")}
-"""Packages that only some commands need, and the extra that brings them."""
+"""What only some commands need -> the extra that brings it."""
 _WARM_UP, _DREAM_STEPS = 3, 60
-Finding = tuple[str, bool]
-"""A line for the terminal, and whether playing is not possible like this."""
+Finding = tuple[str, bool]  # a line for the terminal, and whether playing is not possible like this
 
 
 def _finding(name: str, found: str, remedy: str = "") -> Finding:

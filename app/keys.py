@@ -33,8 +33,7 @@ _LIMIT, _MOST_DOTS = 1 << 16, 100
 _SLACK, _PUSH = 4.0, 5.0
 """The pointer is followed to so many pixels. A step of a key moves the paddle by `_PUSH` or a little more, so it comes
 nearer with each key, and never turns back."""
-_REACH = FIELD_LEFT + LONG_PADDLE / 2, LAST_PADDLE + LONG_PADDLE / 2
-"""The columns that the paddle's middle can have."""
+_REACH = FIELD_LEFT + LONG_PADDLE / 2, LAST_PADDLE + LONG_PADDLE / 2  # the columns of its middle
 SLOWEST, FASTEST = 0.25, 4.0
 _MEASURED_SECONDS, _PATIENCE_SECONDS = 2.0, 3.0
 _SLOW_BELOW, _WELL_ABOVE = 50 / 60, 56 / 60

@@ -1,12 +1,10 @@
-"""The game loop, the same with a window and headless: events, one step when it is due, a picture, wait for the next.
-
-The picture shows the frame after the action just taken.
-"""
+"""The game loop, the same with a window and headless: events, one step when it is due, and the picture after it."""
 
 import itertools
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.keys import Clock, KeyMap
@@ -18,8 +16,7 @@ from app.window import NoWindow, Sound
 from model.files import FileError
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
-FLIPS = ("difference", "memory", "large", "help", "futures")
-"""Commands that switch one of `Choices`."""
+FLIPS = ("difference", "memory", "large", "help", "futures")  # commands that switch one of `Choices`
 _IDLE, _TOAST_SECONDS = 0.5, 3.0
 CARDS = {
     0.0: (
@@ -35,32 +32,29 @@ CARDS = {
 """Seconds at which a card comes -> its head and lines."""
 
 
+@dataclass(eq=False)
 class Loop:
-    """One run of the game. `player` None means the person at the keys; `frames` ends it after so many steps; `stay`:
-    when a script or replay is over, the person plays on; `captures`: where screenshots and recordings by keys go."""
+    """One run of the game. `player` None means the person at the keys; `stay`: when a script or replay is over, the
+    person plays on; `captures`: where screenshots and recordings by keys go."""
 
+    session: Session
+    screen: NoWindow
+    clock: Clock
+    keys: KeyMap
+    player: Player | None = None
+    frames: int | None = None  # how many steps are left; None for no end
+    stay: bool = False
+    captures: Path = Path("captures")
+    seed: int = 0
     back_after: float | None = None  # seconds after which a dream that has parted puts itself back on reality
-    seed = 0
-    quit = False  # whether the player asked for the end
-    caption: tuple[str, str] | None = None
-    recorder: Recorder | None = None
-    recording_error: OSError | None = None
-    replayed: tuple[str, str] | None = None  # the session's digests when a replay had come to its end
 
-    def __init__(
-        self,
-        session: Session,
-        screen: NoWindow,
-        clock: Clock,
-        keys: KeyMap,
-        player: Player | None = None,
-        frames: int | None = None,
-        stay: bool = False,
-        captures: Path = Path("captures"),
-    ) -> None:
-        self.session, self.screen, self.clock, self.keys = session, screen, clock, keys
-        self.player, self._left, self._stay, self._captures = player, frames, stay, captures
+    def __post_init__(self) -> None:
         self.choices, self.sound, self.futures, self.records = Choices(), Sound(), Futures(), Records()
+        self.quit = False  # whether the player asked for the end
+        self.caption: tuple[str, str] | None = None
+        self.recorder: Recorder | None = None
+        self.recording_error: OSError | None = None
+        self.replayed: tuple[str, str] | None = None  # the session's digests when a replay had come to its end
         self.toast, self._toast_until = "", 0.0
         self._standing_since: float | None = None  # since when time stands still for a rewind
         self._by_hand = True  # whether a person has played all of this game
@@ -75,7 +69,7 @@ class Loop:
             "faster": lambda: self._change_speed(1),
             "sound": lambda: self.say(self.sound.toggle()),
             "autopilot": self._autopilot,
-            "fullscreen": screen.toggle_fullscreen,
+            "fullscreen": self.screen.toggle_fullscreen,
             "screenshot": self._screenshot,
             "record_gif": lambda: self._start_or_stop(".gif"),
             "record_mp4": lambda: self._start_or_stop(".mp4"),
@@ -85,7 +79,7 @@ class Loop:
         """Until the player quits or has no more actions, or the frames are played."""
         self.clock.start()
         self.screen.show(self.view)
-        while self._left is None or self._left > 0:
+        while self.frames is None or self.frames > 0:
             waiting, pressed = self._waiting(), self.screen.pressed
             commands = self.screen.poll(_IDLE if waiting else self.clock.wait_time())
             if self.choices.help and self.screen.pressed != pressed:
@@ -124,10 +118,10 @@ class Loop:
         if action is None:
             if self._replays:
                 self.replayed = session.digests()
-            if self._stay:  # now it is the person's turn
+            if self.stay:  # now it is the person's turn
                 self.player, self.choices.paused = None, True
                 self.say("that was all; P plays on from here")
-            return self._stay
+            return self.stay
         self.clock.begin()
         session.step(action)
         self._by_hand = (self._by_hand or session.taken == session.restarted + 1) and self.player is None
@@ -144,8 +138,8 @@ class Loop:
             self._note_records()
         self.screen.show(self.view)
         self.clock.end()
-        if self._left is not None:
-            self._left -= 1
+        if self.frames is not None:
+            self.frames -= 1
         return True
 
     def _note_records(self) -> None:
@@ -270,7 +264,7 @@ class Loop:
 
     def _capture(self, suffix: str) -> Path:
         """A new file's name; two within a second do not share one."""
-        stem = self._captures / time.strftime("breakout-%Y%m%d-%H%M%S")
+        stem = self.captures / time.strftime("breakout-%Y%m%d-%H%M%S")
         ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
         return next(path for end in ends if not (path := Path(f"{stem}{end}{suffix}")).exists())
 

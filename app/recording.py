@@ -28,8 +28,7 @@ from model.breakout import COLUMNS, PALETTE, ROWS, Frame
 from model.files import write_atomic
 
 NO_MP4 = 'MP4 recordings need ffmpeg: pip install -e ".[record]"; GIF needs nothing'
-_WAITING = 256
-"""Steps that may wait for the encoder (17 MB); after that the game waits too, rather than lose any."""
+_WAITING = 256  # steps that may wait for the encoder (17 MB); after that the game waits too, rather than lose any
 _GROUND, _RAMP, _STRIP, _GAP = len(PALETTE), 16, 40, 8
 NAMES = ("real game", "neural twin")
 Step = tuple[tuple[str, ...], tuple[Frame, ...]]

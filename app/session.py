@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Frame
 from model.metrics import Parting, StepScore, Tally, score_step
-from model.state import BALL_COLUMN, BALL_ROW, INDEX, PADDLE, VARIABLES, WIDTH, Prediction, State, stack
+from model.state import BALL_COLUMN, BALL_ROW, INDEX, PADDLE, VARIABLES, WIDTH, State, stack
 
 if TYPE_CHECKING:
     from collect.emulator import Emulator, Objects, Snapshot
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
 
 REMEMBERED_SECONDS, RECENT_SECONDS, REWIND_SECONDS, REWIND_ROOM_SECONDS = 30, 5, 2, 12
 KEPT_PER_SECOND = 6  # moments to rewind to take 9 MB like this; every step of twelve seconds would take 90
-_KEPT = ("_game_steps", "reality", "twin", "dreaming", "since_real", "parting")
-"""What a session takes back when it rewinds, beside the emulator."""
-COMMANDS = ("dream", "resync", "controller", "restart", "rewind")
-"""What `Session.do` understands, and what a session file holds beside the actions."""
+_KEPT = ("_game_steps", "reality", "twin", "dreaming", "since_real", "parting")  # what rewinding takes back
+COMMANDS = ("dream", "resync", "controller", "restart", "rewind")  # a session file has them beside actions
 AHEAD_SECONDS = 0.5
 _LIFE_DUE = VARIABLES[INDEX["life_due"]].classes.index("yes")
 Codes = npt.NDArray[np.int64]
@@ -294,8 +293,8 @@ class Futures:
 
     def __init__(self) -> None:
         self.ahead: Ahead | None = None
-        self._left, self._finished = 0, -1
-        self._guess: Prediction | None = None
+        self._finished = -1
+        self._dreams: Iterator[None] = iter(())
         self._working: Future[None] = Future()
         self._working.set_result(None)
 
@@ -303,10 +302,9 @@ class Futures:
         """Time stands still: unless that is done, let the four dreams start from this very moment, and end, now."""
         if self._finished != session.taken:
             self._working.result()
-            self._left, self._finished = 0, session.taken
-            self._half_step(session, session.twin)
-            while self._left:
-                self._half_step(session, session.twin)
+            self._finished, self._dreams = session.taken, iter(())
+            for _ in self._dream(session, session.twin):
+                pass
 
     def work(self, session: Session) -> None:
         """Begin with half a step more. Changes nothing in the session."""
@@ -314,16 +312,20 @@ class Futures:
         self._working = _SECOND_CORE.submit(self._half_step, session, session.twin)
 
     def _half_step(self, session: Session, start: State) -> None:
-        """Of the four dreams a prediction, or what follows from it."""
-        if self._left == 0:
-            self._states, self._controller = stack([start] * ACTIONS), session.controller
-            self._left, self._balls, self._guess = session.steps(AHEAD_SECONDS), [self._states.objects], None
-        actions = np.arange(ACTIONS)
-        if self._guess is None:
-            self._guess = session.engine.predict(self._states, actions, self._controller)
-            return
-        self._states = session.engine.advance(self._states, actions, self._guess.frame, self._guess)
-        self._balls.append(self._states.objects)
-        self._left, self._guess = self._left - 1, None
-        if self._left == 0:
-            self.ahead = Ahead(self._states.frame, np.stack(self._balls)[:, :, -1, [BALL_ROW, BALL_COLUMN]])
+        if next(self._dreams, "over") == "over":
+            self._dreams = self._dream(session, start)
+            next(self._dreams)
+
+    def _dream(self, session: Session, start: State) -> Iterator[None]:
+        """Half a step at a time: a prediction, or what follows from it."""
+        states, controller, actions = stack([start] * ACTIONS), session.controller, np.arange(ACTIONS)
+        balls = [states.objects]
+        for number in range(session.steps(AHEAD_SECONDS)):
+            if number:
+                yield
+            guess = session.engine.predict(states, actions, controller)
+            yield
+            states = session.engine.advance(states, actions, guess.frame, guess)
+            balls.append(states.objects)
+        self.ahead = Ahead(states.frame, np.stack(balls)[:, :, -1, [BALL_ROW, BALL_COLUMN]])
+        yield

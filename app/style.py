@@ -55,50 +55,6 @@ def forget_fonts() -> None:
     text.cache_clear()
 
 
-class Brush:
-    """Writes onto `surface`. Lengths and sizes of words are those of the usual window, times `unit`.
-
-    A surface keeps what is drawn on it: a part of the window is drawn anew only when it is to show something else.
-    """
-
-    surface: pygame.Surface
-    unit: float
-    shown: dict[str, tuple[object, ...]]
-    """What each part of the window shows, by the part's name."""
-
-    def changes(self, part: str, *content: object) -> bool:
-        """Whether a part of the window shows something else so far; from now on it shows this."""
-        before, self.shown[part] = self.shown.get(part), content
-        return before != content
-
-    def clears(self, part: str, box: Rect, *content: object) -> bool:
-        """As `changes`, for a part that lies in a box, which is then empty."""
-        changed = self.changes(part, box.copy(), *content)
-        if changed:
-            self.surface.fill(GROUND, box)
-        return changed
-
-    def u(self, length: float) -> int:
-        """A length in the usual window, in this one."""
-        return round(length * self.unit)
-
-    def picture(self, words: str, size: int, colour: Colour) -> pygame.Surface:
-        """Words as a picture."""
-        return text(words, self.u(size), colour)
-
-    def fitting(self, words: Words, sizes: Sizes, colour: Colour, room: float = math.inf) -> pygame.Surface | None:
-        """The first of several wordings, at the first of the sizes, that is no wider than `room`; None if none is."""
-        wordings = [words] if isinstance(words, str) else words
-        tries = product(filter(None, wordings), [sizes] if isinstance(sizes, int) else sizes)
-        pictures = (self.picture(wording, size, colour) for wording, size in tries)
-        return next((picture for picture in pictures if picture.get_width() <= room), None)
-
-    def put(self, words: Words, sizes: Sizes, colour: Colour, room: float = math.inf, **at: Any) -> Rect | None:
-        """Write what `fitting` gives, with a corner (`topleft=`, `midbottom=` ...) at a point; None if nothing fits."""
-        picture = self.fitting(words, sizes, colour, room)
-        return None if picture is None else self.surface.blit(picture, picture.get_rect(**at))
-
-
 def panel_size(width: int, height: int) -> tuple[int, int]:
     """The size of a panel inside a box: a whole multiple of 160 x 210 near 4:3, or, where that would leave much of the
     box empty, the largest 4:3 picture. At least 1 x 1."""
@@ -170,10 +126,50 @@ def _below(box: Rect, top: int) -> Rect:
     return Rect(box.left, top, box.width, max(0, box.bottom - top))
 
 
-class Charts(Brush):
-    """Each chart is drawn at the top of the box that it is given, and gives the row below it."""
+class Charts:
+    """Writes and draws onto `surface`. Lengths and sizes of words are those of the usual window, times `unit`.
 
+    A surface keeps what is drawn on it: a part of the window is drawn anew only when it is to show something else.
+    Each chart is drawn at the top of the box that it is given, and gives the row below it.
+    """
+
+    surface: pygame.Surface
+    unit: float
+    shown: dict[str, tuple[object, ...]]
+    """What each part of the window shows, by the part's name."""
     _made: tuple[Ahead, tuple[int, int], list[pygame.Surface]] | None = None
+
+    def changes(self, part: str, *content: object) -> bool:
+        """Whether a part of the window shows something else so far; from now on it shows this."""
+        before, self.shown[part] = self.shown.get(part), content
+        return before != content
+
+    def clears(self, part: str, box: Rect, *content: object) -> bool:
+        """As `changes`, for a part that lies in a box, which is then empty."""
+        changed = self.changes(part, box.copy(), *content)
+        if changed:
+            self.surface.fill(GROUND, box)
+        return changed
+
+    def u(self, length: float) -> int:
+        """A length in the usual window, in this one."""
+        return round(length * self.unit)
+
+    def picture(self, words: str, size: int, colour: Colour) -> pygame.Surface:
+        """Words as a picture."""
+        return text(words, self.u(size), colour)
+
+    def fitting(self, words: Words, sizes: Sizes, colour: Colour, room: float = math.inf) -> pygame.Surface | None:
+        """The first of several wordings, at the first of the sizes, that is no wider than `room`; None if none is."""
+        wordings = [words] if isinstance(words, str) else words
+        tries = product(filter(None, wordings), [sizes] if isinstance(sizes, int) else sizes)
+        pictures = (self.picture(wording, size, colour) for wording, size in tries)
+        return next((picture for picture in pictures if picture.get_width() <= room), None)
+
+    def put(self, words: Words, sizes: Sizes, colour: Colour, room: float = math.inf, **at: Any) -> Rect | None:
+        """Write what `fitting` gives, with a corner (`topleft=`, `midbottom=` ...) at a point; None if nothing fits."""
+        picture = self.fitting(words, sizes, colour, room)
+        return None if picture is None else self.surface.blit(picture, picture.get_rect(**at))
 
     def charts(self, boxes: tuple[Rect, ...], view: View) -> None:
         """Fill the boxes from the top: the table and its facts, then what was switched on, then the timeline."""
@@ -268,10 +264,10 @@ class Charts(Brush):
         return area.top + high
 
     def _timeline(self, area: Rect, timeline: Timeline, tick: tuple[int, int]) -> None:
-        u = self.u
+        u, (span, taken, tally, marked) = self.u, timeline
         plot = Rect(area.left, area.top + u(18), area.width, min(area.height, u(260)) - u(18))
         y = area.top - u(1)
-        if not self.clears("timeline", Rect(area.left, y, area.width, plot.bottom - y), tick, tuple(timeline.marks)):
+        if not self.clears("timeline", Rect(area.left, y, area.width, plot.bottom - y), tick, tuple(marked)):
             return
         head = self.put("codes right", 13, REAL, topleft=(area.left, y))
         self.put("wrong pixels", 13, TWIN, topleft=((head or area).right + u(16), y))
@@ -279,7 +275,7 @@ class Charts(Brush):
         surface = self.surface.subsurface(plot)
         surface.fill(RAISED)
         plot, low = surface.get_rect(), plot.height - 1
-        every, step = timeline.tally.series(timeline.span), plot.width / timeline.span
+        every, step = tally.series(span), plot.width / span
         # Where several steps share a column of pixels, the worst of them shows.
         xs, first = np.unique(plot.right - np.arange(len(every[0]), 0, -1) * step // 1, return_index=True)
         if len(xs) > 1:
@@ -291,7 +287,7 @@ class Charts(Brush):
             pygame.draw.aalines(surface, TWIN, False, outline[1:-1])
             ys = np.minimum(3 + (1 - codes / CELLS) * plot.height, low)
             pygame.draw.aalines(surface, REAL, False, [*zip(xs, ys, strict=True)])
-        marks = [(plot.right - round((timeline.taken - at) * step), what) for at, what in reversed(timeline.marks)]
+        marks = [(plot.right - round((taken - at) * step), what) for at, what in reversed(marked)]
         for at, what in marks:
             pygame.draw.line(surface, MARKS.get(what, DREAM), (at, 0), (at, low))
         free = plot.right + 1

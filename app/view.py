@@ -14,24 +14,17 @@ from model.breakout import CELLS, Action, Frame
 from model.metrics import Tally
 from model.state import SIGNED_SPEEDS, VARIABLES
 
-PART = " \N{MIDDLE DOT} "
-"""Between the parts of a line; where there is little room, the last parts go first."""
-NEEDS_REALITY = ("dream", "resync", "difference", "grid", "layout", "sound")
-"""Commands that do something only beside a real game."""
-_NAMES = {
-    "left": "\N{LEFTWARDS ARROW}",
-    "right": "\N{RIGHTWARDS ARROW}",
-    "up": "\N{UPWARDS ARROW}",
-    "return": "Enter",
-    "enter": "",  # the keypad's, the same word
-    "escape": "Esc",
-}
+PART = " \N{MIDDLE DOT} "  # between the parts of a line; where there is little room, the last parts go first
+NEEDS_REALITY = ("dream", "resync", "difference", "grid", "layout", "sound")  # commands
+_NAMES = {"left": "\N{LEFTWARDS ARROW}", "right": "\N{RIGHTWARDS ARROW}", "up": "\N{UPWARDS ARROW}"}
+_NAMES |= {"return": "Enter", "enter": "", "escape": "Esc"}  # the keypad's enter is the same word
+Timeline = tuple[int, int, Tally, list[tuple[int, str]]]  # steps, the newest's number, scores, marks (step, what)
 _NO_BALL_SECONDS, _DASH = 0.4, "\N{EN DASH}"
 
 
 @dataclass
 class Choices:
-    """What the player switched on: views, pause, help; nothing of it changes the games."""
+    """What the player switched on; nothing of it changes the games."""
 
     grid: int = 0
     difference: bool = False
@@ -40,15 +33,6 @@ class Choices:
     large: bool = False
     help: bool = False
     paused: bool = False
-
-
-class Timeline(NamedTuple):
-    """The last `span` steps of a tally, `taken` is the newest; marks as (step, what)."""
-
-    span: int
-    taken: int
-    tally: Tally
-    marks: list[tuple[int, str]]
 
 
 class Remembered(NamedTuple):
@@ -67,8 +51,7 @@ class View:
     """One picture of the window, made anew for each. Frames are classes (210, 160) uint8; codes (35,) int64.
 
     What takes long to draw, the memory and the timeline, is drawn anew when `tick` is another one: ten times a second.
-    `mode` and `accuracy` are the last things that a small window leaves out. `strips` are lines at the foot of the
-    twin's panel, `real_strip` one on the real game's.
+    `strips` are lines on the twin's panel, `real_strip` one on the real game's.
     """
 
     mode: str
@@ -105,7 +88,7 @@ class View:
 
 @lru_cache
 def key_names(keys: KeyMap, command: str) -> tuple[str, ...]:
-    """The keys of a command, to be read by people."""
+    """The keys of a command, in words."""
     words = []
     for key in keys.keys_of(command):
         bare = key.removeprefix(SHIFT)
@@ -167,7 +150,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
         view.difference, view.codes = choices.difference, (moment.predicted, moment.actual)
         span, now = session.steps(REMEMBERED_SECONDS), session.taken
         marks = [(step, what) for step, what in session.marks if now - step < span]
-        view.timeline = Timeline(span, now, session.tally, marks)
+        view.timeline = span, now, session.tally, marks
     return view
 
 

@@ -22,15 +22,13 @@ from model.files import write_atomic
 
 TITLE = "Breakout, beside its neural twin"
 SMALLEST = 240, 160
-BUTTONS = {0: "fire", 1: "rewind", 2: "dream", 3: "resync", 6: "help", 7: "restart"}
-"""A gamepad's button (of the common layout: A, B, X, Y, Back, Start) -> fire, or a command."""
+BUTTONS = {0: "fire", 1: "rewind", 2: "dream", 3: "resync", 6: "help", 7: "restart"}  # A, B, X, Y, Back, Start
 _LOST_SECONDS, _TILT = 2.0, 0.5
 _RATE, _TONE_SECONDS, _LOUDNESS = 22050, 0.07, 5000
 _TIMER, _KIND = 95, 64
 """RAM 95: the upper two bits say what the ball has met (brick, wall, paddle), the lower three count the tone down. To
 read it costs nothing; ALE gives sound only together with every observation, which would slow each step down."""
-PITCHES: dict[str | int, int] = {"wall": 165, "paddle": 247, 1: 330, 4: 440, 7: 587}
-"""Hertz of what the ball meets; a brick by its points."""
+PITCHES: dict[str | int, int] = {"wall": 165, "paddle": 247, 1: 330, 4: 440, 7: 587}  # hertz; bricks by points
 
 
 class NoWindow:
