@@ -194,9 +194,10 @@ def doctor(
         from app.doctor import examine
 
         broken = False
-        for line, wrong in examine(weights, seconds):
-            broken |= wrong
-            print(line, flush=True)
+        for name, found, remedy in examine(weights, seconds):
+            broken |= bool(remedy)
+            line = " ".join(found.splitlines())
+            print(f"{name:<14}" + (f"BROKEN: {line} -> {remedy}" if remedy else line), flush=True)
         if broken:
             raise typer.Exit(1)
 

@@ -24,33 +24,28 @@ PACKAGES = (*CORE, "pygame-ce", "pillow")
 OPTIONAL = {name: EXTRAS[name.replace("-", "_")] for name in ("imageio-ffmpeg", "torch", "matplotlib")}
 """What only some commands need -> the extra that brings it."""
 _WARM_UP, _DREAM_STEPS = 3, 60
-Finding = tuple[str, bool]  # a line for the terminal, and whether playing is not possible like this
-
-
-def _finding(name: str, found: str, remedy: str = "") -> Finding:
-    """What was looked at, what was found, and, where that is broken, what to do about it."""
-    text = f"{name:<14}{'BROKEN: ' if remedy else ''}{found}"
-    return " ".join(text.splitlines()) + (f" -> {remedy}" if remedy else ""), bool(remedy)
+Finding = tuple[str, str, str]
+"""What was looked at, what was found and, where that is so broken that playing is not possible, what to do about it."""
 
 
 def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
     """Look at everything that playing needs; steps are measured for `seconds` twice, or not at all if that is 0."""
-    yield _finding("system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores")
-    yield _finding("python", platform.python_version())
+    yield "system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores", ""
+    yield "python", platform.python_version(), ""
     there: dict[str, str] = {}
     for name in (*PACKAGES, *OPTIONAL):
         with suppress(metadata.PackageNotFoundError):
             there[name] = metadata.version(name)
-    yield _finding("packages", ", ".join(f"{name} {version}" for name, version in there.items()) or "none")
+    yield "packages", ", ".join(f"{name} {version}" for name, version in there.items()) or "none", ""
     if extra := [f'{name}: pip install -e ".[{brings}]"' for name, brings in OPTIONAL.items() if name not in there]:
-        yield _finding("extras", f"not installed, and not needed to play: {'; '.join(extra)}")
+        yield "extras", f"not installed, and not needed to play: {'; '.join(extra)}", ""
     if missing := sorted({*PACKAGES} - {*there}):
-        yield _finding("packages", f"{', '.join(missing)} not installed", "pip install -e . in this environment")
+        yield "packages", f"{', '.join(missing)} not installed", "pip install -e . in this environment"
     if {*CORE} & {*missing}:
         return
     yield (emulator := _look("emulator", "pip install --force-reinstall ale-py gymnasium", _emulator))
     yield _look("display", "check DISPLAY, WAYLAND_DISPLAY and SDL_VIDEODRIVER; or play --headless", _display)
-    yield _finding("files", f"captures go to {Path('captures').absolute()}, records to {records_path()}")
+    yield "files", f"captures go to {Path('captures').absolute()}, records to {records_path()}", ""
     engines: list[Engine] = []
 
     def load() -> str:
@@ -62,7 +57,7 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
 
     remedy = "give others with --weights DIR" if weights else "restore the repository's: git checkout assets/weights"
     yield _look("weights", remedy, load)
-    if not engines or not seconds or "pygame-ce" in missing or emulator[1]:
+    if not engines or not seconds or "pygame-ce" in missing or emulator[2]:
         return
     for name, everything in (("step", False), ("everything on", True)):
         yield _look(name, "report this line with those above it", _pace, engines[0], seconds, everything)
@@ -71,10 +66,9 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
 def _look(name: str, remedy: str, look: Callable[..., str], *given: object) -> Finding:
     """What `look` finds; whatever is wrong with an installation is a finding and not a traceback."""
     try:
-        return _finding(name, look(*given))
+        return name, look(*given), ""
     except Exception as error:
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        return _finding(name, f"{kind}{error}", remedy)
+        return name, str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}", remedy
 
 
 def _emulator() -> str:
@@ -108,48 +102,40 @@ def _pace(engine: Engine, seconds: float, everything: bool) -> str:
     view, a recording, and every other second a dream."""
     import pygame
 
-    from app import style
-    from app.draw import Painter
-    from app.keys import Clock, load_keys
-    from app.loop import Loop
-    from app.players import Autopilot
-    from app.session import Session
-    from app.view import Choices
-    from app.window import NoWindow
+    from app import draw, keys, loop, players, session, style, view, window
     from collect.emulator import Emulator
 
-    class Picture(NoWindow):
-        painter, surface = Painter(), pygame.Surface(style.USUAL, 0, 32)
+    class Picture(window.NoWindow):
+        painter, surface = draw.Painter(), pygame.Surface(style.USUAL, 0, 32)
 
         def show(self, make: Callable[[], Any]) -> None:
             self.painter.paint(self.surface, make())
 
     taken: list[float] = []
-    session, keys = Session(engine, Emulator(engine.frameskip)), load_keys()
-    session.warm_up()
+    games, table = session.Session(engine, Emulator(engine.frameskip)), keys.load_keys()
+    games.warm_up()
     pygame.font.init()
     with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(session, Picture(keys), Clock(1, paced=False), keys, Autopilot("follow", 0))
+        player = players.Autopilot("follow", 0)
+        run = loop.Loop(games, Picture(table), keys.Clock(1, paced=False), table, player)
         if everything:
-            loop.choices = Choices(grid=2, difference=True, futures=True, memory=True)
-            loop.start_recording(Path(folder) / "all.gif")
+            run.choices = view.Choices(grid=2, difference=True, futures=True, memory=True)
+            run.start_recording(Path(folder) / "all.gif")
         try:
             end = time.perf_counter() + seconds
             while time.perf_counter() < end or len(taken) <= _WARM_UP:
                 if everything and len(taken) % _DREAM_STEPS == _DREAM_STEPS - 1:
-                    session.do("dream")
+                    games.do("dream")
                 start = time.perf_counter()
-                loop.step()
+                run.step()
                 taken.append(time.perf_counter() - start)
         finally:
-            loop.stop_recording()
+            run.stop_recording()
             style.forget_fonts()
             pygame.quit()
     room, found = 1e3 * engine.frameskip / EMULATOR_HZ, sorted(1e3 * each for each in taken[_WARM_UP:])
     median, slow = found[len(found) // 2], found[len(found) * 99 // 100]
-    hint = "with all views and a recording; F costs most"
-    if not everything:
-        hint = "the game runs slower then; a smaller window helps"
-    often = f"true pace in {'most' if median <= room else 'few'} steps ({hint})"
+    hints = "the game runs slower then; a smaller window helps", "with all views and a recording; F costs most"
+    often = f"true pace in {'most' if median <= room else 'few'} steps ({hints[everything]})"
     verdict = often if slow > room else "true pace is possible"
     return f"{median:.1f} ms median, {slow:.1f} ms 99th percentile, of {room:.1f} ms: {verdict}"

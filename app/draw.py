@@ -68,8 +68,7 @@ def difference(real: Frame, twin: Frame) -> Frame:
 class Painter(Charts):
     """Draws views. `paint` may be given another surface, of another size, at every call."""
 
-    places: Places | None = None
-    """Where the panels were last drawn."""
+    places: Places | None = None  # where the panels were last drawn
 
     def __init__(self) -> None:
         self._panels = {"real": Panel(), "twin": Panel()}
@@ -103,8 +102,8 @@ class Painter(Charts):
             self._above(places, view)
 
     def _screen(self, name: str, classes: Frame, rect: Rect, *over: Any) -> None:
-        """A panel and what lies over it (strips and their tone, whether it is recorded, whether pixels are wrong, and
-        what `_grid` takes). Only where something has changed anything is drawn."""
+        """A panel, and over it strips in a tone, the mark of a recording, the legend of wrong pixels, and what `_grid`
+        takes. Only where something has changed anything is drawn."""
         panel, surface, (lines, tone, recording, wrong, codes) = self._panels[name], self.surface, over
         boxes = panel.take(classes, rect.size, surface)
         if self.changes(name, rect, *over) or (codes and boxes):
@@ -207,10 +206,10 @@ class Painter(Charts):
         """The cells, with those that are wrong; `spelled`: with their codes, too."""
         surface, u, brighten, darken = self.surface, self.u, pygame.BLEND_RGB_ADD, pygame.BLEND_RGB_MULT
         across, down = rect.width / GRID_COLUMNS, rect.height / GRID_ROWS
-        lines = [(rect.left + int(column * across), rect.top, 1, rect.height) for column in range(1, GRID_COLUMNS)]
-        lines += [(rect.left, rect.top + int(row * down), rect.width, 1) for row in range(1, GRID_ROWS)]
-        for line in lines:
-            surface.fill((46, 46, 46), line, brighten)
+        for column in range(1, GRID_COLUMNS):
+            surface.fill((46, 46, 46), (rect.left + int(column * across), rect.top, 1, rect.height), brighten)
+        for row in range(1, GRID_ROWS):
+            surface.fill((46, 46, 46), (rect.left, rect.top + int(row * down), rect.width, 1), brighten)
         numbers = spelled and across >= u(52) and down >= u(24)  # elsewhere they would hide the game
         for cell in range(CELLS):
             column, row = divmod(cell, GRID_ROWS)

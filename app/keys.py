@@ -111,10 +111,8 @@ class Held:
 
     def __init__(self, keys: KeyMap) -> None:
         self._keys = keys
-        self.down: dict[str, Action] = {}
-        """What each key, button or stick that is held means; the newest last."""
-        self.aim: float | None = None
-        """The column, 0..160, to which the pointer asks the paddle's middle; None while keys steer."""
+        self.down: dict[str, Action] = {}  # what each key, button or stick that is held means; the newest last
+        self.aim: float | None = None  # the column, 0..160, to which the pointer asks the paddle; None while keys steer
         self._tapped: Action | None = None
         self._fire_tapped = False
         self._paddle: float | None = None

@@ -62,7 +62,7 @@ class Loop:
         self._commands: dict[str, Callable[[], object]] = {
             "": lambda: None,  # only a new picture is asked for
             "pause": self._pause,
-            "single": self._single,
+            "single": lambda: self.choices.paused and not self._ended and self.step(),
             "grid": lambda: setattr(self.choices, "grid", (self.choices.grid + 1) % 3),
             "layout": lambda: self.obey("large"),
             "slower": lambda: self._change_speed(-1),
@@ -92,8 +92,12 @@ class Loop:
                     self.quit = True
                     return
                 self.obey(command)
-            if self._standing_since is not None:
-                self._stand(self._standing_since)
+            if self._standing_since is not None and not self.screen.is_held("rewind"):
+                self._standing_since = None
+                self._go_on()
+            elif self._standing_since is not None and time.monotonic() - self._standing_since >= REWIND_SECONDS / 2:
+                self.say(self.session.do("rewind"))
+                self._standing_since = time.monotonic()
             if self._waiting():
                 if commands or waiting:
                     self.screen.show(self.view)
@@ -102,8 +106,11 @@ class Loop:
 
     def _waiting(self) -> bool:
         """Whether time stands still: paused, help, rewinding, or a game that is over and waits for its player."""
-        ended = self.session.over and self.player is None
-        return self.choices.paused or self.choices.help or self._standing_since is not None or ended
+        return self.choices.paused or self.choices.help or self._standing_since is not None or self._ended
+
+    @property
+    def _ended(self) -> bool:
+        return self.session.over and self.player is None
 
     @property
     def _replays(self) -> bool:
@@ -185,12 +192,8 @@ class Loop:
             dream = f"longest true dream {self.records.longest_dream:.1f} s"
             view.facts.append(f"your records: best score {self.records.best_score}{PART}{dream}")
         view.toast, view.caption, view.recording = self.toast, self.caption, self.recorder is not None
-        if isinstance(self.player, Autopilot):
-            view.footer = f"{AUTOPILOTS[self.player.name]}   {view.footer}"
-        elif self._replays:
-            view.footer = f"replay   {view.footer}"
-        elif self.player is None and self.screen.held.aim is not None:
-            view.footer = f"the pointer steers   {view.footer}"
+        pointer = "" if self.screen.held.aim is None else "the pointer steers"
+        view.footer = "   ".join(filter(None, (self.player.title if self.player else pointer, view.footer)))
         if self.choices.help:
             view.message, view.help = None, help_lines(self.keys, self.session.emulator is None)
         elif self._standing_since is not None:
@@ -229,18 +232,6 @@ class Loop:
     def _go_on(self) -> None:
         self.screen.held.forget_taps()
         self.clock.start()
-
-    def _single(self) -> None:
-        if self.choices.paused and not (self.session.over and self.player is None):
-            self.step()
-
-    def _stand(self, since: float) -> None:
-        if not self.screen.is_held("rewind"):
-            self._standing_since = None
-            self._go_on()
-        elif time.monotonic() - since >= REWIND_SECONDS / 2:
-            self.say(self.session.do("rewind"))
-            self._standing_since = time.monotonic()
 
     def _change_speed(self, by: int) -> None:
         nearest = min(range(len(SPEEDS)), key=lambda i: abs(SPEEDS[i] - self.clock.speed))
@@ -317,8 +308,7 @@ class Loop:
 
 
 class Tour(Loop):
-    """The first run: ten seconds of play, by the autopilot in a session of its own, that show what one step, a dream
-    and a parting are. Any key ends it."""
+    """The first run: the autopilot shows for ten seconds what one step, a dream and a parting are. Any key ends it."""
 
     def __init__(self, session: Session, screen: NoWindow, keys: KeyMap, paced: bool = True) -> None:
         clock = Clock(session.steps_per_second, paced=paced)
@@ -327,7 +317,7 @@ class Tour(Loop):
         self._pressed = screen.pressed
 
     def step(self) -> bool:
-        """See `Loop.step`; the next card when it is due."""
+        """As a loop's, with the next card when it is due."""
         if self.screen.pressed != self._pressed:
             return False
         if self.session.taken in self._cards:

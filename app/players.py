@@ -1,7 +1,5 @@
 """Who chooses the actions of a session (a script, a session saved before, or a machine), and what is kept of it."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys
@@ -9,7 +7,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, Self, get_origin, get_type_hints
 
 import numpy as np
 
@@ -24,7 +22,7 @@ AUTOPILOTS = {
     "follow": "autopilot follows the ball",
     "random": "autopilot at random",
 }
-"""Who plays, one after the other, when the machine is asked to, and how each is called."""
+"""Who plays, one after the other, when the machine is asked to -> how it is called."""
 
 
 def parse_actions(text: str, where: str) -> bytes:
@@ -55,7 +53,7 @@ class Scripted:
     which it was given, it plays a session again: only they begin a new game."""
 
     def __init__(self, actions: bytes, commands: list[tuple[int, str]] | None = None) -> None:
-        self.replays = commands is not None
+        self.replays, self.title = commands is not None, "" if commands is None else "replay"
         self._actions, self._commands = deque(actions), deque(commands or ())
 
     def act(self, session: Session) -> int | None:
@@ -72,15 +70,13 @@ class Scripted:
 class Autopilot:
     """Lets one of `AUTOPILOTS` play, and starts a new game when one is over. FileError if its weights are unusable.
 
-    One paddle plays two balls in a dream that has parted: the one that falls is looked after, the dream's own before
-    the real game's, and whichever side waits for a serve gets one as soon as there is time for it. "player", the
-    network of `model.player`, sees where the twin takes things to be, in its dream and in reality.
+    One paddle plays two balls in a dream that has parted: the one that falls is looked after, the dream's own first.
     """
 
     def __init__(self, name: str, seed: int) -> None:
         from model import player  # loads what takes long: only now, with the window there
 
-        self.name = name
+        self.name, self.title = name, AUTOPILOTS[name]
         self._rng = np.random.default_rng(seed)
         self._follower, self._attention = player.Follower(self._rng), player.Attention()
         self._player = player.Player.load(seed=seed) if name == "player" else None
@@ -208,7 +204,7 @@ class Records:
     introduced: bool = False
 
     @classmethod
-    def load(cls, path: Path) -> Records:
+    def load(cls, path: Path) -> Self:
         """What is kept at `path`; a file that is missing or damaged counts as none."""
         with suppress(FileError, TypeError, KeyError, ValueError):
             found = read_json(path, "records", _SMALL)

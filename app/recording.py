@@ -31,8 +31,7 @@ NO_MP4 = 'MP4 recordings need ffmpeg: pip install -e ".[record]"; GIF needs noth
 _WAITING = 256  # steps that may wait for the encoder (17 MB); after that the game waits too, rather than lose any
 _GROUND, _RAMP, _STRIP, _GAP = len(PALETTE), 16, 40, 8
 NAMES = ("real game", "neural twin")
-Step = tuple[tuple[str, ...], tuple[Frame, ...]]
-"""A line of text above each panel, left to right, and the panels: screens of classes (210, 160) uint8."""
+Step = tuple[tuple[str, ...], tuple[Frame, ...]]  # a line of text above each panel, and the panels, left to right
 
 
 class Recorder:
@@ -93,18 +92,17 @@ def check_ffmpeg(path: Path) -> None:
         raise ValueError(NO_MP4)
 
 
-def _steps(source: BinaryIO) -> Iterator[Step]:
-    """What the game sends to the process of its own. A step that is cut short, since it was killed, is left out."""
+def _pictures(source: BinaryIO) -> Iterator[Frame]:
+    """Of what the game sends. A step that is cut short, since it was killed, is left out."""
     while (line := source.readline()).endswith(b"\n"):
         notes = tuple(json.loads(line))
         data = source.read(len(notes) * ROWS * COLUMNS)
         if len(data) == len(notes) * ROWS * COLUMNS:
-            yield notes, tuple(np.frombuffer(data, np.uint8).reshape(-1, ROWS, COLUMNS))
+            yield compose(notes, np.frombuffer(data, np.uint8).reshape(-1, ROWS, COLUMNS))
 
 
-def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
-    """Write `steps`, at `rate` a second, as GIF or H.264. OSError if it cannot be written."""
-    pictures = (compose(*step) for step in steps)
+def encode(path: Path, pictures: Iterator[Frame], rate: float) -> None:
+    """Write `pictures`, at `rate` a second, as GIF or H.264. OSError if it cannot be written."""
     first = next(pictures, None)
     if first is None:
         raise OSError("nothing was recorded")
@@ -150,7 +148,7 @@ def _heading(name: str, note: str) -> Frame:
     return np.where(grey < 16, np.uint8(_GROUND), _RAMP + (grey >> 4))
 
 
-def compose(notes: tuple[str, ...], frames: Sequence[Frame]) -> Frame:
+def compose(notes: tuple[str, ...], frames: Sequence[Frame] | Frame) -> Frame:
     """A picture of the panels: indices into `COLOURS`, (rows, columns) uint8, even in both. Each screen of classes
     (210, 160) is twice as wide, with its name and note above."""
     count, wide = len(frames), 2 * COLUMNS + _GAP
@@ -191,6 +189,6 @@ def write_gif(file: BinaryIO, first: Frame, others: Iterable[Frame], rate: float
 
 if __name__ == "__main__":
     try:
-        encode(Path(sys.argv[1]), _steps(sys.stdin.buffer), float(sys.argv[2]))
+        encode(Path(sys.argv[1]), _pictures(sys.stdin.buffer), float(sys.argv[2]))
     except (OSError, ValueError) as error:
         sys.exit(getattr(error, "strerror", None) or str(error))

@@ -2,10 +2,8 @@
 
 FOLLOW: after every step the twin is shown the real frame, and predicts one step ahead. DREAM: it lives on its own
 frames, under the same keys. A session holds two states of the twin, one that follows reality and the one on show: a
-dream begins with an assignment, and coming back is another. The same seed, commands and actions give the same pixels
-on both sides. FUTURES are what the twin expects of the next half second, for each of the four keys.
-What does not wait for each other runs at the same time: the real game's step beside the twin's prediction, and the
-futures beside the picture.
+dream begins with an assignment, and coming back is another. The same seed, commands and actions give the same pixels.
+The real game's step runs beside the twin's prediction, and the futures beside the picture.
 """
 
 from __future__ import annotations
@@ -59,8 +57,6 @@ class Session:
     twin: State  # the twin on show: while it follows, the same
     since_real: int  # steps since the twin was last put on reality
     waiting: int  # steps for which it has had no ball
-    parting: Parting  # whether and when the dream that now runs has parted
-    restarted: int  # the value of `taken` at which this game began
     _game_steps: int  # steps of this game, which rewinding takes back
 
     def __init__(
@@ -140,13 +136,13 @@ class Session:
             self.exact_now = self.exact_now + 1 if score.exact else 0
             self.exact_longest = max(self.exact_longest, self.exact_now)
         if self.dreaming and self.parting.add(real, drawn):
-            self._mark("parted")
+            self.marks.append((self.taken, "parted"))
         elif self.dreaming and in_play and self.parting.parted_at is None:
             # The first steps of a parting, which only the third one tells, are not true.
             self._true += self.parting.horizon == self.parting.steps
             self.longest_true = max(self.longest_true, self._true)
         if now.lives < there.lives:
-            self._mark("life")
+            self.marks.append((self.taken, "life"))
 
     def _real_step(self, action: int, before: Frame, emulator: Emulator) -> tuple[Frame, Codes]:
         """The real game's next frame, and the codes of what it changed."""
@@ -161,8 +157,7 @@ class Session:
 
     @property
     def over(self) -> bool:
-        """Whether the game is over: the real one, whose further steps show the same screen, or a dream without one,
-        as soon as the twin knows that its last life is due."""
+        """Whether the game is over: the real one or, alone, the twin's, once it knows that its last life is due."""
         if self.emulator is not None:
             return self.emulator.over
         return self.twin_board[1] <= int(self.twin.memory[0, INDEX["life_due"]] == _LIFE_DUE)
@@ -203,9 +198,8 @@ class Session:
     def do(self, command: str) -> str:
         """Carry out one of `COMMANDS` between two steps, and log it. Returns what has happened, for people to read.
 
-        dream: follow <-> dream. resync: a dream is put on reality, and dreams on from there. controller: context <->
-        action. restart: a new game. rewind: two seconds back, or as far as is remembered: both games, the mode, and
-        what the dream had come to.
+        dream: follow <-> dream. resync: a dream goes on from reality. controller: context <-> action. restart: a new
+        game. rewind: two seconds back, or as far as is remembered: both games, mode, and what the dream had come to.
         """
         self.log.append((self.taken, command))
         if command in ("dream", "resync") and self.emulator is None:
@@ -213,14 +207,11 @@ class Session:
         said: str = getattr(self, f"_{command}")()
         return said
 
-    def _mark(self, what: str) -> None:
-        self.marks.append((self.taken, what))
-
     def _begin(self) -> None:
         frame = self.emulator.reset() if self.emulator else self._start.frame[0]
         known = np.array_equal(frame, self._start.frame[0])
         self.reality = self._start if known else self.engine.begin(frame[None, None])
-        self.restarted, self._game_steps = self.taken, 0
+        self.restarted, self._game_steps = self.taken, 0  # `restarted`: when this game began
         self._kept.clear()
         self._on_reality()
         self._show_twin()
@@ -242,7 +233,7 @@ class Session:
         story = f"following reality again {self._story()}" if self.dreaming else "dreaming from here"
         self.dreaming = not self.dreaming
         self._on_reality()
-        self._mark("dream" if self.dreaming else "back")
+        self.marks.append((self.taken, "dream" if self.dreaming else "back"))
         return story
 
     def _resync(self) -> str:
@@ -250,17 +241,17 @@ class Session:
             return "the twin follows reality already"
         story = f"back on reality {self._story()}; dreaming on"
         self._on_reality()
-        self._mark("back")
+        self.marks.append((self.taken, "back"))
         return story
 
     def _controller(self) -> str:
         self.controller = {"context": "action", "action": "context"}[self.controller]
-        self._mark("controller")
+        self.marks.append((self.taken, "controller"))
         return "codes from " + {"context": "what the twin knows", "action": "the key alone"}[self.controller]
 
     def _restart(self) -> str:
         self._begin()
-        self._mark("new game")
+        self.marks.append((self.taken, "new game"))
         return "new game" + (", dreaming on" if self.dreaming and self.emulator else "")
 
     def _rewind(self) -> str:
@@ -274,7 +265,7 @@ class Session:
         if self.emulator is not None and snapshot is not None:
             self.emulator.restore(snapshot)
         self._show_twin()
-        self._mark("rewind")
+        self.marks.append((self.taken, "rewind"))
         mode = "" if self.emulator is None else ": in the dream" if self.dreaming else ": following reality"
         return f"{self.seconds(begun - self._game_steps):.1f} s back{mode}"
 
@@ -288,8 +279,8 @@ class Ahead(NamedTuple):
 
 
 class Futures:
-    """Four dreams as one batch from the twin's newest moment, begun anew whenever they are done. Each step of play does
-    half a step of them, so that the pace holds, and their picture is new once a second."""
+    """What the twin expects of each key: four dreams as one batch, begun anew whenever they are done. Each step of play
+    does half a step of them, so that the pace holds, and their picture is new once a second."""
 
     def __init__(self) -> None:
         self.ahead: Ahead | None = None

@@ -135,8 +135,7 @@ class Charts:
 
     surface: pygame.Surface
     unit: float
-    shown: dict[str, tuple[object, ...]]
-    """What each part of the window shows, by the part's name."""
+    shown: dict[str, tuple[object, ...]]  # what each part of the window shows, by the part's name
     _made: tuple[Ahead, tuple[int, int], list[pygame.Surface]] | None = None
 
     def changes(self, part: str, *content: object) -> bool:
@@ -247,8 +246,7 @@ class Charts:
         return end
 
     def _memory(self, area: Rect, view: View) -> int:
-        """What the twin remembers and how sure it is, three in a row; in colour, with what RAM says, where that is
-        something else."""
+        """What the twin remembers and how sure it is; in colour, with what RAM says, where that is something else."""
         u, wide = self.u, area.width // 3
         high = math.ceil(len(VARIABLES) / 3) * u(17) + u(4)
         box = Rect(area.topleft, (area.width, high)).clip(area)

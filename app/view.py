@@ -122,6 +122,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
         message = "paused", f"{first_key(keys, 'pause')} plays on"
     elif session.over:
         message = "game over", f"{first_key(keys, 'restart')} starts a new one"
+    serve = f"no ball: {first_key(keys, 'fire')} serves" if message is None else ""
     speed = "" if clock.speed == 1 else f" (speed {clock.speed:g})"
     pace = [f"key {Action(moment.action).name.lower()}", f"{clock.target:.0f} steps/s{speed}"]
     if clock.measured:  # while time stands still there is nothing to measure
@@ -135,7 +136,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
         footer="   ".join(pace),
         hints=bottom_line(keys, session.emulator is None),
         warning=f"this machine runs below true pace: {hint}" if clock.slow else "",
-        strips=_strips(session, choices, keys, waits=message is not None),
+        strips=_strips(session, choices, keys, serve),
         message=message,
         grid=choices.grid,
         large=choices.large,
@@ -145,7 +146,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
     )
     if session.objects is not None and moment.actual is not None:
         view.real_note = board(session.objects.score, session.objects.lives)
-        view.real_strip = _serve(keys) if session.objects.ball is None and message is None else ""
+        view.real_strip = serve if session.objects.ball is None else ""
         view.table, view.facts = _table(session), _facts(session)
         view.difference, view.codes = choices.difference, (moment.predicted, moment.actual)
         span, now = session.steps(REMEMBERED_SECONDS), session.taken
@@ -177,14 +178,8 @@ def board(score: int, lives: int) -> str:
     return f"score {score}{PART}{lives} {'life' if lives == 1 else 'lives'}"
 
 
-def _serve(keys: KeyMap) -> str:
-    return f"no ball: {first_key(keys, 'fire')} serves"
-
-
-def _strips(session: Session, choices: Choices, keys: KeyMap, waits: bool) -> tuple[str, ...]:
-    lines = []
-    if session.waiting >= session.steps(_NO_BALL_SECONDS) and not waits:
-        lines.append(_serve(keys))
+def _strips(session: Session, choices: Choices, keys: KeyMap, serve: str) -> tuple[str, ...]:
+    lines = [serve] if serve and session.waiting >= session.steps(_NO_BALL_SECONDS) else []
     if session.parted_at is not None:
         back, again = first_key(keys, "dream"), first_key(keys, "resync")
         lines.append(f"not the real game any more: {back} goes back, {again} dreams anew")
