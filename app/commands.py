@@ -1,7 +1,5 @@
 """The commands `play`, `doctor` and `web`. They import what takes long themselves, so that --help is instant."""
 
-from __future__ import annotations
-
 import gc
 import inspect
 import os
@@ -125,7 +123,7 @@ def _play(options: PlayOptions) -> None:
         print(f"replayed {len(saved.actions)} steps: the same pixels on both sides")
 
 
-def _load(options: PlayOptions, saved: players.SavedSession | None, screen: NoWindow) -> Session | None:
+def _load(options: PlayOptions, saved: players.SavedSession | None, screen: "NoWindow") -> Session | None:
     """Engine, emulator and session, warmed up. In a window that goes on in a thread, so that it answers meanwhile;
     None if the window was closed before it was done."""
     from app.window import Window
@@ -160,7 +158,7 @@ def _load(options: PlayOptions, saved: players.SavedSession | None, screen: NoWi
     return future.result()
 
 
-def _run(loop: Loop, options: PlayOptions, first: bool) -> None:
+def _run(loop: "Loop", options: PlayOptions, first: bool) -> None:
     """The introduction, if this person's first run; then the game; at the end everything asked for is written."""
     session = loop.session
     sys.setswitchinterval(TURN)

@@ -1,7 +1,5 @@
 """`doctor`: what a maintainer would ask for, and whether this machine can play. Looks, and changes nothing."""
 
-from __future__ import annotations
-
 import os
 import platform
 import tempfile
@@ -97,7 +95,7 @@ def _display() -> str:
         pygame.display.quit()
 
 
-def _pace(engine: Engine, seconds: float, everything: bool) -> str:
+def _pace(engine: "Engine", seconds: float, everything: bool) -> str:
     """What steps of play cost, picture included, over `seconds` of play, without a display. With everything on: every
     view, a recording, and every other second a dream."""
     import pygame

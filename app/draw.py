@@ -196,8 +196,7 @@ class Painter(Charts):
         width, high = self.surface.get_width(), style.HEADER
         if not self.clears("header", Rect(0, 0, width, high), view.mode, view.accuracy, tone):
             return
-        room = width - 8
-        whole = PART.join(filter(None, (view.mode, view.accuracy)))
+        room, whole = width - 8, PART.join(filter(None, (view.mode, view.accuracy)))
         if not self.put(whole, (12, 10), tone, room, topleft=(4, 6)):
             self.put((view.mode, view.mode.split(",")[0]), (10, 8, 7, 6), tone, room, topleft=(4, 0))
             self.put((view.accuracy, view.accuracy.split(PART)[0]), (10, 8, 7, 6), tone, room, topleft=(4, 10))

@@ -11,7 +11,7 @@ from app.keys import Clock, KeyMap
 from app.players import AUTOPILOTS, Autopilot, Player, Records, Scripted
 from app.recording import Recorder
 from app.session import COMMANDS, REWIND_SECONDS, Futures, Session
-from app.view import PART, Choices, View, board, first_key, heading, help_lines, make_view
+from app.view import PART, Choices, View, board, heading, help_lines, key_names, make_view
 from app.window import NoWindow, Sound
 from model.files import FileError
 
@@ -193,7 +193,8 @@ class Loop:
             view.facts.append(f"your records: best score {self.records.best_score}{PART}{dream}")
         view.toast, view.caption, view.recording = self.toast, self.caption, self.recorder is not None
         pointer = "" if self.screen.held.aim is None else "the pointer steers"
-        view.footer = "   ".join(filter(None, (self.player.title if self.player else pointer, view.footer)))
+        who = getattr(self.player, "title", pointer)  # the person has none
+        view.footer = "   ".join(filter(None, (who, view.footer)))
         if self.choices.help:
             view.message, view.help = None, help_lines(self.keys, self.session.emulator is None)
         elif self._standing_since is not None:
@@ -322,7 +323,7 @@ class Tour(Loop):
             return False
         if self.session.taken in self._cards:
             head, lines = self._cards[self.session.taken]
-            names = {name: first_key(self.keys, name) for name in ("dream", "resync")}
+            names = {name: key_names(self.keys, name)[0] for name in ("dream", "resync")}
             self.caption = head, lines.format(**names)
             if head == "a dream":
                 self.session.do("dream")

@@ -6,8 +6,6 @@ dream begins with an assignment, and coming back is another. The same seed, comm
 The real game's step runs beside the twin's prediction, and the futures beside the picture.
 """
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections import deque
@@ -60,7 +58,7 @@ class Session:
     _game_steps: int  # steps of this game, which rewinding takes back
 
     def __init__(
-        self, engine: Engine, emulator: Emulator | None, dream: bool = False, controller: str = "context"
+        self, engine: "Engine", emulator: "Emulator | None", dream: bool = False, controller: str = "context"
     ) -> None:
         from model.env import reset_state  # loads what takes long: only now, with the window there
 
@@ -114,7 +112,7 @@ class Session:
         self._hashes[1].update(self.moment.twin.tobytes())
         return self.moment
 
-    def _both(self, action: int, emulator: Emulator) -> None:
+    def _both(self, action: int, emulator: "Emulator") -> None:
         """A scored step beside the emulator. While it dreams, both states go through the engine as one batch."""
         before, there = emulator.frame, emulator.objects()
         real_step = _SECOND_CORE.submit(self._real_step, action, before, emulator)
@@ -144,14 +142,14 @@ class Session:
         if now.lives < there.lives:
             self.marks.append((self.taken, "life"))
 
-    def _real_step(self, action: int, before: Frame, emulator: Emulator) -> tuple[Frame, Codes]:
+    def _real_step(self, action: int, before: Frame, emulator: "Emulator") -> tuple[Frame, Codes]:
         """The real game's next frame, and the codes of what it changed."""
         after = emulator.step(action).frame
         self._hashes[0].update(after.tobytes())
         return after, self.engine.encode(before[None], after[None])[0]
 
     @property
-    def objects(self) -> Objects | None:
+    def objects(self) -> "Objects | None":
         """The real game's ball, paddle, lives and score; None without an emulator."""
         return self.emulator.objects() if self.emulator else None
 
@@ -204,8 +202,7 @@ class Session:
         self.log.append((self.taken, command))
         if command in ("dream", "resync") and self.emulator is None:
             return "there is no real game to go back to"
-        said: str = getattr(self, f"_{command}")()
-        return said
+        return getattr(self, f"_{command}")()
 
     def _begin(self) -> None:
         frame = self.emulator.reset() if self.emulator else self._start.frame[0]

@@ -89,8 +89,7 @@ def arrange(width: int, height: int, panels: int, large: bool = False, info: boo
     if large and panels == 2 and roomy:
         side = min(side, area.width // 3)
         twin = Rect(area.left, area.top + title, *panel_size(area.width - side - margin, area.height - title - margin))
-        left = twin.right + margin
-        room = area.right - left
+        left, room = twin.right + margin, area.right - twin.right - margin
         real = Rect(left, twin.top, *panel_size(room, min(area.height // 2, round(room / TELEVISION)) - title))
         rest = Rect(left, real.bottom + margin, room, area.bottom - real.bottom - margin)
         return Places(twin, real, (rest,) if info and rest.height >= _LEAST_INFO else (), unit, True)

@@ -88,18 +88,13 @@ class View:
 
 @lru_cache
 def key_names(keys: KeyMap, command: str) -> tuple[str, ...]:
-    """The keys of a command, in words."""
+    """The keys of a command in words, the usual one first; ("",) if there is none."""
     words = []
     for key in keys.keys_of(command):
         bare = key.removeprefix(SHIFT)
         word = _NAMES.get(bare, bare.upper() if len(bare) == 1 or bare[1:].isdigit() else bare.capitalize())
         words += [("Shift+" if bare != key else "") + word] if word else []
-    return tuple(words)
-
-
-def first_key(keys: KeyMap, command: str) -> str:
-    """The first of them; "" if there is none."""
-    return next(iter(key_names(keys, command)), "")
+    return tuple(words) or ("",)
 
 
 def help_lines(keys: KeyMap, alone: bool) -> list[tuple[str, str]]:
@@ -111,7 +106,7 @@ def help_lines(keys: KeyMap, alone: bool) -> list[tuple[str, str]]:
 def bottom_line(keys: KeyMap, alone: bool) -> str:
     """The few keys that everybody needs, for the foot of the window."""
     wanted = {"fire": "serves", "dream": "dreams", "autopilot": "machine plays", "help": "keys"}
-    shown = [(first_key(keys, name), what) for name, what in wanted.items() if not (alone and name in NEEDS_REALITY)]
+    shown = [(key_names(keys, name)[0], what) for name, what in wanted.items() if not (alone and name in NEEDS_REALITY)]
     return "   ".join(map(" ".join, shown))
 
 
@@ -119,10 +114,10 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
     """The picture of this moment; the loop adds what it alone knows (messages, who plays, records)."""
     moment, message = session.moment, None
     if choices.paused:
-        message = "paused", f"{first_key(keys, 'pause')} plays on"
+        message = "paused", f"{key_names(keys, 'pause')[0]} plays on"
     elif session.over:
-        message = "game over", f"{first_key(keys, 'restart')} starts a new one"
-    serve = f"no ball: {first_key(keys, 'fire')} serves" if message is None else ""
+        message = "game over", f"{key_names(keys, 'restart')[0]} starts a new one"
+    serve = f"no ball: {key_names(keys, 'fire')[0]} serves" if message is None else ""
     speed = "" if clock.speed == 1 else f" (speed {clock.speed:g})"
     pace = [f"key {Action(moment.action).name.lower()}", f"{clock.target:.0f} steps/s{speed}"]
     if clock.measured:  # while time stands still there is nothing to measure
@@ -181,7 +176,7 @@ def board(score: int, lives: int) -> str:
 def _strips(session: Session, choices: Choices, keys: KeyMap, serve: str) -> tuple[str, ...]:
     lines = [serve] if serve and session.waiting >= session.steps(_NO_BALL_SECONDS) else []
     if session.parted_at is not None:
-        back, again = first_key(keys, "dream"), first_key(keys, "resync")
+        back, again = key_names(keys, "dream")[0], key_names(keys, "resync")[0]
         lines.append(f"not the real game any more: {back} goes back, {again} dreams anew")
     if choices.difference and session.moment.score is not None and session.moment.score.exact:
         lines.append("nothing is wrong: all 33,600 pixels are the real game's")

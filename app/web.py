@@ -103,5 +103,4 @@ def download() -> bytes:
 
 def _by_url() -> bytes:
     with urllib.request.urlopen(_URL, timeout=_SECONDS) as answer:
-        data: bytes = answer.read()
-    return data
+        return answer.read()

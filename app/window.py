@@ -78,11 +78,17 @@ class Window(NoWindow):
                 raise pygame.error
             pygame.display.init()
             pygame.font.init()
+            icon = pygame.Surface((32, 32))  # three bricks, a ball and a paddle
+            icon.fill(style.GROUND)
+            for colour, row in ((style.REAL, 4), (style.TWIN, 8), (style.REAL, 12)):
+                icon.fill(colour, (3, row, 26, 3))
+            icon.fill(style.TEXT, (18, 19, 3, 3))
+            icon.fill(style.TEXT, (9, 27, 13, 2))
             bounds = pygame.display.get_desktop_sizes()[0]
             size = min(style.USUAL[0], bounds[0]), min(style.USUAL[1], bounds[1] - 60)
             self._window = pygame.Window(TITLE, size, resizable=True)
             self._window.minimum_size = SMALLEST
-            self._window.set_icon(_icon())
+            self._window.set_icon(icon)
             self._window.get_surface()
         except pygame.error:
             pygame.quit()
@@ -227,17 +233,6 @@ class Window(NoWindow):
         self._window.destroy()
         style.forget_fonts()
         pygame.quit()
-
-
-def _icon() -> pygame.Surface:
-    """A paddle, a ball and three bricks."""
-    icon = pygame.Surface((32, 32))
-    icon.fill(style.GROUND)
-    for row, colour in enumerate((style.REAL, style.TWIN, style.REAL)):
-        pygame.draw.rect(icon, colour, (3, 4 + row * 4, 26, 3))
-    pygame.draw.rect(icon, style.TEXT, (18, 19, 3, 3))
-    pygame.draw.rect(icon, style.TEXT, (9, 27, 13, 2))
-    return icon
 
 
 class Sound:
