@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 CORE = ("numpy", "onnxruntime", "gymnasium", "ale-py")  # without these nothing else can be looked at
 PACKAGES = (*CORE, "pygame-ce", "pillow")
-OPTIONAL = {name: EXTRAS[name.replace("-", "_")] for name in ("imageio-ffmpeg", "torch", "matplotlib")}
-"""What only some commands need -> the extra that brings it."""
+OPTIONAL = {name: EXTRAS[name.replace("-", "_")] for name in ("imageio-ffmpeg", "torch", "matplotlib")}  # -> extra
 _WARM_UP, _DREAM_STEPS = 3, 60
-Finding = tuple[str, str, str]
-"""What was looked at, what was found and, where that is so broken that playing is not possible, what to do about it."""
+Finding = tuple[str, str, str]  # what was looked at, what was found and, where nobody can play like this, what to do
 
 
 def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:

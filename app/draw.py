@@ -27,9 +27,7 @@ def scaled(classes: Frame, size: tuple[int, int]) -> pygame.Surface:
         return pygame.transform.scale(surface, size)
     # Copied to the next whole multiple first, edges stay sharp to a pixel when it is made smaller smoothly.
     whole = COLUMNS * math.ceil(size[0] / COLUMNS), rows * math.ceil(size[1] / rows)
-    small = pygame.Surface((COLUMNS, rows), 0, 32)
-    small.blit(surface, (0, 0))
-    return pygame.transform.smoothscale(pygame.transform.scale(small, whole), size)
+    return pygame.transform.smoothscale(pygame.transform.scale(surface.convert(32), whole), size)
 
 
 class Panel:

@@ -17,7 +17,7 @@ from model.files import SCHEMA, FileError, check_schema, read_bytes
 DEFAULT_KEYS = ROOT / "assets" / "keys.toml"
 PLAY = {"left": Action.LEFT, "right": Action.RIGHT, "fire": Action.FIRE}
 SHIFT = "shift+"
-NAMED = frozenset(
+NAMED = frozenset(  # every key that has a name longer than its one character
     ["left", "right", "up", "down", "space", "return", "enter", "tab", "backspace", "escape", "delete", "insert"]
     + ["home", "end", "page up", "page down", "clear", "help", "menu", "pause", "break", "print screen", "sys req"]
     + ["equals", "power", "numlock", "caps lock", "scroll lock", "alt gr", "ac back"]
@@ -25,10 +25,10 @@ NAMED = frozenset(
     + [f"f{number}" for number in range(1, 16)]
     + [f"[{key}]" for key in "0123456789+-*/."]
 )
-"""Every key that has a name longer than its one character."""
 _PLACED = (*range(4, 40), *range(45, 50), *range(51, 57))
-PLACES = dict(zip(_PLACED, "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./", strict=True))
-"""What stands at each place of a US keyboard: USB's number of the place -> the key's name."""
+PLACES = dict(
+    zip(_PLACED, "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./", strict=True)
+)  # on a US keyboard, by USB's numbers
 _LIMIT, _MOST_DOTS = 1 << 16, 100
 _SLACK, _PUSH = 4.0, 5.0
 """The pointer is followed to so many pixels. A step of a key moves the paddle by `_PUSH` or a little more, so it comes

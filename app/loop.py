@@ -18,7 +18,7 @@ from model.files import FileError
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 FLIPS = ("difference", "memory", "large", "help", "futures")  # commands that switch one of `Choices`
 _IDLE, _TOAST_SECONDS = 0.5, 3.0
-CARDS = {
+CARDS = {  # seconds at which a card comes -> its head and lines
     0.0: (
         "one step",
         "Left, the real game. Right, its twin: a neural network.\nIt is shown every frame and predicts the next.",
@@ -29,7 +29,6 @@ CARDS = {
         "Sooner or later the two games part, and it says so.\n{dream} or {resync} puts it back on reality.",
     ),
 }
-"""Seconds at which a card comes -> its head and lines."""
 
 
 @dataclass(eq=False)

@@ -17,12 +17,11 @@ from model.files import SCHEMA, FileError, check_schema, read_json, read_text, w
 
 KIND = "neural-breakout session"
 _LIMIT, _SMALL = 1 << 26, 1 << 12
-AUTOPILOTS = {
+AUTOPILOTS = {  # who plays, one after the other, when the machine is asked to -> how it is called
     "player": "player trained in the dream",
     "follow": "autopilot follows the ball",
     "random": "autopilot at random",
 }
-"""Who plays, one after the other, when the machine is asked to -> how it is called."""
 
 
 def parse_actions(text: str, where: str) -> bytes:

@@ -21,7 +21,6 @@ from queue import Queue
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from app import FONT, ROOT
 from model.breakout import COLUMNS, PALETTE, ROWS, Frame
@@ -127,8 +126,7 @@ def encode(path: Path, pictures: Iterator[Frame], rate: float) -> None:
         beside.unlink(missing_ok=True)
 
 
-COLOURS: npt.NDArray[np.uint8] = np.zeros((256, 3), np.uint8)
-"""The game's nine, the ground, and from `_RAMP` on sixteen greys for the writing."""
+COLOURS = np.zeros((256, 3), np.uint8)  # the game's nine, the ground, and from `_RAMP` on sixteen greys for the writing
 COLOURS[: len(PALETTE)] = PALETTE
 COLOURS[_GROUND] = 15, 16, 20
 COLOURS[_RAMP : _RAMP + 16] = np.linspace((15, 16, 20), (190, 194, 204), 16)

@@ -123,8 +123,7 @@ class Window(NoWindow):
     def poll(self, seconds: float) -> list[str]:
         """Sleeps in between, so a pause costs nothing."""
         first = pygame.event.wait(round(seconds * 1000)) if seconds >= 0.001 else pygame.event.poll()
-        given = [self.take(event) for event in [first, *pygame.event.get()]]
-        return [command for command in given if command is not None]
+        return [given for event in [first, *pygame.event.get()] if (given := self.take(event)) is not None]
 
     def take(self, event: Event) -> str | None:
         """Take in an event; the command that it gives, "" for a new picture, None for nothing."""
