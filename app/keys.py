@@ -39,13 +39,14 @@ _MEASURED_SECONDS, _PATIENCE_SECONDS = 2.0, 3.0
 _SLOW_BELOW, _WELL_ABOVE = 50 / 60, 56 / 60
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class KeyMap:
     """`play`: key -> action. `commands`: key -> command. `help`: what each of both does, in words."""
 
     play: dict[str, Action]
     commands: dict[str, str]
     help: dict[str, str]
+    __hash__ = object.__hash__  # a map is a key of caches
 
     def keys_of(self, command: str) -> list[str]:
         """The keys that give a command or, for left, right and fire, that action; in the file's order."""
