@@ -1,27 +1,33 @@
-"""The commands `play`, `doctor` and `web`. Heavy imports are inside them, so that --help is instant."""
+"""The commands `play`, `doctor` and `web`. They import what takes long themselves, so that --help is instant."""
 
-from __future__ import annotations
-
+import gc
 import inspect
-from dataclasses import dataclass
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from app.clock import FASTEST, SLOWEST
+from app import players
+from app.keys import FASTEST, SLOWEST, Clock, load_keys
+from app.recording import check_ffmpeg
+from app.session import Session
 from console import MOST_SEED, clean_errors, finite
+from model.files import SCHEMA, FileError, make_directory, write_json
 
+if TYPE_CHECKING:
+    from app.loop import Loop
+    from app.window import NoWindow
+
+TURN = 0.0005  # seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it
 app = typer.Typer(no_args_is_help=True)
+ControllerName = StrEnum("ControllerName", ["context", "action"])
 WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
-
-
-class ControllerName(StrEnum):
-    """Who chooses the twin's codes, as a choice on the command line."""
-
-    context = "context"
-    action = "action"
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,9 @@ class PlayOptions:
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same keys: the same session.")] = 0
     speed: Annotated[float, typer.Option(help="Times true pace, 0.25 to 4.", callback=finite(SLOWEST, FASTEST))] = 1.0
     fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Begin in full screen.")] = False
-    sound: Annotated[bool, typer.Option("--sound", help="Begin with sound on.")] = False
     keys: Annotated[Path | None, typer.Option(help="Your own key map; see assets/keys.toml.")] = None
     back_after: Annotated[
-        float | None,
-        typer.Option(
-            help="Seconds after which a dream that has parted puts itself back on reality; default: never.",
-            callback=finite(0.0, 3600.0),
-        ),
+        float | None, typer.Option(help="Seconds after which a parted dream goes back.", callback=finite(0.0, 3600.0))
     ] = None
     headless: Annotated[bool, typer.Option("--headless", help="The same loop without a window.")] = False
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None
@@ -52,15 +53,6 @@ class PlayOptions:
     replay: Annotated[Path | None, typer.Option(help="Play a saved session again, pixel by pixel.")] = None
     dream_only: Annotated[bool, typer.Option("--dream-only", help="The twin alone, no emulator behind it.")] = False
 
-    def check(self) -> None:
-        """Wrong usage, before anything is read, if the options do not go together."""
-        if self.replay and self.actions:
-            raise typer.BadParameter("--replay brings its own actions; leave out --actions")
-        if self.headless and self.frames is None and not (self.replay or self.actions not in (None, "random")):
-            raise typer.BadParameter("--headless needs an end: --frames N, --actions FILE or --replay FILE")
-        if self.record and self.record.suffix.lower() not in (".gif", ".mp4"):
-            raise typer.BadParameter(f"--record writes .gif or .mp4, got {self.record.name!r}")
-
 
 def play(**given: Any) -> None:
     """Play Breakout beside its neural twin, under the same key. H shows the keys.
@@ -68,17 +60,121 @@ def play(**given: Any) -> None:
     Example: python main.py play --headless --frames 300 --actions random --record out.gif --report out.json
     """
     with clean_errors():
-        from app.play import play as run
-
         options = PlayOptions(**given)
-        options.check()
-        run(options)
+        if options.replay and options.actions:
+            raise typer.BadParameter("--replay brings its own actions; leave out --actions")
+        if options.headless and options.frames is None and not options.replay and options.actions in (None, "random"):
+            raise typer.BadParameter("--headless needs an end: --frames N, --actions FILE or --replay FILE")
+        if options.record and options.record.suffix.lower() not in (".gif", ".mp4"):
+            raise typer.BadParameter(f"--record writes .gif or .mp4, got {options.record.name!r}")
+        _play(options)
 
 
 # The fields of `PlayOptions` are the command's options.
 play.__signature__ = inspect.signature(PlayOptions, eval_str=True)  # type: ignore[attr-defined]
 play.__annotations__ = get_type_hints(PlayOptions, include_extras=True)
 app.command("play")(play)
+
+
+def _play(options: PlayOptions) -> None:
+    saved = players.load_session(options.replay) if options.replay else None
+    if saved is not None:
+        options = replace(options, seed=saved.seed, dream=saved.dream, dream_only=saved.dream_only)
+        options = replace(options, controller=ControllerName(saved.controller))
+    # Whatever can be known to be impossible is said before anything is loaded.
+    if options.record:
+        check_ffmpeg(options.record)
+    for path in filter(None, (options.record, options.report, options.save_session)):
+        make_directory(path.parent)
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise FileError(f"{path} cannot be written")
+    keys = load_keys(options.keys)
+    # What takes long to import comes when the window is there, and after whatever may be wrong with the options.
+    from app.window import NoWindow, Window
+
+    with closing(NoWindow(keys) if options.headless else Window(keys, options.fullscreen)) as screen:
+        from app.loop import Loop
+
+        player: players.Player | None = None
+        if saved is not None:
+            player = players.Scripted(bytes(map(int, saved.actions)), saved.commands)
+        elif options.actions == "random" or (options.headless and options.actions is None):
+            player = players.Autopilot("random", options.seed)
+        elif options.actions:
+            player = players.Scripted(players.read_actions(Path(options.actions)))
+        session = _load(options, saved, screen)
+        if session is None:  # the window was closed
+            return
+        clock = Clock(session.steps_per_second, options.speed, paced=not options.headless)
+        stay = not options.headless and options.frames is None
+        loop = Loop(session, screen, clock, keys, player, options.frames, stay)
+        loop.seed, loop.back_after = options.seed, options.back_after
+        if options.record:
+            loop.start_recording(options.record)
+        if not options.headless:
+            loop.records = players.Records.load(players.records_path())
+        _run(loop, options, first=stay and player is None and not loop.records.introduced)
+    print(players.summary(session))
+    if loop.recording_error is not None:
+        raise loop.recording_error
+    if saved is not None and loop.replayed is not None:
+        if list(loop.replayed) != saved.digests:
+            raise ValueError(f"replay {options.replay}: the pixels differ from those of the session that was saved")
+        print(f"replayed {len(saved.actions)} steps: the same pixels on both sides")
+
+
+def _load(options: PlayOptions, saved: players.SavedSession | None, screen: "NoWindow") -> Session | None:
+    """Engine, emulator and session, warmed up. In a window that goes on in a thread, so that it answers meanwhile;
+    None if the window was closed before it was done."""
+    from app.window import Window
+
+    def load() -> Session:
+        from collect.emulator import Emulator
+        from model.engine import Engine
+
+        engine, of = Engine.load(options.weights), f"session {options.replay}"
+        if saved is not None and saved.frameskip != engine.frameskip:
+            raise FileError(f"{of} has frame skip {saved.frameskip}, these weights {engine.frameskip}")
+        if saved is not None and saved.weights != engine.checksum:
+            theirs = f"({saved.weights[:12]}, these are {engine.checksum[:12]})"
+            raise FileError(f"{of} was played with other weights {theirs}; give the same ones with --weights")
+        emulator = None if options.dream_only else Emulator(engine.frameskip, options.seed)
+        session = Session(engine, emulator, options.dream, options.controller)
+        session.warm_up()
+        return session
+
+    if not isinstance(screen, Window):
+        return load()
+    with ThreadPoolExecutor(1, "loading") as pool:
+        future = pool.submit(load)
+        screen.open_pads()
+        while not future.done():
+            commands = screen.poll(0.02)
+            if "quit" in commands:  # it is waited for: an emulator that is half made cannot be left behind
+                return None
+            if commands:
+                screen.say("loading")
+    screen.held.release_all()
+    return future.result()
+
+
+def _run(loop: "Loop", options: PlayOptions, first: bool) -> None:
+    """The introduction, if this person's first run; then the game; at the end everything asked for is written."""
+    session = loop.session
+    sys.setswitchinterval(TURN)
+    gc.collect()
+    gc.freeze()  # all that is there stays: to look through it from time to time takes as long as ten steps
+    try:
+        if not first or loop.introduce():
+            loop.run()
+    finally:
+        gc.unfreeze()
+        loop.close()
+        if options.report:
+            pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
+            write_json(options.report, {"schema": SCHEMA, **players.report(session), **pace})
+        if options.save_session:
+            players.save_session(options.save_session, session, options.seed, options.controller, options.dream)
 
 
 @app.command("doctor")
@@ -96,9 +192,10 @@ def doctor(
         from app.doctor import examine
 
         broken = False
-        for line, wrong in examine(weights, seconds):
-            broken |= wrong
-            print(line, flush=True)
+        for name, found, remedy in examine(weights, seconds):
+            broken |= bool(remedy)
+            line = " ".join(found.splitlines())
+            print(f"{name:<14}" + (f"BROKEN: {line} -> {remedy}" if remedy else line), flush=True)
         if broken:
             raise typer.Exit(1)
 

@@ -1,9 +1,4 @@
-"""`doctor`: what a maintainer would ask for, and whether this machine can play. Looks, and changes nothing.
-
-Every finding is one line; one that is broken says what to do, and the others are looked at all the same.
-"""
-
-from __future__ import annotations
+"""`doctor`: what a maintainer would ask for, and whether this machine can play. Looks, and changes nothing."""
 
 import os
 import platform
@@ -11,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,72 +17,54 @@ from model.breakout import EMULATOR_HZ
 if TYPE_CHECKING:
     from model.engine import Engine
 
-CORE = ("numpy", "onnxruntime", "gymnasium", "ale-py")
-"""Packages without which nothing else can be looked at."""
+CORE = ("numpy", "onnxruntime", "gymnasium", "ale-py")  # without these nothing else can be looked at
 PACKAGES = (*CORE, "pygame-ce", "pillow")
-OPTIONAL = {name: EXTRAS[name.replace("-", "_")] for name in ("imageio-ffmpeg", "torch", "matplotlib")}
-"""Packages that only some commands need, and the extra that brings them."""
-_WIDE, _WARM_UP, _DREAM_STEPS = 14, 3, 60
-
-
-Finding = tuple[str, bool]
-"""A line for the terminal, and whether playing is not possible like this."""
-
-
-def _finding(name: str, found: str, remedy: str = "") -> Finding:
-    """What was looked at, what was found, and, where that is broken, what to do about it."""
-    text = f"{name:<{_WIDE}}{'BROKEN: ' if remedy else ''}{found}"
-    return " ".join(text.splitlines()) + (f" -> {remedy}" if remedy else ""), bool(remedy)
+OPTIONAL = {name: EXTRAS[name.replace("-", "_")] for name in ("imageio-ffmpeg", "torch", "matplotlib")}  # -> extra
+_WARM_UP, _DREAM_STEPS = 3, 60
+Finding = tuple[str, str, str]  # what was looked at, what was found and, where nobody can play like this, what to do
 
 
 def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
     """Look at everything that playing needs; steps are measured for `seconds` twice, or not at all if that is 0."""
-    yield _finding("system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores")
-    yield _finding("python", platform.python_version())
+    yield "system", f"{platform.platform()}, {platform.machine()}, {os.cpu_count()} CPU cores", ""
+    yield "python", platform.python_version(), ""
     there: dict[str, str] = {}
     for name in (*PACKAGES, *OPTIONAL):
         with suppress(metadata.PackageNotFoundError):
             there[name] = metadata.version(name)
-    yield _finding("packages", ", ".join(f"{name} {version}" for name, version in there.items()) or "none")
+    yield "packages", ", ".join(f"{name} {version}" for name, version in there.items()) or "none", ""
     if extra := [f'{name}: pip install -e ".[{brings}]"' for name, brings in OPTIONAL.items() if name not in there]:
-        yield _finding("extras", f"not installed, and not needed to play: {'; '.join(extra)}")
+        yield "extras", f"not installed, and not needed to play: {'; '.join(extra)}", ""
     if missing := sorted({*PACKAGES} - {*there}):
-        yield _finding("packages", f"{', '.join(missing)} not installed", "pip install -e . in this environment")
+        yield "packages", f"{', '.join(missing)} not installed", "pip install -e . in this environment"
     if {*CORE} & {*missing}:
         return
-    emulator = _look("emulator", _emulator, "pip install --force-reinstall ale-py gymnasium")
-    yield emulator
-    yield _look("display", _display, "check DISPLAY, WAYLAND_DISPLAY and SDL_VIDEODRIVER; or play --headless")
-    yield _finding("files", f"captures go to {Path('captures').absolute()}, records to {records_path()}")
+    yield (emulator := _look("emulator", "pip install --force-reinstall ale-py gymnasium", _emulator))
+    yield _look("display", "check DISPLAY, WAYLAND_DISPLAY and SDL_VIDEODRIVER; or play --headless", _display)
+    yield "files", f"captures go to {Path('captures').absolute()}, records to {records_path()}", ""
     engines: list[Engine] = []
 
     def load() -> str:
         from model.engine import Engine
 
-        engine = Engine.load(weights)
-        engines.append(engine)
+        engines.append(engine := Engine.load(weights))
         about = f"frame skip {engine.frameskip}, controllers {' and '.join(engine.controllers)}"
         return f"{weights or 'the shipped ones'}, checksum {engine.checksum[:12]}, {about}"
 
     remedy = "give others with --weights DIR" if weights else "restore the repository's: git checkout assets/weights"
-    yield _look("weights", load, remedy)
-    if not engines or not seconds or "pygame-ce" in missing or emulator[1]:
+    yield _look("weights", remedy, load)
+    if not engines or not seconds or "pygame-ce" in missing or emulator[2]:
         return
-    for name, everything, hint in (
-        ("step", False, "the game runs slower then; a smaller window helps"),
-        ("everything on", True, "with all views and a recording; F costs most"),
-    ):
-        pace = partial(_pace, engines[0], seconds, everything, hint)
-        yield _look(name, pace, "report this line with those above it")
+    for name, everything in (("step", False), ("everything on", True)):
+        yield _look(name, "report this line with those above it", _pace, engines[0], seconds, everything)
 
 
-def _look(name: str, look: Callable[[], str], remedy: str) -> Finding:
+def _look(name: str, remedy: str, look: Callable[..., str], *given: object) -> Finding:
     """What `look` finds; whatever is wrong with an installation is a finding and not a traceback."""
     try:
-        return _finding(name, look())
+        return name, look(*given), ""
     except Exception as error:
-        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        return _finding(name, f"{kind}{error}", remedy)
+        return name, str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}", remedy
 
 
 def _emulator() -> str:
@@ -101,63 +77,61 @@ def _emulator() -> str:
 
 
 def _display() -> str:
-    from app.window import display_driver
-
-    return display_driver() or "none: headless; play takes --headless here, a window needs a screen"
-
-
-def _pace(engine: Engine, seconds: float, everything: bool, hint: str) -> str:
-    room = 1e3 * engine.frameskip / EMULATOR_HZ
-    found = sorted(1e3 * taken for taken in step_times(engine, seconds, everything))
-    median, slow = found[len(found) // 2], found[len(found) * 99 // 100]
-    verdict = "true pace is possible"
-    if slow > room:
-        verdict = f"true pace in {'most' if median <= room else 'few'} steps ({hint})"
-    return f"{median:.1f} ms median, {slow:.1f} ms 99th percentile, of {room:.1f} ms: {verdict}"
-
-
-def step_times(engine: Engine, seconds: float, everything: bool = False) -> list[float]:
-    """Seconds of each play step, picture included, over `seconds` of play and at least one step, without a display.
-
-    With everything on: every view, a recording, and every other second a dream.
-    """
     import pygame
 
-    from app import style
-    from app.clock import Clock
-    from app.draw import Painter
-    from app.keys import load_keys
-    from app.loop import Loop
-    from app.players import Autopilot
-    from app.session import Session
-    from app.window import NoWindow
+    from app.window import has_display
+
+    if not has_display():
+        return "none: headless; play takes --headless here, a window needs a screen"
+    try:
+        pygame.display.init()
+        width, height = pygame.display.get_desktop_sizes()[0]
+        return f"{pygame.display.get_driver()}, {width} x {height}"
+    except pygame.error as error:
+        raise ValueError(f"a display is set up and does not open: {error}") from None
+    finally:
+        pygame.display.quit()
+
+
+def _pace(engine: "Engine", seconds: float, everything: bool) -> str:
+    """What steps of play cost, picture included, over `seconds` of play, without a display. With everything on: every
+    view, a recording, and every other second a dream."""
+    import pygame
+
+    from app import draw, keys, loop, players, session, style, view, window
     from collect.emulator import Emulator
 
-    class Picture(NoWindow):
-        painter, surface = Painter(), pygame.Surface(style.USUAL, 0, 32)
+    class Picture(window.NoWindow):
+        painter, surface = draw.Painter(), pygame.Surface(style.USUAL, 0, 32)
 
         def show(self, make: Callable[[], Any]) -> None:
             self.painter.paint(self.surface, make())
 
-    found: list[float] = []
-    session, keys = Session(engine, Emulator(engine.frameskip)), load_keys()
-    session.warm_up()
+    taken: list[float] = []
+    games, table = session.Session(engine, Emulator(engine.frameskip)), keys.load_keys()
+    games.warm_up()
     pygame.font.init()
     with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(session, Picture(keys), Clock(1, paced=False), keys, Autopilot("follow", 0))
+        player = players.Autopilot("follow", 0)
+        run = loop.Loop(games, Picture(table), keys.Clock(1, paced=False), table, player)
         if everything:
-            loop.choices.grid, loop.choices.difference, loop.choices.futures, loop.choices.memory = 2, True, True, True
-            loop.start_recording(Path(folder) / "all.gif")
+            run.choices = view.Choices(grid=2, difference=True, futures=True, memory=True)
+            run.start_recording(Path(folder) / "all.gif")
         try:
             end = time.perf_counter() + seconds
-            while time.perf_counter() < end or len(found) <= _WARM_UP:
-                if everything and len(found) % _DREAM_STEPS == _DREAM_STEPS - 1:
-                    session.do("dream")
+            while time.perf_counter() < end or len(taken) <= _WARM_UP:
+                if everything and len(taken) % _DREAM_STEPS == _DREAM_STEPS - 1:
+                    games.do("dream")
                 start = time.perf_counter()
-                loop.step()
-                found.append(time.perf_counter() - start)
+                run.step()
+                taken.append(time.perf_counter() - start)
         finally:
-            loop.stop_recording()
+            run.stop_recording()
             style.forget_fonts()
             pygame.quit()
-    return found[_WARM_UP:]
+    room, found = 1e3 * engine.frameskip / EMULATOR_HZ, sorted(1e3 * each for each in taken[_WARM_UP:])
+    median, slow = found[len(found) // 2], found[len(found) * 99 // 100]
+    hints = "the game runs slower then; a smaller window helps", "with all views and a recording; F costs most"
+    often = f"true pace in {'most' if median <= room else 'few'} steps ({hints[everything]})"
+    verdict = often if slow > room else "true pace is possible"
+    return f"{median:.1f} ms median, {slow:.1f} ms 99th percentile, of {room:.1f} ms: {verdict}"

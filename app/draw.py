@@ -1,24 +1,17 @@
-"""Draws a `View` onto a pygame surface of any size: the panels and what lies over them. Decides nothing.
-
-Table, timeline, futures and memory are drawn by `app.charts`.
-"""
-
-from __future__ import annotations
+"""Draws a `View` onto a pygame surface of any size: the panels and what lies over them. Decides nothing."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pygame
 from pygame import Rect
 
 from app import style
-from app.charts import Charts
-from app.style import EXTRA, LINE, MARGIN, MISSING, QUIET, REAL, RECOLOURED, TEXT, TONES, TWIN, WARN, Colour, Places
+from app.style import DARK, EXTRA, LEGEND, LINE, QUIET, REAL, TEXT, TONES, TWIN, WARN, Charts, Colour, Places
 from app.view import PART, View
 from model.breakout import CELLS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 
-LEGEND = (("missing", MISSING), ("not in the real game", EXTRA), ("other colour", RECOLOURED))
-DARK = (10, 11, 14)
 _DIM, _MARK = len(PALETTE), 2 * len(PALETTE)
 _COLOURS = [*map(tuple, PALETTE.tolist()), *map(tuple, (PALETTE.astype(int) * 2 // 5 + 14).tolist())]
 _COLOURS += [colour for _, colour in LEGEND]
@@ -34,9 +27,7 @@ def scaled(classes: Frame, size: tuple[int, int]) -> pygame.Surface:
         return pygame.transform.scale(surface, size)
     # Copied to the next whole multiple first, edges stay sharp to a pixel when it is made smaller smoothly.
     whole = COLUMNS * math.ceil(size[0] / COLUMNS), rows * math.ceil(size[1] / rows)
-    small = pygame.Surface((COLUMNS, rows), 0, 32)
-    small.blit(surface, (0, 0))
-    return pygame.transform.smoothscale(pygame.transform.scale(small, whole), size)
+    return pygame.transform.smoothscale(pygame.transform.scale(surface.convert(32), whole), size)
 
 
 class Panel:
@@ -77,8 +68,7 @@ def difference(real: Frame, twin: Frame) -> tuple[Frame, bool]:
 class Painter(Charts):
     """Draws views. `paint` may be given another surface, of another size, at every call."""
 
-    places: Places | None = None
-    """Where the panels were last drawn."""
+    places: Places | None = None  # where the panels were last drawn
 
     def __init__(self) -> None:
         self._panels = {"real": Panel(), "twin": Panel()}
@@ -94,7 +84,14 @@ class Painter(Charts):
         if self.changes("all", surface, surface.get_size(), places, above, parts) or above:
             self.shown = {"all": self.shown["all"]}
             surface.fill(style.GROUND)
-        self._screens(places, view, tone)
+        twin, wrong, alone = view.twin, False, view.real is None
+        if view.real is not None and places.real is not None:
+            strips = (view.real_strip,) if view.real_strip else ()
+            self._screen("real", view.real, places.real, strips, REAL, view.recording, False, ())
+            if view.difference:
+                twin, wrong = difference(view.real, twin)
+        codes = (view.grid > 1, *(tuple(each.tolist()) for each in view.codes)) if view.grid and view.codes else ()
+        self._screen("twin", twin, places.twin, view.strips, tone, alone and view.recording, wrong, codes)
         if places.roomy:
             self._titles(places, view, tone)
             self.charts(places.info, view)
@@ -104,63 +101,46 @@ class Painter(Charts):
         if above:
             self._above(places, view)
 
-    def _screens(self, places: Places, view: View, tone: Colour) -> None:
-        """Both panels, with what lies over them."""
-        twin, wrong, alone = view.twin, False, view.real is None
-        if view.real is not None and places.real is not None:
-            lines = (view.real_strip,) if view.real_strip else ()
-            self._screen("real", view.real, places.real, lines, REAL, view.recording)
-            if view.difference:
-                twin, wrong = difference(view.real, twin)
-        codes = tuple(tuple(each.tolist()) for each in view.codes) if view.grid and view.codes is not None else ()
-        self._screen("twin", twin, places.twin, view.strips, tone, alone and view.recording, wrong, view.grid, codes)
-
-    def _screen(
-        self,
-        name: str,
-        classes: Frame,
-        rect: Rect,
-        lines: tuple[str, ...],
-        tone: Colour,
-        recording: bool,
-        wrong: bool = False,
-        grid: int = 0,
-        codes: tuple[tuple[int, ...], ...] = (),
-    ) -> None:
-        """A panel and what lies over it. Only where something has changed anything is drawn."""
-        panel, surface = self._panels[name], self.surface
+    def _screen(self, name: str, classes: Frame, rect: Rect, *over: Any) -> None:
+        """A panel, and over it strips in a tone, the mark of a recording, the legend of wrong pixels, and what `_grid`
+        takes. Only where something has changed anything is drawn."""
+        panel, surface, (lines, tone, recording, wrong, codes) = self._panels[name], self.surface, over
         boxes = panel.take(classes, rect.size, surface)
-        if self.changes(name, rect, lines, tone, recording, wrong, grid, codes) or (codes and boxes):
+        if self.changes(name, rect, *over) or (codes and boxes):
             boxes = [panel.picture.get_rect()]
         for box in boxes:
             surface.set_clip(box.move(rect.topleft))
             surface.blit(panel.picture, rect)
             if codes:
-                self._grid(rect, grid, *codes)
+                self._grid(rect, *codes)
             self._strips(rect, lines, tone, self._legend(rect) if wrong else None)
-            if recording:
-                self._recording(rect)
+            if recording:  # a mark that stays, beside the digits
+                x, y, high = rect.left + self.u(12), rect.top + rect.height * 16 // ROWS // 2, rect.height * 16 // ROWS
+                pygame.draw.circle(surface, style.PARTED, (x, y), max(2, min(self.u(6), high // 3)))
+                self.put("REC", (13, 11, 9), TEXT, rect.width // 5 - self.u(20), midleft=(x + self.u(12), y))
         surface.set_clip(None)
 
     def _above(self, places: Places, view: View) -> None:
         """What lies over everything else."""
+        (width, height), u = self.surface.get_size(), self.u
         for rect in (places.twin, places.real):
             if view.message is not None and rect is not None:
-                self._message(rect, *view.message)
-        width, height = self.surface.get_size()
+                head, line = view.message
+                large = [self.picture(head, 24, TEXT), *([self.picture(line, 14, QUIET)] if line else [])]
+                for pictures, edge in ((large, u(18)), ([self.picture(head, 12, TEXT)], u(6))):
+                    if max(picture.get_width() for picture in pictures) + 2 * edge <= rect.width:
+                        self._boxed(pictures, (rect.centerx, rect.top + rect.height * 3 // 5), edge)
+                        break
         if view.caption is not None:  # words of the first run, large, over the middle of the window's lower half
             head, lines = view.caption
-            pictures = [self.fitting(head, (26, 18, 12, 9, 7), TWIN, width - 20)]
-            pictures += [self.fitting(line, (17, 13, 10, 8, 6), TEXT, width - 20) for line in lines.split("\n")]
-            self._boxed([picture for picture in pictures if picture], (width // 2, height * 8 // 10), self.u(22))
+            fit = [self.fitting(head, (26, 18, 12, 9, 7), TWIN, width - 20)]
+            fit += [self.fitting(line, (17, 13, 10, 8, 6), TEXT, width - 20) for line in lines.split("\n")]
+            self._boxed([picture for picture in fit if picture], (width // 2, height * 8 // 10), u(22))
         if view.help is not None:
             self._help(view.help)
-        toast = self.fitting(view.toast, (15, 13, 11, 9, 8, 7, 6), TEXT, width - self.u(28))
+        toast = self.fitting(view.toast, (15, 13, 11, 9, 8, 7, 6), TEXT, width - u(28))
         if toast is not None:
-            bottom = height - self.u(style.FOOTER + 10) - toast.get_height()
-            self._boxed([toast], (width // 2, bottom), self.u(12))
-
-    # --- panels ---
+            self._boxed([toast], (width // 2, height - u(style.FOOTER + 10) - toast.get_height()), u(12))
 
     def _legend(self, rect: Rect) -> int:
         """What the colours of the difference say, above the wall, if it fits. Returns the row below it."""
@@ -195,7 +175,7 @@ class Painter(Charts):
         if places.real is not None:
             self._title(places.real, "REAL GAME", REAL, [view.real_note], QUIET)
         whole = bool(places.info and view.table) and places.info[0].height >= self.u(115)
-        parts = [part for part in (view.mode, "" if whole else view.accuracy, view.twin_note) if part]
+        parts = [*filter(None, (view.mode, "" if whole else view.accuracy, view.twin_note))]
         self._title(places.twin, "NEURAL TWIN", tone, parts, tone)
 
     def _title(self, rect: Rect, name: str, colour: Colour, parts: list[str], tone: Colour) -> None:
@@ -216,20 +196,20 @@ class Painter(Charts):
         width, high = self.surface.get_width(), style.HEADER
         if not self.clears("header", Rect(0, 0, width, high), view.mode, view.accuracy, tone):
             return
-        room = width - 8
-        whole = PART.join(part for part in (view.mode, view.accuracy) if part)
+        room, whole = width - 8, PART.join(filter(None, (view.mode, view.accuracy)))
         if not self.put(whole, (12, 10), tone, room, topleft=(4, 6)):
             self.put((view.mode, view.mode.split(",")[0]), (10, 8, 7, 6), tone, room, topleft=(4, 0))
             self.put((view.accuracy, view.accuracy.split(PART)[0]), (10, 8, 7, 6), tone, room, topleft=(4, 10))
 
-    def _grid(self, rect: Rect, grid: int, predicted: tuple[int, ...], actual: tuple[int, ...]) -> None:
+    def _grid(self, rect: Rect, spelled: bool, predicted: tuple[int, ...], actual: tuple[int, ...]) -> None:
+        """The cells, with those that are wrong; `spelled`: with their codes, too."""
         surface, u, brighten, darken = self.surface, self.u, pygame.BLEND_RGB_ADD, pygame.BLEND_RGB_MULT
         across, down = rect.width / GRID_COLUMNS, rect.height / GRID_ROWS
-        lines = [(rect.left + int(column * across), rect.top, 1, rect.height) for column in range(1, GRID_COLUMNS)]
-        lines += [(rect.left, rect.top + int(row * down), rect.width, 1) for row in range(1, GRID_ROWS)]
-        for line in lines:
-            surface.fill((46, 46, 46), line, brighten)
-        numbers = grid > 1 and across >= u(52) and down >= u(24)  # elsewhere they would hide the game
+        for column in range(1, GRID_COLUMNS):
+            surface.fill((46, 46, 46), (rect.left + int(column * across), rect.top, 1, rect.height), brighten)
+        for row in range(1, GRID_ROWS):
+            surface.fill((46, 46, 46), (rect.left, rect.top + int(row * down), rect.width, 1), brighten)
+        numbers = spelled and across >= u(52) and down >= u(24)  # elsewhere they would hide the game
         for cell in range(CELLS):
             column, row = divmod(cell, GRID_ROWS)
             box = Rect(round(column * across), round(row * down), round(across), round(down)).move(rect.topleft)
@@ -244,12 +224,10 @@ class Painter(Charts):
                 surface.fill((65, 65, 65), back, darken)
                 surface.blit(picture, (back.left + 2, back.top))
 
-    # --- around and over the panels ---
-
     def _footer(self, view: View) -> None:
         """The keys that everybody needs at the right, pace at the left; a notice takes the place of the pace."""
         width, height = self.surface.get_size()
-        edge, y, high = self.u(MARGIN), height - self.u(style.FOOTER - 6), self.u(style.FOOTER)
+        edge, y, high = self.u(style.MARGIN), height - self.u(style.FOOTER - 6), self.u(style.FOOTER)
         if not self.clears("footer", Rect(0, height - high, width, high), view.footer, view.hints, view.warning):
             return
         room, shorter = width - 2 * edge, (view.hints, view.hints.split("   ")[0])
@@ -277,19 +255,6 @@ class Painter(Charts):
         for picture in pictures:
             self.surface.blit(picture, (box.centerx - picture.get_width() // 2, y))
             y += picture.get_height() + 4
-
-    def _message(self, rect: Rect, head: str, line: str) -> None:
-        large = [self.picture(head, 24, TEXT)] + ([self.picture(line, 14, QUIET)] if line else [])
-        for pictures, edge in ((large, self.u(18)), ([self.picture(head, 12, TEXT)], self.u(6))):
-            if max(p.get_width() for p in pictures) + 2 * edge <= rect.width:
-                return self._boxed(pictures, (rect.centerx, rect.top + rect.height * 3 // 5), edge)
-
-    def _recording(self, rect: Rect) -> None:
-        """A mark that stays while a recording runs, beside the digits."""
-        height = rect.height * 16 // ROWS
-        x, y = rect.left + self.u(12), rect.top + height // 2
-        pygame.draw.circle(self.surface, style.PARTED, (x, y), max(2, min(self.u(6), height // 3)))
-        self.put("REC", (13, 11, 9), TEXT, rect.width // 5 - self.u(20), midleft=(x + self.u(12), y))
 
     def _help(self, lines: list[tuple[str, str]]) -> None:
         """All keys in one column, or in two where the window is not high enough for one of a legible size."""

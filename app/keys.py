@@ -1,23 +1,23 @@
-"""From keys to actions: the key map as data, and what is held, tapped or pointed at when a step asks for its action.
+"""Which action a step takes, and when it is due: the key map as data; what is held, tapped or pointed at; the clock.
+Nothing of pygame is known here, so a key map is judged alike with a window and without one."""
 
-Keys here are names ("left", "a", "space"); nothing of pygame is known, so a key map is judged alike with a window and
-without one.
-"""
-
-from __future__ import annotations
-
+import time
 import tomllib
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from app import ROOT
 from model.breakout import FIELD_LEFT, LAST_PADDLE, LONG_PADDLE, Action
 from model.files import SCHEMA, FileError, check_schema, read_bytes
 
-DEFAULT_KEYS = Path(__file__).resolve().parent.parent / "assets" / "keys.toml"
+DEFAULT_KEYS = ROOT / "assets" / "keys.toml"
 PLAY = {"left": Action.LEFT, "right": Action.RIGHT, "fire": Action.FIRE}
 SHIFT = "shift+"
-NAMED = frozenset(
+NAMED = frozenset(  # every key that has a name longer than its one character
     ["left", "right", "up", "down", "space", "return", "enter", "tab", "backspace", "escape", "delete", "insert"]
     + ["home", "end", "page up", "page down", "clear", "help", "menu", "pause", "break", "print screen", "sys req"]
     + ["equals", "power", "numlock", "caps lock", "scroll lock", "alt gr", "ac back"]
@@ -25,47 +25,44 @@ NAMED = frozenset(
     + [f"f{number}" for number in range(1, 16)]
     + [f"[{key}]" for key in "0123456789+-*/."]
 )
-"""Every key that has a name longer than its one character."""
 _PLACED = (*range(4, 40), *range(45, 50), *range(51, 57))
-PLACES = dict(zip(_PLACED, "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./", strict=True))
-"""What stands at each place of a US keyboard: USB's number of the place -> the key's name."""
+PLACES = dict(
+    zip(_PLACED, "abcdefghijklmnopqrstuvwxyz1234567890-=[]\\;'`,./", strict=True)
+)  # on a US keyboard, by USB's numbers
 _LIMIT, _MOST_DOTS = 1 << 16, 100
 _SLACK, _PUSH = 4.0, 5.0
 """The pointer is followed to so many pixels. A step of a key moves the paddle by `_PUSH` or a little more, so it comes
-nearer with each key, and never turns back; see `Held._steer`."""
-_REACH = FIELD_LEFT + LONG_PADDLE / 2, LAST_PADDLE + LONG_PADDLE / 2
-"""The columns that the paddle's middle can have."""
+nearer with each key, and never turns back."""
+_REACH = FIELD_LEFT + LONG_PADDLE / 2, LAST_PADDLE + LONG_PADDLE / 2  # the columns of its middle
+SLOWEST, FASTEST = 0.25, 4.0
+_MEASURED_SECONDS, _PATIENCE_SECONDS = 2.0, 3.0
+_SLOW_BELOW, _WELL_ABOVE = 50 / 60, 56 / 60
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class KeyMap:
     """`play`: key -> action. `commands`: key -> command. `help`: what each of both does, in words."""
 
     play: dict[str, Action]
     commands: dict[str, str]
     help: dict[str, str]
+    __hash__ = object.__hash__  # a map is a key of caches
 
     def keys_of(self, command: str) -> list[str]:
         """The keys that give a command or, for left, right and fire, that action; in the file's order."""
-        if command in PLAY:
-            return [key for key, action in self.play.items() if action == PLAY[command]]
-        return [key for key, name in self.commands.items() if name == command]
+        keys: dict[str, Action] | dict[str, str] = self.play if command in PLAY else self.commands
+        return [key for key, what in keys.items() if what == PLAY.get(command, command)]
 
     def meant(self, symbol: str, place: int) -> str:
-        """The name of a key that shows `symbol` and lies at a place of the keyboard.
-
-        A letter of another script is none of ours: it stands for what a US keyboard has at its place.
-        """
+        """The name of a key that shows `symbol` and lies at a place of the keyboard; a letter of another script stands
+        for what a US keyboard has there."""
         known = symbol in self.play or symbol in self.commands
         return symbol if known or (symbol and symbol.isascii()) else PLACES.get(place, symbol)
 
 
 def load_keys(path: Path | None = None) -> KeyMap:
-    """The shipped key map, with the lines of `path` in place of its own.
-
-    FileError if the file is missing, not TOML, of a newer schema version, or names a command or a key that does not
-    exist, or one key twice.
-    """
+    """The shipped key map, with the lines of `path` in place of its own. FileError if that file cannot be read, is of
+    a newer schema version, names a command or a key that does not exist, or gives one key to two."""
     table = _read(DEFAULT_KEYS)
     where = f"key map {path or DEFAULT_KEYS}"
     for section, lines in _read(path).items() if path is not None else ():
@@ -88,8 +85,8 @@ def load_keys(path: Path | None = None) -> KeyMap:
             if name in PLAY and bare != key:
                 raise FileError(f"{where}: {name} has {key!r}; a playing key goes without shift")
             if bare not in NAMED and not (len(bare) == 1 and bare.isprintable() and bare != " "):
-                known = 'names are as in "a", "space", "f9"'
-                raise FileError(f"{where}: {name} has a key {key!r} that does not exist; {known}")
+                wrong = f'key {key!r} that does not exist; names are as in "a", "space", "f9"'
+                raise FileError(f"{where}: {name} has a {wrong}")
             if meaning.setdefault(key, name) != name:
                 raise FileError(f"{where}: the key {key!r} is given to {meaning[key]} and to {name}")
     play = {key: PLAY[name] for key, name in meaning.items() if name in PLAY}
@@ -109,28 +106,21 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 class Held:
-    """What the player's fingers say. `press`, `hold` and `release` as events come; `take` once a step.
-
-    The key pressed last wins, so LEFT over a held RIGHT goes left. A tap that is over before the step still counts
+    """What the player's fingers say: the key pressed last wins, and a tap that is over before the step still counts
     once. FIRE acts once on its press and then, held together with a direction, gives way to it. The pointer steers
-    while no key does; a key for a direction ends that until it points again.
-    """
-
-    _tapped: Action | None
-    _fire_tapped: bool
+    while no key does; a key for a direction ends that until it points again."""
 
     def __init__(self, keys: KeyMap) -> None:
         self._keys = keys
-        self.down: dict[str, Action] = {}
-        """What each key that is held, of a keyboard, a gamepad or a mouse, means; the newest last."""
-        self.aim: float | None = None
-        """The column, 0..160, to which the pointer asks the paddle's middle; None while keys steer."""
+        self.down: dict[str, Action] = {}  # what each key, button or stick that is held means; the newest last
+        self.aim: float | None = None  # the column, 0..160, to which the pointer asks the paddle; None while keys steer
+        self._tapped: Action | None = None
+        self._fire_tapped = False
         self._paddle: float | None = None
-        self._last: Action = Action.NOOP
-        self.forget_taps()
+        self._last = Action.NOOP
 
     def press(self, key: str, shift: bool = False) -> str | None:
-        """A key went down. Returns the command it stands for, or None if it plays or means nothing."""
+        """A key went down. Returns the command it stands for; None if it plays or means nothing."""
         if shift and SHIFT + key in self._keys.commands:
             return self._keys.commands[SHIFT + key]
         if key in self._keys.play:
@@ -176,14 +166,80 @@ class Held:
         elif moves:
             self._last = moves[-1]
         else:
-            move = Action.NOOP if self.aim is None or paddle is None else self._steer(self.aim, paddle, before)
-            self._last = Action.FIRE if self.down and move == Action.NOOP else move
+            off = 0.0
+            if self.aim is not None and paddle is not None:
+                # What is left of the paddle's way halves with each step, so it glides on by the way it made last, and
+                # the key of the last step does not show yet: it may come to rest at the pointer by itself.
+                pushed = {Action.RIGHT: _PUSH, Action.LEFT: -_PUSH}.get(self._last, 0.0)
+                rest = paddle + (0.0 if before is None else paddle - before) + pushed
+                off = min(max(self.aim, _REACH[0]), _REACH[1]) - rest
+            rests = Action.FIRE if self.down else Action.NOOP
+            self._last = rests if abs(off) <= _SLACK else Action.RIGHT if off > 0 else Action.LEFT
         return self._last
 
-    def _steer(self, aim: float, paddle: float, before: float | None) -> Action:
-        """Towards where the pointer is, unless the paddle comes to rest there by itself: what is left of its way halves
-        with each step, so it glides on by the way it made last, and the key of the last step does not show yet."""
-        pushed = {Action.RIGHT: _PUSH, Action.LEFT: -_PUSH}.get(self._last, 0.0)
-        rest = paddle + (0.0 if before is None else paddle - before) + pushed
-        off = min(max(aim, _REACH[0]), _REACH[1]) - rest
-        return Action.NOOP if abs(off) <= _SLACK else Action.RIGHT if off > 0 else Action.LEFT
+
+class Clock:
+    """When the next step is due, at `rate` steps a second times `speed` (0.25..4), and how fast the game really runs.
+
+    Times are seconds of `now`. A machine that is too slow makes the game slower, never later: a step that was missed is
+    dropped from the plan, so the picture always answers the newest key. Not `paced`, every step is due at once.
+    """
+
+    def __init__(
+        self, rate: float, speed: float = 1.0, now: Callable[[], float] = time.perf_counter, paced: bool = True
+    ) -> None:
+        self._rate, self._now, self._paced = rate, now, paced
+        self._ends, self._costs = deque[float](), deque[float](maxlen=60)
+        self.slow = False  # whether the machine has missed the pace clearly, below 50 steps of 60, for three seconds
+        self.set_speed(speed)
+        self.start()
+
+    def set_speed(self, speed: float) -> None:
+        """Go on at so many times true pace."""
+        self.speed, self.target = speed, self._rate * speed
+        self._ends.clear()
+
+    def start(self) -> None:
+        """Begin, or go on after a pause: the next step is due now, and the pause is not measured."""
+        self._due = self._began = self._now()
+        self._ends.clear()
+        self._turned: float | None = None
+
+    def wait_time(self) -> float:
+        """Seconds until the next step is due; 0 if it is due."""
+        return max(0.0, self._due - self._now()) if self._paced else 0.0
+
+    def begin(self) -> None:
+        """A step begins now."""
+        self._began = self._now()
+        if self._began - self._due > 1 / self.target:  # more than a whole step late: go on from here
+            self._due = self._began
+        self._due += 1 / self.target
+
+    def end(self) -> None:
+        """The step that began is done and shown."""
+        now = self._now()
+        self._costs.append(now - self._began)
+        self._ends.append(now)
+        while now - self._ends[0] > _MEASURED_SECONDS:
+            self._ends.popleft()
+        # `slow` changes only when the pace has been otherwise for some seconds: no notice flickers.
+        share = self.measured / self.target
+        if not self._paced or now - self._ends[0] <= _MEASURED_SECONDS / 2:
+            return
+        if (share <= _WELL_ABOVE) if self.slow else (share >= _SLOW_BELOW):
+            self._turned = None
+        elif self._turned is None:
+            self._turned = now
+        elif now - self._turned >= _PATIENCE_SECONDS:
+            self.slow, self._turned = not self.slow, None
+
+    @property
+    def measured(self) -> float:
+        """Steps a second over the last two seconds; 0 before there are two steps."""
+        return 0.0 if len(self._ends) < 2 else (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
+
+    @property
+    def cost(self) -> float:
+        """Median seconds that a step takes, drawing included; 0 before the first."""
+        return median(self._costs) if self._costs else 0.0

@@ -1,9 +1,4 @@
-"""Who chooses the actions of a session, what is kept of it, and a person's records.
-
-A script, chance, a ball follower, the player that learned in the dream, or a session that was saved before.
-"""
-
-from __future__ import annotations
+"""Who chooses the actions of a session (a script, a session saved before, or a machine), and what is kept of it."""
 
 import os
 import re
@@ -12,7 +7,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any, Self, get_origin, get_type_hints
 
 import numpy as np
 
@@ -22,27 +17,25 @@ from model.files import SCHEMA, FileError, check_schema, read_json, read_text, w
 
 KIND = "neural-breakout session"
 _LIMIT, _SMALL = 1 << 26, 1 << 12
-AUTOPILOTS = {
+AUTOPILOTS = {  # who plays, one after the other, when the machine is asked to -> how it is called
     "player": "player trained in the dream",
     "follow": "autopilot follows the ball",
     "random": "autopilot at random",
 }
-"""Who plays, one after the other, when the machine is asked to, and how each is called."""
 
 
 def parse_actions(text: str, where: str) -> bytes:
-    """Actions from text: digits 0..3, apart by spaces, commas or new lines, or not at all.
-
-    ValueError names `where` and the position (counted from 1) of the first thing that is no action.
-    """
+    """Actions from text: digits 0..3, apart by spaces, commas or new lines, or not at all. ValueError names `where` and
+    the position (counted from 1) of the first thing that is no action."""
     actions = bytearray()
     for match in re.finditer(r"[^\s,]+", text):
         word = match.group()
         # A number like 12 is more likely a wrong action than the actions 1 and 2, unless the file is one dense string.
         for digit in word if len(word) > 2 else [word]:
             if digit not in ("0", "1", "2", "3"):
-                at = len(actions) + 1, text.count("\n", 0, match.start()) + 1
-                raise ValueError(f"{where}: action {at[0]} (line {at[1]}) is {digit!r}; actions are 0..{ACTIONS - 1}")
+                line = text.count("\n", 0, match.start()) + 1
+                at = f"action {len(actions) + 1} (line {line})"
+                raise ValueError(f"{where}: {at} is {digit!r}; actions are 0..{ACTIONS - 1}")
             actions.append(int(digit))
     if not actions:
         raise ValueError(f"{where} holds no actions; write digits 0..{ACTIONS - 1} (noop, fire, right, left)")
@@ -50,23 +43,20 @@ def parse_actions(text: str, where: str) -> bytes:
 
 
 def read_actions(path: Path) -> bytes:
-    """The actions of a text file; FileError if it is missing, no plain file, too large or not text, ValueError as
-    `parse_actions`."""
+    """The actions of a text file; FileError if it cannot be read, ValueError as `parse_actions`."""
     return parse_actions(read_text(path, "actions file", _LIMIT), f"actions file {path}")
 
 
 class Scripted:
-    """Plays given actions once, and goes on in a new game when one is over.
-
-    With `commands`, each with the step at which it was given, it plays a session again: only they begin a new game.
-    """
+    """Plays given actions once, and goes on in a new game when one is over. With `commands`, each with the step at
+    which it was given, it plays a session again: only they begin a new game."""
 
     def __init__(self, actions: bytes, commands: list[tuple[int, str]] | None = None) -> None:
-        self.replays = commands is not None
+        self.replays, self.title = commands is not None, "" if commands is None else "replay"
         self._actions, self._commands = deque(actions), deque(commands or ())
 
     def act(self, session: Session) -> int | None:
-        """The action for the next step, 0..3, or None when there is no more; commands that are due are given first."""
+        """The action for the next step, 0..3, None when there is no more; commands that are due are given first."""
         while self._commands and self._commands[0][0] <= session.taken:
             session.do(self._commands.popleft()[1])
         if not self._actions:
@@ -79,15 +69,13 @@ class Scripted:
 class Autopilot:
     """Lets one of `AUTOPILOTS` play, and starts a new game when one is over. FileError if its weights are unusable.
 
-    One paddle plays two balls in a dream that has parted. The one that falls is looked after, the dream's own before
-    the real game's; and whichever side waits for a serve gets one as soon as there is time for it.
-    "player" is the network of `model.player`: it sees where the twin takes things to be, in its dream and in reality.
+    One paddle plays two balls in a dream that has parted: the one that falls is looked after, the dream's own first.
     """
 
     def __init__(self, name: str, seed: int) -> None:
         from model import player  # loads what takes long: only now, with the window there
 
-        self.name = name
+        self.name, self.title = name, AUTOPILOTS[name]
         self._rng = np.random.default_rng(seed)
         self._follower, self._attention = player.Follower(self._rng), player.Attention()
         self._player = player.Player.load(seed=seed) if name == "player" else None
@@ -104,26 +92,12 @@ class Autopilot:
         if self._player is None:
             return self._follower.act(sides)
         chosen, serve = self._attention.choose([ball for ball, _ in sides])
-        states = ([session.twin] if session.dreaming else []) + [session.reality]
+        states = [session.twin, session.reality] if session.dreaming else [session.reality]
         key = int(self._player.act(states[chosen or 0].objects)[0])
         return int(Action.FIRE) if serve else key
 
 
 Player = Scripted | Autopilot
-
-
-def next_autopilot(now: Player | None, seed: int) -> Autopilot | None:
-    """Who plays after `now` when the machine is asked to: the next that can be had, and after the last the person."""
-    names = list(AUTOPILOTS)
-    for name in names[names.index(now.name) + 1 if isinstance(now, Autopilot) else 0 :]:
-        try:
-            return Autopilot(name, seed)
-        except FileError:  # no weights of a player: the others need none
-            continue
-    return None
-
-
-# --- what is kept ---
 
 
 def report(session: Session) -> dict[str, Any]:
@@ -156,9 +130,22 @@ def report(session: Session) -> dict[str, Any]:
     }
 
 
+def summary(session: Session) -> str:
+    """The session's accuracy in one line for the terminal."""
+    text = f"{session.taken} steps"
+    if not session.played:
+        return text
+    rates = session.tally.rates(in_play=True)
+    return (
+        f"{text}, {session.played} with a ball in play: codes {rates['code_accuracy']:.1%} right (majority code "
+        f"{rates['majority_code_accuracy']:.1%}), {rates['exact_frames']:.1%} of frames exact (last frame again "
+        f"{rates['copy_last_exact_frames']:.1%}), {rates['wrong_pixels']:.1f} pixels wrong on average"
+    )
+
+
 @dataclass(frozen=True)
 class SavedSession:
-    """What a session file says; `controller` and `dream` are what it began with. The names are those in the file."""
+    """What a session file says, under the same names."""
 
     seed: int
     frameskip: int
@@ -172,7 +159,7 @@ class SavedSession:
 
 
 def save_session(path: Path, session: Session, seed: int, controller: str, dream: bool) -> None:
-    """Write a session, atomically."""
+    """Write a session, atomically; `controller` and `dream` are what it began with."""
     about = session.engine.frameskip, controller, dream, session.emulator is None, session.engine.checksum
     played = "".join(map(str, session.actions)), session.log, list(session.digests())
     write_json(path, {"kind": KIND, "schema": SCHEMA, **asdict(SavedSession(seed, *about, *played))})
@@ -207,51 +194,35 @@ def load_session(path: Path) -> SavedSession:
 
 @dataclass
 class Records:
-    """A person's best score of a game played by hand, and longest dream in seconds that was true with a ball in play.
-
-    `path` None: nothing is read or written. A folder that cannot be written takes nothing from the game.
-    """
+    """A person's best score of a game played by hand, longest dream in seconds that was true with a ball in play, and
+    whether the first run's introduction has been seen. `path` None: nothing is read or written."""
 
     path: Path | None = None
     best_score: int = 0
     longest_dream: float = 0.0
     introduced: bool = False
-    """Whether this person has seen the first run's introduction."""
 
     @classmethod
-    def load(cls, path: Path) -> Records:
+    def load(cls, path: Path) -> Self:
         """What is kept at `path`; a file that is missing or damaged counts as none."""
-        records = cls(path)
         with suppress(FileError, TypeError, KeyError, ValueError):
             found = read_json(path, "records", _SMALL)
-            records.best_score = max(0, int(found["best_score"]))
-            records.longest_dream = max(0.0, float(found["longest_dream_seconds"]))
-            records.introduced = bool(found["introduced"])
-        return records
-
-    def note(self, score: int = 0, dream: float = 0.0) -> bool:
-        """Take in a game's score or a dream's true seconds; whether that is a new record. Not yet written."""
-        better = score > self.best_score or dream > self.longest_dream
-        self.best_score, self.longest_dream = max(self.best_score, score), max(self.longest_dream, dream)
-        return better
+            score, dream = int(found["best_score"]), float(found["longest_dream_seconds"])
+            return cls(path, max(0, score), max(0.0, dream), bool(found["introduced"]))
+        return cls(path)
 
     def save(self) -> bool:
-        """Write them, atomically; false if that is not possible."""
-        if self.path is None:
-            return False
+        """Write them, atomically; false if that is not possible, which takes nothing from the game."""
         kept = {"schema": SCHEMA, "best_score": self.best_score, "introduced": self.introduced}
         with suppress(OSError, FileError):
-            write_json(self.path, kept | {"longest_dream_seconds": round(self.longest_dream, 2)})
-            return True
+            if self.path is not None:
+                write_json(self.path, kept | {"longest_dream_seconds": round(self.longest_dream, 2)})
+                return True
         return False
 
 
 def records_path() -> Path:
     """Where a person's records are kept: the system's folder for programs' data."""
-    if sys.platform == "win32":
-        folder = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Application Support"
-    else:
-        folder = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return folder / "neural-breakout" / "records.json"
+    other = {"win32": ("APPDATA", "AppData/Roaming"), "darwin": ("", "Library/Application Support")}
+    variable, below_home = other.get(sys.platform, ("XDG_DATA_HOME", ".local/share"))
+    return Path(os.environ.get(variable) or Path.home() / below_home) / "neural-breakout" / "records.json"

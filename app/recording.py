@@ -1,12 +1,9 @@
 """Recording both panels as GIF or MP4, with the twin's mode and accuracy above them.
 
-A thread hands the steps to a process of its own, which encodes them, so that the game goes on: encoded beside the game,
-a picture holds it up by two milliseconds at times. A GIF, which Pillow alone writes, holds the nine colours exactly. A
-file is written beside its place and renamed when it is whole, also when the game was killed meanwhile; then the last
-steps that were not yet handed over, a quarter of a second, are missing.
+A thread hands the steps to a process of its own, which encodes them: beside the game, that would hold it up by two
+milliseconds at times. A file is written beside its place and renamed when it is whole, also when the game was killed;
+then it lacks the last steps that were not yet handed over, a quarter of a second.
 """
-
-from __future__ import annotations
 
 import itertools
 import json
@@ -25,32 +22,26 @@ from queue import Queue
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from app import FONT, ROOT
 from model.breakout import COLUMNS, PALETTE, ROWS, Frame
 from model.files import write_atomic
 
 NO_MP4 = 'MP4 recordings need ffmpeg: pip install -e ".[record]"; GIF needs nothing'
-_ROOT = Path(__file__).resolve().parent.parent
-_FONT = _ROOT / "assets" / "font" / "JetBrainsMono-Medium.ttf"
 TOGETHER, _WAITING = 16, 16
 """So many steps are handed over at once, since each time holds the game up; and so often may wait for the encoder
 (17 MB); after that the game waits too, rather than lose any."""
-_GROUND, _RAMP = len(PALETTE), 16
-_STRIP, _GAP, _EDGE = 40, 8, 8
+_GROUND, _RAMP, _STRIP, _GAP = len(PALETTE), 16, 40, 8
 NAMES = ("real game", "neural twin")
-Step = tuple[tuple[str, ...], tuple[Frame, ...]]
-"""A line of text above each panel, left to right, and the panels: screens of classes (210, 160) uint8."""
+Step = tuple[tuple[str, ...], tuple[Frame, ...]]  # a line of text above each panel, and the panels, left to right
 
 
 class Recorder:
-    """Records until `close`. ValueError if `path` does not end in .gif or .mp4, or ffmpeg is missing for the latter.
-
-    After a failure (a full disk) `add` does nothing, `error` says why, and `close` raises it.
-    """
+    """Records .gif or .mp4 until `close`. ValueError if ffmpeg is missing for the latter. After a failure (a full disk)
+    `add` does nothing, `error` says why, and `close` raises it."""
 
     def __init__(self, path: Path, steps_per_second: float) -> None:
-        check_suffix(path)
+        check_ffmpeg(path)
         self.path, self._rate = path, steps_per_second
         self.error: OSError | None = None
         self._steps: list[Step] = []
@@ -76,7 +67,7 @@ class Recorder:
 
     def _work(self) -> None:
         several = iter(self._queue.get, None)
-        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-P", "-m", "app.recording", str(self.path.absolute()), repr(self._rate)]
         try:
             _feed(command, map(_packed, several), -1, {**os.environ, "PYTHONPATH": path})
@@ -106,38 +97,31 @@ def _feed(command: list[str], parts: Iterable[bytes], cause: int, environment: d
             raise OSError(lines[cause] if lines else "the encoder stopped, is the disk full?")
 
 
-def check_suffix(path: Path) -> None:
-    """ValueError unless `path` is something that can be recorded here."""
-    if path.suffix.lower() not in (".gif", ".mp4"):
-        raise ValueError(f"recordings are .gif or .mp4, got {path.name!r}")
+def check_ffmpeg(path: Path) -> None:
+    """ValueError if a recording to `path` needs ffmpeg and there is none."""
     if path.suffix.lower() == ".mp4" and find_spec("imageio_ffmpeg") is None:
         raise ValueError(NO_MP4)
 
 
-# --- in the process of its own ---
-
-
-def _steps(source: BinaryIO) -> Iterator[Step]:
-    """What the game sends. A step that is cut short, since the game was killed, is left out."""
+def _pictures(source: BinaryIO) -> Iterator[Frame]:
+    """Of what the game sends. A step that is cut short, since it was killed, is left out."""
     while (line := source.readline()).endswith(b"\n"):
         notes = tuple(json.loads(line))
         data = source.read(len(notes) * ROWS * COLUMNS)
-        if len(data) < len(notes) * ROWS * COLUMNS:
-            return
-        yield notes, tuple(np.frombuffer(data, np.uint8).reshape(-1, ROWS, COLUMNS))
+        if len(data) == len(notes) * ROWS * COLUMNS:
+            yield compose(notes, np.frombuffer(data, np.uint8).reshape(-1, ROWS, COLUMNS))
 
 
-def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
-    """Write `steps`, at `rate` a second, as GIF or H.264. OSError if it cannot be written."""
-    pictures = (compose(*step) for step in steps)
-    if path.suffix.lower() == ".gif":
-        write_atomic(path, lambda file: write_gif(file, pictures, rate))
-        return
-    import imageio_ffmpeg
-
+def encode(path: Path, pictures: Iterator[Frame], rate: float) -> None:
+    """Write `pictures`, at `rate` a second, as GIF or H.264. OSError if it cannot be written."""
     first = next(pictures, None)
     if first is None:
         raise OSError("nothing was recorded")
+    if path.suffix.lower() == ".gif":
+        write_atomic(path, lambda file: write_gif(file, first, pictures, rate))
+        return
+    import imageio_ffmpeg
+
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp.mp4")
     # Twice the size, so that halved chroma costs no sharpness; the index first, so that it plays while it loads.
@@ -154,8 +138,7 @@ def encode(path: Path, steps: Iterable[Step], rate: float) -> None:
         beside.unlink(missing_ok=True)
 
 
-COLOURS: npt.NDArray[np.uint8] = np.zeros((256, 3), np.uint8)
-"""The game's nine, the ground, and from `_RAMP` on sixteen greys for the writing."""
+COLOURS = np.zeros((256, 3), np.uint8)  # the game's nine, the ground, and from `_RAMP` on sixteen greys for the writing
 COLOURS[: len(PALETTE)] = PALETTE
 COLOURS[_GROUND] = 15, 16, 20
 COLOURS[_RAMP : _RAMP + 16] = np.linspace((15, 16, 20), (190, 194, 204), 16)
@@ -168,63 +151,54 @@ def _heading(name: str, note: str) -> Frame:
 
     writing = Image.new("L", (2 * COLUMNS, _STRIP))
     draw = ImageDraw.Draw(writing)
-    draw.text((0, 3), name, 255, ImageFont.truetype(str(_FONT), 13))
-    fonts = [ImageFont.truetype(str(_FONT), size) for size in (12, 11, 10, 9)]
+    draw.text((0, 3), name, 255, ImageFont.truetype(str(FONT), 13))
+    fonts = [ImageFont.truetype(str(FONT), size) for size in (12, 11, 10, 9)]
     draw.text((0, 21), note, 220, next((font for font in fonts if font.getlength(note) <= 2 * COLUMNS), fonts[-1]))
     grey = np.asarray(writing)
     return np.where(grey < 16, np.uint8(_GROUND), _RAMP + (grey >> 4))
 
 
-def compose(notes: tuple[str, ...], frames: Sequence[Frame]) -> Frame:
+def compose(notes: tuple[str, ...], frames: Sequence[Frame] | Frame) -> Frame:
     """A picture of the panels: indices into `COLOURS`, (rows, columns) uint8, even in both. Each screen of classes
-    (210, 160) is 320 wide and 210 high, with its name and note above."""
-    count = len(frames)
-    picture = np.full((_STRIP + ROWS + _EDGE, count * (2 * COLUMNS + _GAP) - _GAP + 2 * _EDGE), _GROUND, np.uint8)
+    (210, 160) is twice as wide, with its name and note above."""
+    count, wide = len(frames), 2 * COLUMNS + _GAP
+    picture = np.full((_STRIP + ROWS + _GAP, count * wide + _GAP), _GROUND, np.uint8)
     for number, (name, note, frame) in enumerate(zip(NAMES[-count:], notes, frames, strict=True)):
-        left = _EDGE + number * (2 * COLUMNS + _GAP)
+        left = _GAP + number * wide
         panel = np.concatenate((_heading(name, note), np.repeat(frame, 2, 1)))
         picture[: len(panel), left : left + 2 * COLUMNS] = panel
     return picture
 
 
-def write_gif(file: BinaryIO, pictures: Iterable[Frame], rate: float) -> None:
+def write_gif(file: BinaryIO, first: Frame, others: Iterable[Frame], rate: float) -> None:
     """Stream pictures (rows, columns) uint8 of indices into `COLOURS` as a GIF that loops, `rate` pictures a second.
 
     Only what changed is stored. GIF counts time in hundredths of a second, and players show nothing for less than
     two: pictures that come faster than that are left out, and the total time is kept.
     """
-    shown: Frame | None = None
-    part, corner = np.zeros((0, 0), np.uint8), (0, 0)
-    since = now = 0
-    for number, picture in enumerate(pictures):
-        start, now = round(number * 100 / rate), round((number + 1) * 100 / rate)
-        if shown is None:
-            rows, columns = picture.shape
-            file.write(b"GIF89a" + struct.pack("<HHBBB", columns, rows, 0xF7, 0, 0) + COLOURS.tobytes())
-            file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
-            shown = part = picture
-        elif start - since >= 2 and (differs := shown != picture).any():
-            _write_frame(file, part, corner, start - since)
-            ys, xs = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
-            part, corner = picture[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1], (int(xs[0]), int(ys[0]))
-            shown, since = picture, start
-    if shown is None:
-        raise OSError("nothing was recorded")
-    _write_frame(file, part, corner, max(2, now - since))
-    file.write(b";")
-
-
-def _write_frame(file: BinaryIO, part: Frame, corner: tuple[int, int], hundredths: int) -> None:
     from PIL import GifImagePlugin, Image
 
-    image: Any = Image.fromarray(np.ascontiguousarray(part))
-    image.putpalette(COLOURS.tobytes())
-    for block in GifImagePlugin.getdata(image, corner, duration=10 * min(hundredths, 65535)):
-        file.write(block)
+    file.write(b"GIF89a" + struct.pack("<HHBBB", *first.shape[::-1], 0xF7, 0, 0) + COLOURS.tobytes())
+    file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+    shown = part = first
+    corner, since = (0, 0), 0
+    for number, picture in enumerate(itertools.chain(others, [None]), 1):
+        now = round(number * 100 / rate)
+        if picture is not None and (now - since < 2 or np.array_equal(shown, picture)):
+            continue
+        image: Any = Image.fromarray(np.ascontiguousarray(part))
+        image.putpalette(COLOURS.tobytes())
+        for block in GifImagePlugin.getdata(image, corner, duration=10 * min(max(2, now - since), 65535)):
+            file.write(block)
+        if picture is not None:
+            ys, xs = (np.flatnonzero((shown != picture).any(axis)) for axis in (1, 0))
+            part, corner = picture[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1], (int(xs[0]), int(ys[0]))
+            shown, since = picture, now
+    file.write(b";")
 
 
 if __name__ == "__main__":
     try:
-        encode(Path(sys.argv[1]), _steps(sys.stdin.buffer), float(sys.argv[2]))
+        encode(Path(sys.argv[1]), _pictures(sys.stdin.buffer), float(sys.argv[2]))
     except (OSError, ValueError) as error:
         sys.exit(getattr(error, "strerror", None) or str(error))

@@ -1,21 +1,15 @@
 """The real game and its twin in lock-step: one `step(action)`, and commands that change how they run. No screen.
 
-Three words. FOLLOW: after every step the twin is shown the real frame, and predicts one step ahead. DREAM: it lives on
-its own frames, under the same keys. BACK: it is put on reality again. A session holds two states of the twin, one that
-follows reality and the one on show: a dream begins with an assignment, and coming back is another.
-A session is a seed, a list of commands and a list of actions: the same three give the same pixels on both sides.
-
-FUTURES are what the twin expects of the next half second, for each of the four keys: four dreams as one batch. The work
-is spread over the steps of play, half a step of the dreams in each, so that the pace holds.
-What does not wait for each other runs at the same time: the real game's step beside the twin's prediction, and the
-futures beside the picture.
+FOLLOW: after every step the twin is shown the real frame, and predicts one step ahead. DREAM: it lives on its own
+frames, under the same keys. A session holds two states of the twin, one that follows reality and the one on show: a
+dream begins with an assignment, and coming back is another. The same seed, commands and actions give the same pixels.
+The real game's step runs beside the twin's prediction, and the futures beside the picture.
 """
-
-from __future__ import annotations
 
 import copy
 import hashlib
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +18,7 @@ import numpy.typing as npt
 
 from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Frame
 from model.metrics import Parting, StepScore, Tally, score_step
-from model.state import BALL_COLUMN, BALL_ROW, INDEX, PADDLE, VARIABLES, WIDTH, Prediction, State, stack
+from model.state import BALL_COLUMN, BALL_ROW, INDEX, PADDLE, VARIABLES, WIDTH, State, stack
 
 if TYPE_CHECKING:
     from collect.emulator import Emulator, Objects, Snapshot
@@ -32,22 +26,17 @@ if TYPE_CHECKING:
 
 REMEMBERED_SECONDS, RECENT_SECONDS, REWIND_SECONDS, REWIND_ROOM_SECONDS = 30, 5, 2, 12
 KEPT_PER_SECOND = 6  # moments to rewind to take 9 MB like this; every step of twelve seconds would take 90
-_KEPT = ("_game_steps", "reality", "twin", "dreaming", "since_real", "parting")
-"""What a session takes back when it rewinds, beside the emulator."""
-COMMANDS = ("dream", "resync", "controller", "restart", "rewind")
-"""What `Session.do` understands, and what a session file holds beside the actions."""
+_KEPT = ("_game_steps", "reality", "twin", "dreaming", "since_real", "parting")  # what rewinding takes back
+COMMANDS = ("dream", "resync", "controller", "restart", "rewind")  # a session file has them beside actions
 AHEAD_SECONDS = 0.5
-"""How far the futures go. A step of play works on half a step of them, so their picture is new once a second."""
 _LIFE_DUE = VARIABLES[INDEX["life_due"]].classes.index("yes")
 Codes = npt.NDArray[np.int64]
 _SECOND_CORE = ThreadPoolExecutor(1)  # the engine and the emulator run without Python's lock
 
 
 class Moment(NamedTuple):
-    """What the last step showed: screens of classes (210, 160) uint8, codes (35,) int64.
-
-    `real`, `actual` and `score` are None when no emulator runs behind the twin.
-    """
+    """What the last step showed: screens of classes (210, 160) uint8, codes (35,) int64. `real`, `actual` and `score`
+    are None without an emulator."""
 
     action: int
     twin: Frame
@@ -58,22 +47,18 @@ class Moment(NamedTuple):
 
 
 class Session:
-    """The emulator and the twin under the same action, with the running score of one against the other.
-
-    Without an emulator, whose frame skip must be the twin's, the twin dreams alone from a new game on.
-    """
+    """The emulator and the twin, of one frame skip, under the same action, with the running score of one against the
+    other. Without an emulator, the twin dreams alone from a new game on."""
 
     moment: Moment  # the newest step, or the opening frame before the first one
     reality: State  # the twin that has seen every real frame
     twin: State  # the twin on show: while it follows, the same
     since_real: int  # steps since the twin was last put on reality
     waiting: int  # steps for which it has had no ball
-    parting: Parting  # whether and when the dream that now runs has parted
-    restarted: int  # the value of `taken` at which this game began
     _game_steps: int  # steps of this game, which rewinding takes back
 
     def __init__(
-        self, engine: Engine, emulator: Emulator | None, dream: bool = False, controller: str = "context"
+        self, engine: "Engine", emulator: "Emulator | None", dream: bool = False, controller: str = "context"
     ) -> None:
         from model.env import reset_state  # loads what takes long: only now, with the window there
 
@@ -109,8 +94,6 @@ class Session:
             self.engine.advance(states, actions, guess.frame, guess)
         self.engine.encode(self.twin.frame, self.twin.frame)
 
-    # --- steps ---
-
     def step(self, action: int) -> Moment:
         """Take one step with `action` 0..3 on both sides."""
         if self._game_steps % self.steps(1 / KEPT_PER_SECOND) == 0:
@@ -129,8 +112,8 @@ class Session:
         self._hashes[1].update(self.moment.twin.tobytes())
         return self.moment
 
-    def _both(self, action: int, emulator: Emulator) -> None:
-        """One step beside the emulator. While it dreams, both states go through the engine as one batch."""
+    def _both(self, action: int, emulator: "Emulator") -> None:
+        """A scored step beside the emulator. While it dreams, both states go through the engine as one batch."""
         before, there = emulator.frame, emulator.objects()
         real_step = _SECOND_CORE.submit(self._real_step, action, before, emulator)
         states = stack([self.twin, self.reality]) if self.dreaming else self.reality
@@ -142,44 +125,37 @@ class Session:
         self.twin, self.reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
         score = score_step(before, real, drawn, guess.codes[0], actual, self.engine.majority)
         self.moment = Moment(action, drawn, guess.codes[0], real, actual, score)
-        self._count(score, real, drawn, now.ball is not None or there.ball is not None)
-        if now.lives < there.lives:
-            self._mark("life")
-
-    def _real_step(self, action: int, before: Frame, emulator: Emulator) -> tuple[Frame, Codes]:
-        """The real game's next frame, and the codes of what it changed."""
-        after = emulator.step(action).frame
-        self._hashes[0].update(after.tobytes())
-        return after, self.engine.encode(before[None], after[None])[0]
-
-    def _count(self, score: StepScore, real: Frame, drawn: Frame, in_play: bool) -> None:
-        """Score a step. Without a ball in play nothing is hard: such steps count apart, and in no streak."""
+        # Without a ball in play nothing is hard: such steps count apart, and in no streak.
+        in_play = now.ball is not None or there.ball is not None
         self.tally.add(score, in_play)
         (self.dreams if self.dreaming else self.following).add(score, in_play)
         if in_play:
             self.played += 1
             self.exact_now = self.exact_now + 1 if score.exact else 0
             self.exact_longest = max(self.exact_longest, self.exact_now)
-        if not self.dreaming:
-            return
-        if self.parting.add(real, drawn):
-            self._mark("parted")
-        elif self.parting.parted_at is None and in_play:
+        if self.dreaming and self.parting.add(real, drawn):
+            self.marks.append((self.taken, "parted"))
+        elif self.dreaming and in_play and self.parting.parted_at is None:
             # The first steps of a parting, which only the third one tells, are not true.
             self._true += self.parting.horizon == self.parting.steps
             self.longest_true = max(self.longest_true, self._true)
+        if now.lives < there.lives:
+            self.marks.append((self.taken, "life"))
 
-    # --- what is known now ---
+    def _real_step(self, action: int, before: Frame, emulator: "Emulator") -> tuple[Frame, Codes]:
+        """The real game's next frame, and the codes of what it changed."""
+        after = emulator.step(action).frame
+        self._hashes[0].update(after.tobytes())
+        return after, self.engine.encode(before[None], after[None])[0]
 
     @property
-    def objects(self) -> Objects | None:
+    def objects(self) -> "Objects | None":
         """The real game's ball, paddle, lives and score; None without an emulator."""
         return self.emulator.objects() if self.emulator else None
 
     @property
     def over(self) -> bool:
-        """Whether the game is over: the real one, whose further steps show the same screen, or a dream without one,
-        as soon as the twin knows that its last life is due."""
+        """Whether the game is over: the real one or, alone, the twin's, once it knows that its last life is due."""
         if self.emulator is not None:
             return self.emulator.over
         return self.twin_board[1] <= int(self.twin.memory[0, INDEX["life_due"]] == _LIFE_DUE)
@@ -217,26 +193,22 @@ class Session:
         """Hashes over every real and every predicted frame so far: equal sessions have equal ones."""
         return self._hashes[0].hexdigest(), self._hashes[1].hexdigest()
 
-    # --- commands ---
-
     def do(self, command: str) -> str:
         """Carry out one of `COMMANDS` between two steps, and log it. Returns what has happened, for people to read.
 
-        dream: follow <-> dream. resync: a dream is put on reality, and dreams on from there. controller: context <->
-        action. restart: a new game. rewind: everything goes back two seconds.
+        dream: follow <-> dream. resync: a dream goes on from reality. controller: context <-> action. restart: a new
+        game. rewind: two seconds back, or as far as is remembered: both games, mode, and what the dream had come to.
         """
         self.log.append((self.taken, command))
-        said: str = getattr(self, f"_{command}")()
-        return said
-
-    def _mark(self, what: str) -> None:
-        self.marks.append((self.taken, what))
+        if command in ("dream", "resync") and self.emulator is None:
+            return "there is no real game to go back to"
+        return getattr(self, f"_{command}")()
 
     def _begin(self) -> None:
         frame = self.emulator.reset() if self.emulator else self._start.frame[0]
         known = np.array_equal(frame, self._start.frame[0])
         self.reality = self._start if known else self.engine.begin(frame[None, None])
-        self.restarted, self._game_steps = self.taken, 0
+        self.restarted, self._game_steps = self.taken, 0  # `restarted`: when this game began
         self._kept.clear()
         self._on_reality()
         self._show_twin()
@@ -255,34 +227,31 @@ class Session:
         return f"after {was:.1f} s" + (", true to the end" if at is None else f", parted after {at:.1f} s")
 
     def _dream(self) -> str:
-        if self.emulator is None:
-            return "there is no real game to go back to"
         story = f"following reality again {self._story()}" if self.dreaming else "dreaming from here"
         self.dreaming = not self.dreaming
         self._on_reality()
-        self._mark("dream" if self.dreaming else "back")
+        self.marks.append((self.taken, "dream" if self.dreaming else "back"))
         return story
 
     def _resync(self) -> str:
-        if self.emulator is None or not self.dreaming:
-            return "there is no real game to go back to" if self.dreaming else "the twin follows reality already"
+        if not self.dreaming:
+            return "the twin follows reality already"
         story = f"back on reality {self._story()}; dreaming on"
         self._on_reality()
-        self._mark("back")
+        self.marks.append((self.taken, "back"))
         return story
 
     def _controller(self) -> str:
         self.controller = {"context": "action", "action": "context"}[self.controller]
-        self._mark("controller")
+        self.marks.append((self.taken, "controller"))
         return "codes from " + {"context": "what the twin knows", "action": "the key alone"}[self.controller]
 
     def _restart(self) -> str:
         self._begin()
-        self._mark("new game")
+        self.marks.append((self.taken, "new game"))
         return "new game" + (", dreaming on" if self.dreaming and self.emulator else "")
 
     def _rewind(self) -> str:
-        """Back by two seconds, or as far as is remembered: both games, the mode, and what the dream had come to."""
         if not self._kept:
             return "nothing to rewind"
         begun, target = self._game_steps, self._game_steps - self.steps(REWIND_SECONDS)
@@ -293,60 +262,58 @@ class Session:
         if self.emulator is not None and snapshot is not None:
             self.emulator.restore(snapshot)
         self._show_twin()
-        self._mark("rewind")
+        self.marks.append((self.taken, "rewind"))
         mode = "" if self.emulator is None else ": in the dream" if self.dreaming else ": following reality"
         return f"{self.seconds(begun - self._game_steps):.1f} s back{mode}"
 
 
-# --- futures ---
-
-
 class Ahead(NamedTuple):
-    """For each key: the frame after half a second (4, 210, 160) uint8, and where the ball was at each step
-    (steps + 1, 4, 2) int64, row and column of its top left corner, row 0 for none."""
+    """For each key: the frame after half a second (4, 210, 160) uint8, and row (0: none) and column of the ball at each
+    step (steps + 1, 4, 2) int64."""
 
     frames: Frame
     balls: npt.NDArray[np.int64]
 
 
 class Futures:
-    """Four dreams from the twin's newest moment, begun anew whenever they are done."""
+    """What the twin expects of each key: four dreams as one batch, begun anew whenever they are done. Each step of play
+    does half a step of them, so that the pace holds, and their picture is new once a second."""
 
     def __init__(self) -> None:
         self.ahead: Ahead | None = None
-        self._left, self._finished = 0, -1
-        self._guess: Prediction | None = None
-        self._working: Future[None] | None = None
+        self._finished = -1
+        self._dreams: Iterator[None] = iter(())
+        self._working: Future[None] = Future()
+        self._working.set_result(None)
 
     def finish(self, session: Session) -> None:
         """Time stands still: unless that is done, let the four dreams start from this very moment, and end, now."""
         if self._finished != session.taken:
-            self._wait()
-            self._left, self._finished = 0, session.taken
-            self._half_step(session, session.twin)
-            while self._left:
-                self._half_step(session, session.twin)
+            self._working.result()
+            self._finished, self._dreams = session.taken, iter(())
+            for _ in self._dream(session, session.twin):
+                pass
 
     def work(self, session: Session) -> None:
         """Begin with half a step more. Changes nothing in the session."""
-        self._wait()
+        self._working.result()
         self._working = _SECOND_CORE.submit(self._half_step, session, session.twin)
 
-    def _wait(self) -> None:
-        if self._working is not None:
-            self._working.result()
-
     def _half_step(self, session: Session, start: State) -> None:
-        """Of the four dreams a prediction, or what follows from it."""
-        if self._left == 0:
-            self._states, self._controller = stack([start] * ACTIONS), session.controller
-            self._left, self._balls, self._guess = session.steps(AHEAD_SECONDS), [self._states.objects], None
-        actions = np.arange(ACTIONS)
-        if self._guess is None:
-            self._guess = session.engine.predict(self._states, actions, self._controller)
-            return
-        self._states = session.engine.advance(self._states, actions, self._guess.frame, self._guess)
-        self._balls.append(self._states.objects)
-        self._left, self._guess = self._left - 1, None
-        if self._left == 0:
-            self.ahead = Ahead(self._states.frame, np.stack(self._balls)[:, :, -1, [BALL_ROW, BALL_COLUMN]])
+        if next(self._dreams, "over") == "over":
+            self._dreams = self._dream(session, start)
+            next(self._dreams)
+
+    def _dream(self, session: Session, start: State) -> Iterator[None]:
+        """Half a step at a time: a prediction, or what follows from it."""
+        states, controller, actions = stack([start] * ACTIONS), session.controller, np.arange(ACTIONS)
+        balls = [states.objects]
+        for number in range(session.steps(AHEAD_SECONDS)):
+            if number:
+                yield
+            guess = session.engine.predict(states, actions, controller)
+            yield
+            states = session.engine.advance(states, actions, guess.frame, guess)
+            balls.append(states.objects)
+        self.ahead = Ahead(states.frame, np.stack(balls)[:, :, -1, [BALL_ROW, BALL_COLUMN]])
+        yield

@@ -1,7 +1,5 @@
 """What the window shows, as data: made from a session and the player's choices, drawn by `app.draw`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -10,31 +8,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from app.clock import Clock
-from app.keys import SHIFT, KeyMap
+from app.keys import SHIFT, Clock, KeyMap
 from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Ahead, Session
 from model.breakout import CELLS, Action, Frame
 from model.metrics import Tally
 from model.state import SIGNED_SPEEDS, VARIABLES
 
-PART = " \N{MIDDLE DOT} "
-"""Between the parts of a line; where there is little room, the last parts go first."""
-NEEDS_REALITY = ("dream", "resync", "difference", "grid", "layout", "sound")
-"""Commands that do something only beside a real game."""
-_NAMES = {
-    "left": "\N{LEFTWARDS ARROW}",
-    "right": "\N{RIGHTWARDS ARROW}",
-    "up": "\N{UPWARDS ARROW}",
-    "return": "Enter",
-    "enter": "",  # the keypad's, the same word
-    "escape": "Esc",
-}
+PART = " \N{MIDDLE DOT} "  # between the parts of a line; where there is little room, the last parts go first
+NEEDS_REALITY = ("dream", "resync", "difference", "grid", "layout", "sound")  # commands
+_NAMES = {"left": "\N{LEFTWARDS ARROW}", "right": "\N{RIGHTWARDS ARROW}", "up": "\N{UPWARDS ARROW}"}
+_NAMES |= {"return": "Enter", "enter": "", "escape": "Esc"}  # the keypad's enter is the same word
+Timeline = tuple[int, int, Tally, list[tuple[int, str]]]  # steps, the newest's number, scores, marks (step, what)
 _NO_BALL_SECONDS, _DASH = 0.4, "\N{EN DASH}"
 
 
 @dataclass
 class Choices:
-    """What the player switched on: views, pause, help; nothing of it changes the games."""
+    """What the player switched on; nothing of it changes the games."""
 
     grid: int = 0
     difference: bool = False
@@ -45,19 +35,9 @@ class Choices:
     paused: bool = False
 
 
-class Timeline(NamedTuple):
-    """The last `span` steps, of a tally: codes right (of 35) and wrong pixels; marks as (step, what), `taken` is the
-    newest step."""
-
-    span: int
-    taken: int
-    tally: Tally
-    marks: list[tuple[int, str]]
-
-
 class Remembered(NamedTuple):
-    """A variable of the twin's memory: its name, what the twin takes it to be, how sure it is (0..1), what the real
-    game's RAM says, "" where it does not, and whether that agrees."""
+    """A variable of the twin's memory: what the twin takes it to be, how sure it is (0..1), what the real game's RAM
+    says, "" where it does not, and whether that agrees."""
 
     name: str
     value: str
@@ -71,16 +51,15 @@ class View:
     """One picture of the window, made anew for each. Frames are classes (210, 160) uint8; codes (35,) int64.
 
     What takes long to draw, the memory and the timeline, is drawn anew when `tick` is another one: ten times a second.
-    `mode` and `accuracy` are the last things that a small window leaves out. `strips` are lines at the foot of the
-    twin's panel, `real_strip` one on the real game's.
+    `strips` are lines on the twin's panel, `real_strip` one on the real game's.
     """
 
-    twin: Frame
-    real: Frame | None
-    action: int
     mode: str
     accuracy: str
     tone: str
+    twin: Frame
+    real: Frame | None
+    action: int
     twin_note: str
     footer: str
     hints: str
@@ -107,23 +86,15 @@ class View:
     help: list[tuple[str, str]] | None = None
 
 
-# --- keys in words ---
-
-
 @lru_cache
 def key_names(keys: KeyMap, command: str) -> tuple[str, ...]:
-    """The keys of a command, to be read by people."""
+    """The keys of a command in words, the usual one first; ("",) if there is none."""
     words = []
     for key in keys.keys_of(command):
         bare = key.removeprefix(SHIFT)
         word = _NAMES.get(bare, bare.upper() if len(bare) == 1 or bare[1:].isdigit() else bare.capitalize())
         words += [("Shift+" if bare != key else "") + word] if word else []
-    return tuple(words)
-
-
-def first_key(keys: KeyMap, command: str) -> str:
-    """The first of them; "" if there is none."""
-    return next(iter(key_names(keys, command)), "")
+    return tuple(words) or ("",)
 
 
 def help_lines(keys: KeyMap, alone: bool) -> list[tuple[str, str]]:
@@ -135,35 +106,32 @@ def help_lines(keys: KeyMap, alone: bool) -> list[tuple[str, str]]:
 def bottom_line(keys: KeyMap, alone: bool) -> str:
     """The few keys that everybody needs, for the foot of the window."""
     wanted = {"fire": "serves", "dream": "dreams", "autopilot": "machine plays", "help": "keys"}
-    return "   ".join(
-        f"{first_key(keys, name)} {what}" for name, what in wanted.items() if not (alone and name in NEEDS_REALITY)
-    )
-
-
-# --- the whole picture ---
+    shown = [(key_names(keys, name)[0], what) for name, what in wanted.items() if not (alone and name in NEEDS_REALITY)]
+    return "   ".join(map(" ".join, shown))
 
 
 def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ahead: Ahead | None = None) -> View:
     """The picture of this moment; the loop adds what it alone knows (messages, who plays, records)."""
-    moment = session.moment
-    mode, accuracy, tone = heading(session)
-    message = None
+    moment, message = session.moment, None
     if choices.paused:
-        message = "paused", f"{first_key(keys, 'pause')} plays on"
+        message = "paused", f"{key_names(keys, 'pause')[0]} plays on"
     elif session.over:
-        message = "game over", f"{first_key(keys, 'restart')} starts a new one"
+        message = "game over", f"{key_names(keys, 'restart')[0]} starts a new one"
+    serve = f"no ball: {key_names(keys, 'fire')[0]} serves" if message is None else ""
+    speed = "" if clock.speed == 1 else f" (speed {clock.speed:g})"
+    pace = [f"key {Action(moment.action).name.lower()}", f"{clock.target:.0f} steps/s{speed}"]
+    if clock.measured:  # while time stands still there is nothing to measure
+        pace[1:] = [f"{clock.measured:.1f} of {pace[1]}", f"{clock.cost * 1e3:.1f} ms"]
+    on = [name for name, shown in (("F", choices.futures), ("X", choices.difference), ("G", choices.grid)) if shown]
+    hint = f"switch off {' and '.join(on)}" if on else "make the window smaller, or [ for a slower pace"
     view = View(
-        twin=moment.twin,
-        real=moment.real,
-        action=moment.action,
-        mode=mode,
-        accuracy=accuracy,
-        tone=tone,
+        *heading(session),
+        *(moment.twin, moment.real, moment.action),
         twin_note=board(*session.twin_board),
-        footer=_footer(session, clock),
+        footer="   ".join(pace),
         hints=bottom_line(keys, session.emulator is None),
-        warning=_warning(clock, choices),
-        strips=_strips(session, choices, keys, waits=message is not None),
+        warning=f"this machine runs below true pace: {hint}" if clock.slow else "",
+        strips=_strips(session, choices, keys, serve),
         message=message,
         grid=choices.grid,
         large=choices.large,
@@ -173,23 +141,25 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
     )
     if session.objects is not None and moment.actual is not None:
         view.real_note = board(session.objects.score, session.objects.lives)
-        view.real_strip = _serve(keys) if session.objects.ball is None and message is None else ""
+        view.real_strip = serve if session.objects.ball is None else ""
         view.table, view.facts = _table(session), _facts(session)
         view.difference, view.codes = choices.difference, (moment.predicted, moment.actual)
-        view.timeline = _timeline(session)
+        span, now = session.steps(REMEMBERED_SECONDS), session.taken
+        marks = [(step, what) for step, what in session.marks if now - step < span]
+        view.timeline = span, now, session.tally, marks
     return view
 
 
 def heading(session: Session) -> tuple[str, str, str]:
     """The twin's mode and accuracy in words, the few that even a small window shows, and the tone they are said in."""
-    longest = f"longest true {session.seconds(session.longest_true):.1f} s"
     if not session.dreaming:
         rates = session.following.rates(in_play=True)
         accuracy = f"{_share(rates['exact_frames'])} exact{PART}codes {_share(rates['code_accuracy'])}"
         mode, tone = "follows reality, one step ahead", "step"
     else:
-        score, dreamt = session.moment.score, session.seconds(session.since_real)
-        accuracy = f"{score.pixels_wrong if score else 0} px wrong{PART}{longest}"
+        wrong = session.moment.score.pixels_wrong if session.moment.score else 0
+        dreamt = session.seconds(session.since_real)
+        accuracy = f"{wrong} px wrong{PART}longest true {session.seconds(session.longest_true):.1f} s"
         mode, tone = f"dreams, true for {dreamt:.1f} s", "dream"
         if session.emulator is None:
             mode, accuracy = f"dreams alone, {dreamt:.1f} s", ""
@@ -203,47 +173,18 @@ def board(score: int, lives: int) -> str:
     return f"score {score}{PART}{lives} {'life' if lives == 1 else 'lives'}"
 
 
-def _serve(keys: KeyMap) -> str:
-    return f"no ball: {first_key(keys, 'fire')} serves"
-
-
-def _strips(session: Session, choices: Choices, keys: KeyMap, waits: bool) -> tuple[str, ...]:
-    lines = []
-    if session.waiting >= session.steps(_NO_BALL_SECONDS) and not waits:
-        lines.append(_serve(keys))
+def _strips(session: Session, choices: Choices, keys: KeyMap, serve: str) -> tuple[str, ...]:
+    lines = [serve] if serve and session.waiting >= session.steps(_NO_BALL_SECONDS) else []
     if session.parted_at is not None:
-        back, again = first_key(keys, "dream"), first_key(keys, "resync")
+        back, again = key_names(keys, "dream")[0], key_names(keys, "resync")[0]
         lines.append(f"not the real game any more: {back} goes back, {again} dreams anew")
     if choices.difference and session.moment.score is not None and session.moment.score.exact:
         lines.append("nothing is wrong: all 33,600 pixels are the real game's")
     return tuple(lines)
 
 
-def _footer(session: Session, clock: Clock) -> str:
-    speed = "" if clock.speed == 1 else f" (speed {clock.speed:g})"
-    parts = [f"key {Action(session.moment.action).name.lower()}", f"{clock.target:.0f} steps/s{speed}"]
-    if clock.measured:  # while time stands still there is nothing to measure
-        parts[1:] = [f"{clock.measured:.1f} of {parts[1]}", f"{clock.cost * 1e3:.1f} ms"]
-    return "   ".join(parts)
-
-
-def _warning(clock: Clock, choices: Choices) -> str:
-    if not clock.slow:
-        return ""
-    on = [name for name, shown in (("F", choices.futures), ("X", choices.difference), ("G", choices.grid)) if shown]
-    hint = f"switch off {' and '.join(on)}" if on else "make the window smaller, or [ for a slower pace"
-    return f"this machine runs below true pace: {hint}"
-
-
-# --- beside a real game ---
-
-
-def _share(value: float | None) -> str:
-    return _DASH if value is None else f"{value:.1%}" if value < 1 else "100%"
-
-
-def _count(value: float | None) -> str:
-    return _DASH if value is None else f"{value:.1f}"
+def _share(value: float | None, count: bool = False) -> str:
+    return _DASH if value is None else f"{value:.1f}" if count else f"{value:.1%}" if value < 1 else "100%"
 
 
 def _table(session: Session) -> list[tuple[str, str, str, str, str]]:
@@ -258,14 +199,14 @@ def _table(session: Session) -> list[tuple[str, str, str, str, str]]:
     ]  # fmt: skip
     kind = "dreaming" if session.dreaming else "one step ahead"
     table = [(kind, "now", f"last {RECENT_SECONDS} s", "all", "for free")]
-    for this, name, key, free in (
-        (present[0], "codes right", "code_accuracy", "majority"),
-        (present[1], "changed cells", "dynamic_code_accuracy", "majority"),
-        (present[2], "exact frames", "exact_frames", "copy_last"),
-        (present[3], "wrong pixels", "wrong_pixels", "copy_last"),
+    for this, name, key, free, why in (
+        (present[0], "codes right", "code_accuracy", "majority_code_accuracy", "majority code"),
+        (present[1], "changed cells", "dynamic_code_accuracy", "majority_dynamic_code_accuracy", "majority code"),
+        (present[2], "exact frames", "exact_frames", "copy_last_exact_frames", "last frame"),
+        (present[3], "wrong pixels", "wrong_pixels", "copy_last_wrong_pixels", "last frame"),
     ):
-        show, why = _count if key == "wrong_pixels" else _share, {"majority": "majority code"}.get(free, "last frame")
-        table.append((name, this, show(recent[key]), show(total[key]), f"{show(total[f'{free}_{key}'])} {why}"))
+        shown = [_share(value, key == "wrong_pixels") for value in (recent[key], total[key], total[free])]
+        table.append((name, this, shown[0], shown[1], f"{shown[2]} {why}"))
     return table
 
 
@@ -274,14 +215,8 @@ def _facts(session: Session) -> list[str]:
     if session.longest_true:
         streak += f"{PART}longest true dream {session.seconds(session.longest_true):.1f} s"
     without = session.tally.steps - session.played
-    apart = f"counted: {session.played} steps with a ball in play"
-    return [streak, apart + (f"; apart: {without} without" if without else "")]
-
-
-def _timeline(session: Session) -> Timeline:
-    span, now = session.steps(REMEMBERED_SECONDS), session.taken
-    marks = [(step, what) for step, what in session.marks if now - step < span]
-    return Timeline(span, now, session.tally, marks)
+    apart = f"; apart: {without} without" if without else ""
+    return [streak, f"counted: {session.played} steps with a ball in play{apart}"]
 
 
 def ram_says(ram: npt.NDArray[np.uint8]) -> dict[str, str]:
@@ -307,9 +242,8 @@ def remembered(session: Session) -> list[Remembered]:
     real = ram_says(session.emulator.ram()) if session.emulator else {}
     lines = []
     for variable, number, sure in zip(VARIABLES, session.twin.memory[0], session.twin.certainty[0], strict=True):
-        value, truth = variable.classes[number], real.get(variable.name, "")
+        name, value, truth = variable.name.replace("_", " "), variable.classes[number], real.get(variable.name, "")
         possible = value.split("|")  # some are known to be one of several
         value = value if len(possible) <= 2 else f"one of {len(possible)}"
-        right = not truth or truth in possible
-        lines.append(Remembered(variable.name.replace("_", " "), value, float(sure), truth, right))
+        lines.append(Remembered(name, value, float(sure), truth, not truth or truth in possible))
     return lines

@@ -2,10 +2,7 @@
 
 `app/web/` holds the page as it is; `build` adds what the twin needs. Binary files go in as scripts that hold their
 bytes (gzip, base64), so that the page also works when it is opened as a file, where browsers let no page read others.
-onnxruntime-web is taken from the npm registry when a page is built; its version and hash are fixed here.
 """
-
-from __future__ import annotations
 
 import base64
 import gzip
@@ -22,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from app import FONT
 from app.keys import load_keys
 from model.breakout import CODES, COLUMNS, EMULATOR_HZ, PALETTE, ROWS
 from model.engine import EVENTS, SHIPPED, Engine, read_weights
@@ -30,19 +28,16 @@ from model.files import FileError
 from model.state import VARIABLES, State
 
 RUNTIME = "1.30.0"
-INTEGRITY = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-"""SHA-512 of that version's package, as the npm registry gives it."""
+INTEGRITY = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="  # SHA-512
 _URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{RUNTIME}.tgz"
 _SCRIPT, _WASM, _GLUE = "ort.wasm.min.js", "ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"
 _SECONDS = 120
 PAGE = Path(__file__).resolve().parent / "web"
-FONT = PAGE.parent.parent / "assets" / "font"
 
 
 def build(weights: Path | None, out: Path) -> Path:
-    """Write the page for a directory of weights (None: the shipped ones) into the folder `out`, and return its
-    index.html. FileError if `out` holds anything but an earlier page, if the weights cannot be used, or if
-    onnxruntime-web cannot be had."""
+    """Write the page for a directory of weights (None: the shipped ones) into `out`, and return its index.html.
+    FileError if `out` holds anything but an earlier page, or if the weights or onnxruntime-web cannot be had."""
     if out.exists() and not out.is_dir():
         raise FileError(f"{out} is not a folder")
     if out.exists() and any(out.iterdir()) and not (out / "parts").is_dir():
@@ -56,18 +51,13 @@ def build(weights: Path | None, out: Path) -> Path:
     (out / "parts").mkdir(parents=True, exist_ok=True)
     for path in PAGE.iterdir():
         shutil.copy(path, out / path.name)
-    shutil.copy(FONT / "JetBrainsMono-Medium.ttf", out)
-    shutil.copy(FONT / "OFL.txt", out / "LICENSE-font.txt")
+    shutil.copy(FONT, out)
+    shutil.copy(FONT.parent / "OFL.txt", out / "LICENSE-font.txt")
     (out / _SCRIPT).write_bytes(runtime[_SCRIPT])
     about = json.dumps(describe(manifest, start), indent=1)
     (out / "info.js").write_text(f'"use strict";\nconst INFO = {about};\n', encoding="utf-8")
-    parts = {
-        "runtime.wasm": runtime[_WASM],
-        "runtime.mjs": runtime[_GLUE],
-        "predict.onnx": graphs["predict"],
-        "advance.onnx": graphs["advance"],
-        "frame": start.frame.tobytes(),
-    }
+    parts = {f"{name}.onnx": graphs[name] for name in ("predict", "advance")} | {"frame": start.frame.tobytes()}
+    parts |= {"runtime.wasm": runtime[_WASM], "runtime.mjs": runtime[_GLUE]}
     for name, data in parts.items():
         packed = base64.b64encode(gzip.compress(data, mtime=0)).decode()
         (out / "parts" / f"{name}.js").write_text(f'addPart("{name}", "{packed}");\n', encoding="utf-8")
@@ -76,7 +66,6 @@ def build(weights: Path | None, out: Path) -> Path:
 
 def describe(manifest: dict[str, Any], start: State) -> dict[str, Any]:
     """What the page has to know of twin and game, as JSON; the start state goes without its frame."""
-    keys = load_keys()
     return {
         "weights": manifest["checksum"],
         "stepsPerSecond": EMULATOR_HZ / manifest["frameskip"],
@@ -85,11 +74,7 @@ def describe(manifest: dict[str, Any], start: State) -> dict[str, Any]:
         "palette": PALETTE.tolist(),
         "variables": [variable._asdict() for variable in VARIABLES],
         "noise": [1, EVENTS, CODES],
-        "keys": {
-            "play": {key: int(action) for key, action in keys.play.items()},
-            "commands": keys.commands,
-            "help": keys.help,
-        },
+        "keys": vars(load_keys()),
         "start": {
             name: {"kind": str(value.dtype), "shape": value.shape, "values": np.ravel(value).tolist()}
             for name, value in start._asdict().items()
@@ -99,8 +84,7 @@ def describe(manifest: dict[str, Any], start: State) -> dict[str, Any]:
 
 
 def download() -> bytes:
-    """onnxruntime-web's package, by npm where there is one, else from the public registry. FileError if it cannot be
-    had, or is not the one that is meant."""
+    """onnxruntime-web's package, by npm where there is one. FileError if it cannot be had or is not the one meant."""
     try:
         if (npm := shutil.which("npm")) is None:
             data = _by_url()
@@ -118,5 +102,4 @@ def download() -> bytes:
 
 def _by_url() -> bytes:
     with urllib.request.urlopen(_URL, timeout=_SECONDS) as answer:
-        data: bytes = answer.read()
-    return data
+        return answer.read()

@@ -1,11 +1,4 @@
-"""The real window: events of pygame's in, commands out; views drawn; and sound. `NoWindow` is one without a screen.
-
-Sound is told by the emulator's RAM when there is one: a short tone for bricks, the paddle and the walls. It is off
-until it is asked for, and off where there is no device. ALE itself gives sound only together with every observation,
-which would slow each step down; RAM 95, which counts a tone down, costs nothing.
-"""
-
-from __future__ import annotations
+"""The real window: events of pygame's in, commands out; views drawn; and sound. `NoWindow` is one without a screen."""
 
 import io
 import os
@@ -29,27 +22,23 @@ from model.files import write_atomic
 
 TITLE = "Breakout, beside its neural twin"
 SMALLEST = 240, 160
-BUTTONS = {0: "fire", 1: "rewind", 2: "dream", 3: "resync", 6: "help", 7: "restart"}
-"""A gamepad's button (of the common layout: A, B, X, Y, Back, Start) -> fire, or a command."""
-NO_SCREEN = "no display: play opens a window; without a screen use: python main.py play --headless --frames 300"
+BUTTONS = {0: "fire", 1: "rewind", 2: "dream", 3: "resync", 6: "help", 7: "restart"}  # A, B, X, Y, Back, Start
 _LOST_SECONDS, _TILT = 2.0, 0.5
 _RATE, _TONE_SECONDS, _LOUDNESS = 22050, 0.07, 5000
 _TIMER, _KIND = 95, 64
-"""RAM 95: the upper two bits say what the ball has met (brick, wall, paddle), the lower three count the tone down."""
-PITCHES: dict[str | int, int] = {"wall": 165, "paddle": 247, 1: 330, 4: 440, 7: 587}
-"""Hertz of what the ball meets; a brick by its points."""
+"""RAM 95: the upper two bits say what the ball has met (brick, wall, paddle), the lower three count the tone down. To
+read it costs nothing; ALE gives sound only together with every observation, which would slow each step down."""
+PITCHES: dict[str | int, int] = {"wall": 165, "paddle": 247, 1: 330, 4: 440, 7: 587}  # hertz; bricks by points
 
 
 class NoWindow:
     """Headless: no events, nothing drawn. What the loop needs of a window."""
 
-    lost = False
-    """Whether keys seem to go elsewhere."""
+    lost = False  # whether keys seem to go elsewhere
+    pressed = 0  # keys and buttons that have gone down so far
 
     def __init__(self, keys: KeyMap) -> None:
         self.held = Held(keys)
-        self.pressed = 0
-        """Keys and buttons that have gone down so far."""
 
     def poll(self, seconds: float) -> list[str]:
         """Wait up to `seconds` for events; the commands they give, "" for one that only asks for a new picture."""
@@ -69,37 +58,14 @@ class NoWindow:
         """Write what is shown as PNG; OSError if it cannot be written."""
         raise OSError("there is no window")
 
-    def say(self, words: str) -> None:
-        """A line in the middle of an empty window, before there is a game to show."""
-
-    def open_pads(self) -> None:
-        """Look for gamepads; that may take a moment, so it is not done while the window opens."""
-
     def close(self) -> None:
         """It is not used any more."""
 
 
-def _has_display() -> bool:
+def has_display() -> bool:
     """Asked before SDL is, which would try every driver it knows and let each of them complain."""
     known = ("SDL_VIDEODRIVER", "SDL_VIDEO_DRIVER", "DISPLAY", "WAYLAND_DISPLAY")
     return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in known)
-
-
-def display_driver() -> str | None:
-    """SDL's video driver and the size of the desktop, for people to read; None where no display is set up.
-
-    Raises ValueError if one is set up and does not open.
-    """
-    if not _has_display():
-        return None
-    try:
-        pygame.display.init()
-        width, height = pygame.display.get_desktop_sizes()[0]
-        return f"{pygame.display.get_driver()}, {width} x {height}"
-    except pygame.error as error:
-        raise ValueError(f"a display is set up and does not open: {error}") from None
-    finally:
-        pygame.display.quit()
 
 
 class Window(NoWindow):
@@ -108,19 +74,26 @@ class Window(NoWindow):
     def __init__(self, keys: KeyMap, fullscreen: bool = False) -> None:
         super().__init__(keys)
         try:
-            if not _has_display():
+            if not has_display():
                 raise pygame.error
             pygame.display.init()
             pygame.font.init()
+            icon = pygame.Surface((32, 32))  # three bricks, a ball and a paddle
+            icon.fill(style.GROUND)
+            for colour, row in ((style.REAL, 4), (style.TWIN, 8), (style.REAL, 12)):
+                icon.fill(colour, (3, row, 26, 3))
+            icon.fill(style.TEXT, (18, 19, 3, 3))
+            icon.fill(style.TEXT, (9, 27, 13, 2))
             bounds = pygame.display.get_desktop_sizes()[0]
             size = min(style.USUAL[0], bounds[0]), min(style.USUAL[1], bounds[1] - 60)
             self._window = pygame.Window(TITLE, size, resizable=True)
             self._window.minimum_size = SMALLEST
-            self._window.set_icon(_icon())
+            self._window.set_icon(icon)
             self._window.get_surface()
         except pygame.error:
             pygame.quit()
-            raise ValueError(NO_SCREEN) from None
+            do = "play opens a window; without a screen use: python main.py play --headless --frames 300"
+            raise ValueError(f"no display: {do}") from None
         self._window.focus()
         pygame.key.stop_text_input()  # an input method would swallow letters
         pygame.event.set_blocked([pygame.TEXTINPUT, pygame.FINGERMOTION])
@@ -134,6 +107,7 @@ class Window(NoWindow):
         self.say("loading")
 
     def say(self, words: str) -> None:
+        """A line in the middle of an empty window, before there is a game to show."""
         surface = self._window.get_surface()
         surface.fill(style.GROUND)
         self._painter.shown.clear()
@@ -143,32 +117,20 @@ class Window(NoWindow):
         self._window.flip()
 
     def open_pads(self) -> None:
+        """Look for gamepads; that may take a moment, so it is not done while the window opens."""
         pygame.joystick.init()
 
     def poll(self, seconds: float) -> list[str]:
         """Sleeps in between, so a pause costs nothing."""
         first = pygame.event.wait(round(seconds * 1000)) if seconds >= 0.001 else pygame.event.poll()
-        given = [self.take(event) for event in [first, *pygame.event.get()]]
-        return [command for command in given if command is not None]
+        return [given for event in [first, *pygame.event.get()] if (given := self.take(event)) is not None]
 
     def take(self, event: Event) -> str | None:
         """Take in an event; the command that it gives, "" for a new picture, None for nothing."""
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             return "quit"
-        if event.type == pygame.KEYDOWN:
-            self._last_key = time.monotonic()
-            self.pressed += 1
-            if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
-                return None  # Alt+Tab is the window manager's
-            key = self._name(event)
-            command = self.held.press(key, bool(event.mod & pygame.KMOD_SHIFT))
-            if command is not None:
-                self._commands_down[key] = command
-            return command or ""
-        if event.type == pygame.KEYUP:
-            key = self._name(event)
-            self.held.release(key)
-            return "" if self._commands_down.pop(key, None) else None
+        if event.type in (pygame.KEYDOWN, pygame.KEYUP):
+            return self._key(event, self._keys.meant(pygame.key.name(event.key).lower(), event.scancode))
         if event.type == pygame.WINDOWFOCUSLOST:
             self.held.release_all()
             self._commands_down.clear()
@@ -179,51 +141,60 @@ class Window(NoWindow):
         self._mouse(event)
         return self._pad(event)
 
-    def _name(self, event: Event) -> str:
-        return self._keys.meant(pygame.key.name(event.key).lower(), event.scancode)
+    def _key(self, event: Event, key: str) -> str | None:
+        if event.type == pygame.KEYUP:
+            self.held.release(key)
+            return "" if self._commands_down.pop(key, None) else None
+        self._last_key = time.monotonic()
+        self.pressed += 1
+        if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
+            return None  # Alt+Tab is the window manager's
+        command = self.held.press(key, bool(event.mod & pygame.KMOD_SHIFT))
+        if command is not None:
+            self._commands_down[key] = command
+        return command or ""
 
     def _mouse(self, event: Event) -> None:
         """The left button serves, and from then on the pointer steers until a key does."""
-        if event.type == pygame.MOUSEMOTION:
-            if self.held.aim is not None:
-                self.held.aim = self._column(event.pos[0])
-        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == pygame.BUTTON_LEFT:
+        pressed = event.type == pygame.MOUSEBUTTONDOWN and event.button == pygame.BUTTON_LEFT
+        if pressed:
             self.pressed += 1
             self.held.hold("mouse", Action.FIRE)
+        if pressed or (event.type == pygame.MOUSEMOTION and self.held.aim is not None):
             self.held.aim = self._column(event.pos[0])
         elif event.type == pygame.MOUSEBUTTONUP and event.button == pygame.BUTTON_LEFT:
             self.held.release("mouse")
 
     def _column(self, x: int) -> float:
         """The column of the game, 0..160, under the pointer: in the panel that it is over or nearest to."""
-        places = self._painter.places
-        if places is None:
+        if (places := self._painter.places) is None:
             return COLUMNS / 2
-        panels = [panel for panel in (places.real, places.twin) if panel is not None]
+        panels = filter(None, (places.real, places.twin))
         panel = min(panels, key=lambda rect: max(rect.left - x, x - rect.right, 0))
         return min(1.0, max(0.0, (x - panel.left) / panel.width)) * COLUMNS
 
     def _pad(self, event: Event) -> str | None:
         """Gamepads, plugged in before or during play, pulled out at any time: they hold keys like a keyboard does."""
+        pad, command = f"pad {getattr(event, 'instance_id', '')}", BUTTONS.get(getattr(event, "button", -1))
         if event.type == pygame.JOYDEVICEADDED:
             with suppress(pygame.error):  # pulled out again before it could be opened
-                pad = pygame.joystick.Joystick(event.device_index)
-                self._pads[pad.get_instance_id()] = pad
+                opened = pygame.joystick.Joystick(event.device_index)
+                self._pads[opened.get_instance_id()] = opened
         elif event.type == pygame.JOYDEVICEREMOVED:
             self._pads.pop(event.instance_id, None)
             for part in ("stick", "hat", "fire"):
-                self.held.release(f"pad {event.instance_id} {part}")
+                self.held.release(f"{pad} {part}")
         elif event.type == pygame.JOYAXISMOTION and event.axis == 0:
-            self._lean(f"pad {event.instance_id} stick", event.value)
+            self._lean(f"{pad} stick", event.value)
         elif event.type == pygame.JOYHATMOTION:
-            self._lean(f"pad {event.instance_id} hat", event.value[0])
-        elif event.type == pygame.JOYBUTTONUP and BUTTONS.get(event.button) == "fire":
-            self.held.release(f"pad {event.instance_id} fire")
+            self._lean(f"{pad} hat", event.value[0])
+        elif event.type == pygame.JOYBUTTONUP and command == "fire":
+            self.held.release(f"{pad} fire")
         elif event.type == pygame.JOYBUTTONDOWN:
             self.pressed += 1
-            if BUTTONS.get(event.button) != "fire":
-                return BUTTONS.get(event.button)
-            self.held.hold(f"pad {event.instance_id} fire", Action.FIRE)
+            if command != "fire":
+                return command
+            self.held.hold(f"{pad} fire", Action.FIRE)
         return None
 
     def _lean(self, key: str, value: float) -> None:
@@ -263,19 +234,8 @@ class Window(NoWindow):
         pygame.quit()
 
 
-def _icon() -> pygame.Surface:
-    """A paddle, a ball and three bricks."""
-    icon = pygame.Surface((32, 32))
-    icon.fill(style.GROUND)
-    for row, colour in enumerate((style.REAL, style.TWIN, style.REAL)):
-        pygame.draw.rect(icon, colour, (3, 4 + row * 4, 26, 3))
-    pygame.draw.rect(icon, style.TEXT, (18, 19, 3, 3))
-    pygame.draw.rect(icon, style.TEXT, (9, 27, 13, 2))
-    return icon
-
-
 class Sound:
-    """Plays a tone for every new sound of the real game while it is on. `tones` is empty while it is off."""
+    """Plays a tone for every brick, wall and paddle the real game's ball meets. `tones` is empty while it is off."""
 
     def __init__(self) -> None:
         self.tones: dict[str | int, pygame.mixer.Sound] = {}
@@ -291,7 +251,10 @@ class Sound:
             os.dup2(nothing.fileno(), 2)
         try:
             pygame.mixer.init(_RATE, -16, 1, 256)
-            self.tones = {what: pygame.mixer.Sound(buffer=_tone(pitch)) for what, pitch in PITCHES.items()}
+            moments = np.arange(round(_RATE * _TONE_SECONDS)) / _RATE
+            for what, pitch in PITCHES.items():  # a square wave that fades, 16 bits with a sign
+                wave = np.sign(np.sin(2 * np.pi * pitch * moments)) * np.linspace(1, 0, len(moments)) * _LOUDNESS
+                self.tones[what] = pygame.mixer.Sound(buffer=wave.astype(np.int16).tobytes())
         except (pygame.error, NotImplementedError) as error:
             self.close()
             return f"no sound: {error}"
@@ -315,10 +278,3 @@ class Sound:
         self.tones = {}
         with suppress(pygame.error, NotImplementedError):
             pygame.mixer.quit()
-
-
-def _tone(pitch: int) -> bytes:
-    """A square wave that fades, 16 bits with a sign."""
-    time = np.arange(round(_RATE * _TONE_SECONDS)) / _RATE
-    wave = np.sign(np.sin(2 * np.pi * pitch * time)) * np.linspace(1, 0, len(time)) * _LOUDNESS
-    return wave.astype(np.int16).tobytes()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.clock import Clock
-from app.keys import Held, load_keys
+from app.keys import Clock, Held, load_keys
 from app.loop import Loop
 from app.session import Session
 from app.view import View
@@ -34,6 +34,17 @@ def emulator_of(frameskip: int, who: str = "") -> Emulator:
     return Emulator(frameskip)
 
 
+def one_at_a_time(method: Any) -> Any:
+    """The stand-in has one emulator, and the futures ask it from another thread."""
+
+    @wraps(method)
+    def locked(self: FakeEngine, *given: Any, **options: Any) -> Any:
+        with self.lock:
+            return method(self, *given, **options)
+
+    return locked
+
+
 class FakeEngine:
     """What the app uses of `model.engine.Engine`. Its weights are an emulator, so it is right about everything.
 
@@ -47,7 +58,7 @@ class FakeEngine:
 
     def __init__(self, frameskip: int = 2, mistakes: bool = False, still: bool = False, least_lives: int = 0) -> None:
         self.frameskip, self.mistakes, self.still, self.least_lives = frameskip, mistakes, still, least_lives
-        self.majority = np.zeros(CELLS, np.int64)
+        self.majority, self.lock = np.zeros(CELLS, np.int64), threading.RLock()
         self.calls: list[tuple[str, int]] = []
         self._hidden = emulator_of(frameskip, "hidden")
         self._kept: dict[int, Snapshot] = {}
@@ -86,11 +97,13 @@ class FakeEngine:
         whole = np.concatenate((past, newest), 1), np.array(walls, np.uint8), np.array(boards, np.int64)
         return State(np.asarray(frames), *whole, np.array(memories, np.int64), sure)
 
+    @one_at_a_time
     def begin(self, frames: Any, actions: Any = None, fresh: bool = False) -> State:
         self.calls.append(("begin", len(frames)))
         self._hidden.reset()
         return self._state([self._keep(True) for _ in frames], frames[:, -1])
 
+    @one_at_a_time
     def predict(self, state: State, action: Any, controller: str = "context", temperature: float = 0.0) -> Prediction:
         self.calls.append(("predict", len(action)))
         numbers, frames, codes = [], [], []
@@ -107,6 +120,7 @@ class FakeEngine:
         things = Things(np.array(numbers), *[np.zeros(0, np.int64)] * 3)
         return Prediction(np.stack(codes), np.stack(frames), things, ())
 
+    @one_at_a_time
     def advance(self, state: State, action: Any, frame: Any, guess: Prediction | None = None) -> State:
         self.calls.append(("advance", len(action)))
         guess = guess or self.predict(state, action)
