@@ -228,7 +228,7 @@ class Painter(Charts):
         """The keys that everybody needs at the right, pace at the left; a notice takes the place of the pace."""
         width, height = self.surface.get_size()
         edge, y, high = self.u(style.MARGIN), height - self.u(style.FOOTER - 6), self.u(style.FOOTER)
-        if not self.clears("footer", Rect(0, height - high, width, high), view.footer, view.hints, view.warning):
+        if not self.clears("footer", Rect(0, height - high, width, high), view.tick, view.action, view.warning):
             return
         room, shorter = width - 2 * edge, (view.hints, view.hints.split("   ")[0])
         hints = self.put(shorter, (13, 11), QUIET, room, topright=(width - edge, y))

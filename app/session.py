@@ -115,14 +115,17 @@ class Session:
     def _both(self, action: int, emulator: "Emulator") -> None:
         """A scored step beside the emulator. While it dreams, both states go through the engine as one batch."""
         before, there = emulator.frame, emulator.objects()
-        real_step = _SECOND_CORE.submit(self._real_step, action, before, emulator)
+        step = _SECOND_CORE.submit(emulator.step, action)
+        codes = _SECOND_CORE.submit(lambda: self.engine.encode(before[None], step.result().frame[None])[0])
         states = stack([self.twin, self.reality]) if self.dreaming else self.reality
         actions = np.full(len(states.frame), action, np.int64)
         guess = self.engine.predict(states, actions, self.controller)
-        (real, actual), drawn, now = real_step.result(), guess.frame[0], emulator.objects()
+        real, drawn, now = step.result().frame, guess.frame[0], emulator.objects()
         frames = np.stack([drawn, real]) if self.dreaming else real[None]
         states = self.engine.advance(states, actions, frames, guess)
         self.twin, self.reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
+        self._hashes[0].update(real.tobytes())
+        actual = codes.result()
         score = score_step(before, real, drawn, guess.codes[0], actual, self.engine.majority)
         self.moment = Moment(action, drawn, guess.codes[0], real, actual, score)
         # Without a ball in play nothing is hard: such steps count apart, and in no streak.
@@ -141,12 +144,6 @@ class Session:
             self.longest_true = max(self.longest_true, self._true)
         if now.lives < there.lives:
             self.marks.append((self.taken, "life"))
-
-    def _real_step(self, action: int, before: Frame, emulator: "Emulator") -> tuple[Frame, Codes]:
-        """The real game's next frame, and the codes of what it changed."""
-        after = emulator.step(action).frame
-        self._hashes[0].update(after.tobytes())
-        return after, self.engine.encode(before[None], after[None])[0]
 
     @property
     def objects(self) -> "Objects | None":
