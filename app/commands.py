@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from app import players
-from app.keys import FASTEST, SLOWEST, Clock, load_keys
+from app.clock import FASTEST, SLOWEST, Clock
+from app.keys import load_keys
 from app.recording import check_ffmpeg
 from app.session import Session
 from console import MOST_SEED, clean_errors, finite

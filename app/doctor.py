@@ -98,7 +98,7 @@ def _pace(engine: "Engine", seconds: float, everything: bool) -> str:
     view, a recording, and every other second a dream."""
     import pygame
 
-    from app import draw, keys, loop, players, session, style, view, window
+    from app import clock, draw, keys, loop, players, session, style, view, window
     from collect.emulator import Emulator
 
     class Picture(window.NoWindow):
@@ -113,7 +113,7 @@ def _pace(engine: "Engine", seconds: float, everything: bool) -> str:
     pygame.font.init()
     with tempfile.TemporaryDirectory() as folder:
         player = players.Autopilot("follow", 0)
-        run = loop.Loop(games, Picture(table), keys.Clock(1, paced=False), table, player)
+        run = loop.Loop(games, Picture(table), clock.Clock(1, paced=False), table, player)
         if everything:
             run.choices = view.Choices(grid=2, difference=True, futures=True, memory=True)
             run.start_recording(Path(folder) / "all.gif")

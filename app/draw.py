@@ -8,7 +8,8 @@ import pygame
 from pygame import Rect
 
 from app import style
-from app.style import DARK, EXTRA, LEGEND, LINE, QUIET, REAL, TEXT, TONES, TWIN, WARN, Charts, Colour, Places
+from app.charts import Charts
+from app.style import DARK, EXTRA, LEGEND, LINE, QUIET, REAL, TEXT, TONES, TWIN, WARN, Colour, Places
 from app.view import PART, View
 from model.breakout import CELLS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.keys import Clock, KeyMap
+from app.clock import Clock
+from app.keys import KeyMap
 from app.players import AUTOPILOTS, Autopilot, Player, Records, Scripted
 from app.recording import Recorder
 from app.session import COMMANDS, REWIND_SECONDS, Futures, Session

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from app.keys import SHIFT, Clock, KeyMap
+from app.clock import Clock
+from app.keys import SHIFT, KeyMap
 from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Ahead, Session
 from model.breakout import CELLS, Action, Frame
 from model.metrics import Tally

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.keys import Clock, Held, load_keys
+from app.clock import Clock
+from app.keys import Held, load_keys
 from app.loop import Loop
 from app.session import Session
 from app.view import View

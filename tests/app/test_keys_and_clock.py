@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.keys import DEFAULT_KEYS, Clock, Held, load_keys
+from app.clock import Clock
+from app.keys import DEFAULT_KEYS, Held, load_keys
 from app.players import parse_actions, read_actions
 from app.view import NEEDS_REALITY, help_lines
 from collect.emulator import Emulator

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import style
+from app.clock import Clock
 from app.draw import Painter, difference, scaled
-from app.keys import Clock, load_keys
+from app.keys import load_keys
 from app.players import Autopilot
 from app.session import Futures, Session
 from app.style import arrange, panel_size
