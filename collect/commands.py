@@ -1,7 +1,5 @@
 """The `collect` commands: datasets of transitions, and (action, code) pairs. Heavy imports are inside the commands."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated

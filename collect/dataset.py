@@ -8,13 +8,11 @@ Little changes in a step, so most of a frame's 35 cells are cells that were seen
 cell once, and for every frame the 35 numbers of its cells: a fifteenth of the frames in memory, and nothing is lost.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -176,7 +174,7 @@ class TransitionDataset(Recorded):
         super().__init__(cells, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     @classmethod
-    def load(cls, directory: Path) -> TransitionDataset:
+    def load(cls, directory: Path) -> Self:
         """Read a dataset that `collect frames` finished. FileError says what is missing or damaged."""
         manifest = read_manifest(directory)
         return cls(read_episodes(directory, manifest), manifest)

@@ -7,11 +7,9 @@ speed follows from hits, fast and steep; a fast ball or a narrow paddle has a wa
 agree, unless a score is given.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.random import Generator
@@ -70,7 +68,7 @@ class Ball(NamedTuple):
         rows, columns = speed(self.hits, self.fast, self.steep)
         return rows if self.down else -rows, columns if self.right else -columns
 
-    def flown(self, frames: float) -> Ball:
+    def flown(self, frames: float) -> Self:
         """After so many frames (before, if negative) if only the side walls turned it."""
         rows, columns = self.velocity
         column, right = self.column + columns * frames, self.right

@@ -4,8 +4,6 @@ No sticky actions: with `repeat_action_probability` 0 a seed and the actions giv
 observes RAM, and the screen is read as palette indices: RGB of every step would halve the speed of collecting.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import ale_py

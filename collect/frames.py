@@ -4,8 +4,6 @@ An episode depends on the settings, the seed and its number alone, so it does no
 in what order, or whether a run was interrupted in between: the same settings give the same bytes.
 """
 
-from __future__ import annotations
-
 import atexit
 import errno
 import multiprocessing

@@ -5,8 +5,6 @@ OUT_stats.json    schema, frame skip, seed, checksums, the length of every episo
                   episode), how often each action occurs, and which codes occur at each of the 35 positions
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from itertools import count

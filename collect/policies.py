@@ -4,8 +4,6 @@
 training uses, is `mixed` with short scenes between its games (`collect.drills`). `people` plays the held-out games.
 """
 
-from __future__ import annotations
-
 from collections import deque
 
 import numpy as np

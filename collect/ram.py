@@ -10,8 +10,6 @@ one (ALE `src/ale/environment/ale_state.hpp`: from 27450 to 790196 by 23000). RA
 the right end, and for some neighbours, the same for several places.
 """
 
-from __future__ import annotations
-
 from itertools import accumulate, pairwise
 from typing import Any
 

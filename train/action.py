@@ -5,8 +5,6 @@ accuracy is reported beside two numbers without which it says little: that of th
 that ignores even the key), and per position and action (the best for any model that sees the key alone).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ The maximum-likelihood estimate of a stamp is a count, so there is nothing to de
 each thing is; a pixel counts for a stamp only where no other thing lies over it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The commands `train` and `ship`. Heavy imports (torch) are inside them, so that --help is instant."""
 
-from __future__ import annotations
-
 import inspect
 import shlex
 from collections.abc import Callable

@@ -4,13 +4,11 @@ The networks learn on what is there, not on pixels: the emulator's RAM says wher
 stand, and what no frame shows. At play the tracker says the first from pixels, and the memory carries the rest.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -45,7 +43,7 @@ class Data:
     steps: Tensor
 
     @classmethod
-    def split(cls, dataset: TransitionDataset, device: torch.device | str = "cpu") -> tuple[Data, Data]:
+    def split(cls, dataset: TransitionDataset, device: torch.device | str = "cpu") -> tuple[Self, Self]:
         """For training and held out: the same frames, and the steps of other episodes. FileError as the dataset's."""
         whole = cls(*(part.to(device) for part in vars(cls.of(dataset)).values()))
         steps = (torch.from_numpy(dataset.transitions(part)).to(device) for part in dataset.split())
@@ -53,7 +51,7 @@ class Data:
         return training, held
 
     @classmethod
-    def of(cls, dataset: TransitionDataset) -> Data:
+    def of(cls, dataset: TransitionDataset) -> Self:
         """All frames of a dataset."""
         game, first = read(dataset.ram), np.repeat(dataset.first[:-1], np.diff(dataset.first))
         row = np.clip(game.ball_row, 0, BALL_ROWS - 1)

@@ -3,8 +3,6 @@
 Labels are read from the things before and after. Of the different crops of what changes few occur.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -4,8 +4,6 @@ Each graph takes and gives plain tensors, batch first with a free batch size; a 
 hold no weights: those are in the checkpoint, once, and are put in when a graph is loaded (`model/graphs.py`).
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import warnings

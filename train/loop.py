@@ -11,8 +11,6 @@ never stopped (on one machine's CPU, with `epochs` as its length; `minutes` meas
 NAME is `vqvae`, `memory`, `context` or, as the seed has it, `action_to_latent_best` with `action_to_latent_last`.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping

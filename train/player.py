@@ -8,8 +8,6 @@ reward is the points of these frames, and a lost life ends an episode, though it
     OUT/player_log.jsonl     one JSON object for each update
 """
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Any

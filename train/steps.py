@@ -6,8 +6,6 @@ play, with parts of the memory hidden, and the memory with some of it wrong: so 
 what is seen, and not to trust a memory that the eyes contradict.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -10,8 +10,6 @@
 Few different crops occur: these are found once, with what happened in them (`train/events.py`), and drawn from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Between PyTorch and checkpoints: tensors as arrays and back, and the parts of a twin by name."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
