@@ -7,6 +7,7 @@ OUT_stats.json    schema, frame skip, seed, checksums, the length of every episo
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,11 +17,22 @@ import numpy.typing as npt
 
 from collect.dataset import CUT, MANIFEST, Episode, read_episodes, read_manifest
 from collect.frames import CollectSettings, play_episode
-from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, Action, Frame
-from model.files import SCHEMA, FileError, checksum, write_described
+from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, GRID_ROWS, Action, Frame
+from model.files import (
+    SCHEMA,
+    FileError,
+    check_schema,
+    checksum,
+    read_description,
+    read_json,
+    waiting_path,
+    write_described,
+)  # fmt: skip
 
 BATCH = 256
+BLOCK = 1000  # pairs without statistics do not say where episodes end; they are split into blocks of so many in a row
 PAIRS_SHA256 = "pairs_sha256"
+Ints = npt.NDArray[np.int64]
 Encode = Callable[[Frame, Frame], npt.NDArray[np.integer]]
 """Codes (B, 35), integers 0..255, of frames and the frames after them, (B, 210, 160) uint8 classes each."""
 
@@ -62,13 +74,14 @@ def collect_pairs(
     games, about = _games(frames, frameskip, seed)
 
     def write(file: BinaryIO) -> dict[str, Any]:
-        counts, lengths, done = np.zeros((ACTIONS, CELLS, CODES), np.int64), [], 0
+        counts = np.zeros((ACTIONS, CELLS, CODES), np.int64)
+        lengths, done = list[int](), 0
         for episode in games:
             steps = np.flatnonzero(episode.actions != CUT)[: transitions - done]
             for start in range(0, len(steps), BATCH):
                 t = steps[start : start + BATCH]
                 found, taken = encode(episode.frame(t), episode.frame(t + 1)), episode.actions[t]
-                np.add.at(counts, (taken[:, None], np.arange(CELLS), found), 1)
+                counts += count_codes(taken, found)
                 for action, code in zip(taken.tolist(), found.tolist(), strict=True):
                     item = json.dumps({"action": action, "latent_code": code})
                     file.write(f"{',' if done else '['}\n{item}".encode())
@@ -97,7 +110,14 @@ def collect_pairs(
     return write_described(out, write, stats_path(out), PAIRS_SHA256)
 
 
-def code_statistics(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+def count_codes(actions: npt.NDArray[np.integer], codes: npt.NDArray[np.integer]) -> Ints:
+    """How often each action (N,) went with each code at each position (N, 35): (4, 35, 256)."""
+    counts = np.zeros((ACTIONS, CELLS, CODES), np.int64)
+    np.add.at(counts, (actions[:, None], np.arange(CELLS), codes), 1)
+    return counts
+
+
+def code_statistics(counts: Ints) -> dict[str, Any]:
     """How codes are distributed, from counts (4 actions, 35 positions, 256 codes). Entropies are in bits; `perplexity`
     is of the codes of all positions and actions together, code 0 (nothing changes) included. An action that never
     occurs has no top codes."""
@@ -106,7 +126,7 @@ def code_statistics(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
         {
             "column": position // GRID_ROWS,
             "row": position % GRID_ROWS,
-            "entropy": _entropy(of_position),
+            "entropy": entropy(of_position),
             "used": int((of_position > 0).sum()),
             "top": _top(of_position, 8),
             "top_by_action": {action.name: _top(counts[action, position], 3) for action in Action},
@@ -116,17 +136,80 @@ def code_statistics(counts: npt.NDArray[np.int64]) -> dict[str, Any]:
     return {
         "used": int((everywhere > 0).sum()),
         "never_used": np.flatnonzero(everywhere == 0).tolist(),
-        "perplexity": float(2 ** _entropy(everywhere)),
+        "perplexity": float(2 ** entropy(everywhere)),
         "counts": everywhere.tolist(),
         "positions": positions,
     }
 
 
-def _entropy(counts: npt.NDArray[np.int64]) -> float:
+def entropy(counts: Ints) -> float:
+    """Of the distribution that these counts (C,) have, in bits; there must be some."""
     shares = counts[counts > 0] / counts.sum()
     return max(0.0, float(-(shares * np.log2(shares)).sum()))
 
 
-def _top(counts: npt.NDArray[np.int64], most: int) -> list[dict[str, float]]:
+def _top(counts: Ints, most: int) -> list[dict[str, float]]:
     order = np.argsort(-counts, kind="stable")[:most]
     return [{"code": int(code), "share": counts[code] / counts.sum()} for code in order if counts[code]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs in memory, in the order they were played."""
+
+    actions: Ints  # (N,) 0..3
+    codes: Ints  # (N, 35) 0..255
+    lengths: list[int]  # pairs in each episode, or in each block where the statistics are missing
+    stats: dict[str, Any] | None  # those beside the file
+
+
+def read_pairs(path: Path) -> tuple[Ints, Ints]:
+    """Actions (N,) and codes (N, 35) of a pairs file. FileError if it is missing, damaged, empty or foreign."""
+    if not path.exists():
+        raise FileError(f"pairs {path} do not exist; make them with: python main.py collect pairs --out {path}")
+    items = read_json(path, "pairs", limit=1 << 29)
+    if not isinstance(items, list):
+        raise FileError(f"pairs {path} are not a JSON list")
+    if not items:
+        raise FileError(f"pairs {path} are empty")
+    actions, codes = np.empty(len(items), np.int64), np.empty((len(items), CELLS), np.int64)
+    for number, item in enumerate(items):
+        action, code = (item.get("action"), item.get("latent_code")) if isinstance(item, dict) else (None, None)
+        if type(action) is not int or not 0 <= action < ACTIONS:
+            raise FileError(f"pairs {path}: entry {number} has no action of 0..{ACTIONS - 1}")
+        if not isinstance(code, list) or len(code) != CELLS or not all(type(c) is int and 0 <= c < CODES for c in code):
+            raise FileError(f"pairs {path}: entry {number} has no latent code of {CELLS} integers 0..{CODES - 1}")
+        actions[number] = action
+        codes[number] = code
+    return actions, codes
+
+
+def load_pairs(path: Path) -> Pairs:
+    """Read a pairs file and the statistics beside it. FileError as `read_pairs`, or if the statistics are damaged or
+    belong to another file."""
+    actions, codes = read_pairs(path)
+    stats = _load_stats(path, len(actions))
+    if stats is not None:
+        return Pairs(actions, codes, stats["episode_lengths"], stats)
+    blocks = [min(BLOCK, len(actions) - start) for start in range(0, len(actions), BLOCK)]
+    return Pairs(actions, codes, blocks, None)
+
+
+def _load_stats(path: Path, pairs: int) -> dict[str, Any] | None:
+    beside = stats_path(path)
+    if not beside.exists() and not waiting_path(beside).exists():
+        return None
+    digest = checksum(path)
+    stats = read_description(beside, "statistics", PAIRS_SHA256, digest, limit=1 << 26)
+    if not isinstance(stats, dict):
+        raise FileError(f"statistics {beside} are not a JSON object")
+    check_schema(stats.get("schema"), "statistics", beside, "python main.py collect pairs")
+    if stats.get(PAIRS_SHA256) != digest:
+        raise FileError(f"statistics {beside} are of another pairs file than {path}: run collect pairs again")
+    lengths, frameskip = stats.get("episode_lengths"), stats.get("frameskip")
+    if not isinstance(lengths, list) or not all(type(n) is int and n > 0 for n in lengths) or sum(lengths) != pairs:
+        raise FileError(f"statistics {beside}: the episodes' lengths do not add up to {pairs} pairs")
+    sound = type(frameskip) is int and 1 <= frameskip <= EMULATOR_HZ
+    if not sound or not isinstance(stats.get("codes_sha256"), str):
+        raise FileError(f"statistics {beside} lack the frame skip or the checksum of the VQ-VAE")
+    return stats

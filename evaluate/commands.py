@@ -107,12 +107,13 @@ def analyze(
 
     Example: python main.py analyze --out report"""
     import evaluate.analysis.page as pages  # first, so that a missing extra is told before the work
-    from evaluate.analysis.analysis import AnalysisSettings, analyse, load_pairs
+    from collect.pairs import count_codes, read_pairs
+    from evaluate.analysis.analysis import AnalysisSettings, analyse
     from model.engine import Engine
 
     settings = AnalysisSettings(seed, policy.value, episodes, transitions, per_event, runs, dream_seconds, top)
     engine = Engine.load(weights)
-    given = load_pairs(pairs) if pairs is not None else None
+    given = (count_codes(*read_pairs(pairs)), pairs.name) if pairs is not None else None
     with progress("analyze") as show:
         report, pictures = analyse(engine, settings, given, within(show, 0, 0.92))
         page = pages.write_report(report, pictures, out, within(show, 0.92, 1))

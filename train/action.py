@@ -5,7 +5,7 @@ accuracy is reported beside two numbers without which it says little: that of th
 that ignores even the key), and per position and action (the best for any model that sees the key alone).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from collect.dataset import split_episodes
-from collect.pairs import PAIRS_SHA256, stats_path
-from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, UNCHANGED, Action
+from collect.pairs import Pairs, count_codes, load_pairs
+from model.breakout import ACTIONS, CELLS, UNCHANGED, Action
 from model.controllers import ActionToLatentMLP
-from model.files import FileError, check_schema, checksum, read_description, read_json, waiting_path
 from train.loop import Run, Task, begin, train
 
 ACTION_NAME = "action_to_latent_best"
@@ -28,67 +27,14 @@ Loader = DataLoader[tuple[Tensor, Tensor]]
 MASKS = 16
 """Dropout masks drawn per action and step. There are only four inputs, so samples of one action share them: the
 expected gradient is the same as with a mask for each sample, at a fraction of the work."""
-_BLOCK = 1000  # pairs without statistics do not say where episodes end; they are split into blocks of so many in a row
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs in memory, in the order they were played."""
-
-    actions: Tensor  # (N,) int64 0..3
-    codes: Tensor  # (N, 35) int64 0..255
-    lengths: list[int]  # pairs in each episode, or in each block where the statistics are missing
-    stats: dict[str, Any] | None  # those beside the file
-
-
-def load_pairs(path: Path) -> Pairs:
-    """Read a pairs file and the statistics beside it. FileError if it is missing, damaged, empty or foreign, or if the
-    statistics belong to another file."""
-    if not path.exists():
-        raise FileError(f"pairs {path} do not exist; make them with: python main.py collect pairs --out {path}")
-    items = read_json(path, "pairs", limit=1 << 29)
-    if not isinstance(items, list):
-        raise FileError(f"pairs {path} are not a JSON list")
-    if not items:
-        raise FileError(f"pairs {path} are empty")
-    actions, codes = np.empty(len(items), np.int64), np.empty((len(items), CELLS), np.int64)
-    for number, item in enumerate(items):
-        action, code = (item.get("action"), item.get("latent_code")) if isinstance(item, dict) else (None, None)
-        if type(action) is not int or not 0 <= action < ACTIONS:
-            raise FileError(f"pairs {path}: entry {number} has no action of 0..{ACTIONS - 1}")
-        if not isinstance(code, list) or len(code) != CELLS or not all(type(c) is int and 0 <= c < CODES for c in code):
-            raise FileError(f"pairs {path}: entry {number} has no latent code of {CELLS} integers 0..{CODES - 1}")
-        actions[number], codes[number] = action, code
-    stats = _load_stats(path, len(items))
-    blocks = {"episode_lengths": [min(_BLOCK, len(items) - start) for start in range(0, len(items), _BLOCK)]}
-    return Pairs(torch.from_numpy(actions), torch.from_numpy(codes), (stats or blocks)["episode_lengths"], stats)
-
-
-def _load_stats(path: Path, pairs: int) -> dict[str, Any] | None:
-    beside = stats_path(path)
-    if not beside.exists() and not waiting_path(beside).exists():
-        return None
-    digest = checksum(path)
-    stats = read_description(beside, "statistics", PAIRS_SHA256, digest, limit=1 << 26)
-    if not isinstance(stats, dict):
-        raise FileError(f"statistics {beside} are not a JSON object")
-    check_schema(stats.get("schema"), "statistics", beside, "python main.py collect pairs")
-    if stats.get(PAIRS_SHA256) != digest:
-        raise FileError(f"statistics {beside} are of another pairs file than {path}: run collect pairs again")
-    lengths, frameskip = stats.get("episode_lengths"), stats.get("frameskip")
-    if not isinstance(lengths, list) or not all(type(n) is int and n > 0 for n in lengths) or sum(lengths) != pairs:
-        raise FileError(f"statistics {beside}: the episodes' lengths do not add up to {pairs} pairs")
-    sound = type(frameskip) is int and 1 <= frameskip <= EMULATOR_HZ
-    if not sound or not isinstance(stats.get("codes_sha256"), str):
-        raise FileError(f"statistics {beside} lack the frame skip or the checksum of the VQ-VAE")
-    return stats
 
 
 class ActionLatentPairDataset(Dataset[tuple[Tensor, Tensor]]):
     """Item i: one-hot action (4,) float32 and codes (35,) int64. With a list of numbers, as a loader asks, of all."""
 
     def __init__(self, pairs: Pairs, chosen: npt.NDArray[np.int64]) -> None:
-        self.actions, self.codes = pairs.actions[chosen], pairs.codes[chosen]
+        self.actions = torch.from_numpy(pairs.actions[chosen])  # (N,) int64
+        self.codes = torch.from_numpy(pairs.codes[chosen])  # (N, 35) int64
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -124,8 +70,7 @@ def accuracies(predicted: Tensor, actions: Tensor, codes: Tensor) -> dict[str, A
 def majority_by_action(actions: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """The most frequent codes per position: overall (35,), and per action (4, 35), int64. An action that never occurs
     gets the overall ones; the lower code wins a tie."""
-    counts = torch.zeros(ACTIONS, CELLS, CODES, dtype=torch.int64)
-    counts.index_put_((actions[:, None], torch.arange(CELLS), codes), torch.tensor(1), accumulate=True)
+    counts = torch.from_numpy(count_codes(actions.numpy(), codes.numpy()))
     overall = counts.sum(0).argmax(-1)
     seen = counts.sum((1, 2)) > 0
     return overall, torch.where(seen[:, None], counts.argmax(-1), overall)

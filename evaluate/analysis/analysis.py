@@ -1,13 +1,13 @@
 """`analyze`: from weights to a report and its pictures; `page.py` writes them."""
 
 from collections import namedtuple
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from collect.dataset import TransitionDataset
 from collect.emulator import Emulator
+from collect.pairs import count_codes
 from collect.policies import make_policy, start_episode
 from console import Show, quiet, within
 from evaluate import heldout, summaries
@@ -16,7 +16,6 @@ from evaluate.heldout import SEED_OFFSET, Event, Report, Starts, Zone, about, la
 from evaluate.rollouts import Doubles, Mode, Pass, Predicted, Rollout, dream, predict_all, probabilities, select
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
-from model.files import FileError, read_json
 from model.metrics import ball_error, paddle_error
 from model.readers import Bools, Floats, Ints
 
@@ -26,19 +25,6 @@ DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 BALL_BETWEEN = 130, 165  # rows in which the ball rises at the moment whose futures are shown: room on both sides
 AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
 """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
-
-
-def load_pairs(path: Path) -> tuple[Ints, str]:
-    """`count_codes` of pairs as `collect pairs` writes them, and the file's name. FileError if it is not one."""
-    found = read_json(path, "pairs")
-    try:
-        actions, codes = (np.array([pair[key] for pair in found]) for key in ("action", "latent_code"))
-        sound = len(actions) > 0 and actions.dtype.kind == codes.dtype.kind == "i" and codes.shape[1:] == (CELLS,)
-        if not sound or not np.isin(actions, range(ACTIONS)).all() or not np.isin(codes, range(CODES)).all():
-            raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise FileError(f"pairs {path} are not a list of actions 0..3, each with 35 codes 0..255") from None
-    return statistics.count_codes(actions.astype(np.int64), codes.astype(np.int64)), path.name
 
 
 class Futures(NamedTuple):
@@ -103,13 +89,14 @@ def analyse(
     engine: Engine, settings: AnalysisSettings, pairs: tuple[Ints, str] | None = None, show: Show = quiet
 ) -> tuple[Report, Pictures]:
     """Every number of the page, and the pictures. The same weights, settings, pairs and machine give the same. With
-    `pairs`, of `load_pairs`, the action-only controller is compared with them instead of with the held-out steps."""
+    `pairs`, their `count_codes` and their name, the action-only controller is compared with them instead of with the
+    held-out steps."""
     sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
     dataset, events, every, names = sample.dataset, sample.events, sample.found.truth, list(engine.controllers)
     truth = select(every, sample.even)
     predicted = {name: select(one, sample.even) for name, one in sample.found.predicted.items()}
-    counts = statistics.count_codes(truth.actions, truth.codes)
+    counts = count_codes(truth.actions, truth.codes)
     distributions = _compare_distributions(engine, sample, counts, pairs)
     top = statistics.top_codes(sample.shares, counts, settings.top)
     wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
@@ -182,7 +169,8 @@ def _compare_distributions(engine: Engine, sample: Sample, actual: Ints, pairs: 
         # From the action alone, every step with it has the same distribution.
         blank = engine.begin(sample.dataset.frame(np.zeros((ACTIONS, 1), np.int64)))
         shares = probabilities(engine.logits(blank, np.arange(ACTIONS), "action")).astype(np.float64)
-        found["action"] = statistics.distances(pairs[0], shares * pairs[0][:, 0].sum(-1)[:, None, None], pairs[1])
+        counts, name = pairs
+        found["action"] = statistics.distances(counts, shares * counts[:, 0].sum(-1)[:, None, None], name)
     return found
 
 

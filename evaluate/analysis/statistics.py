@@ -13,7 +13,7 @@ from collect import ram
 from collect.dataset import TransitionDataset
 from evaluate.rollouts import TEMPERATURES, Doubles, Predicted, Truth
 from evaluate.summaries import TOP, ball_cells, ball_seen, codebook_use, summarise_predicted, summarise_truth
-from model.breakout import ACTIONS, CELLS, CODES, GRID_ROWS, UNCHANGED, Action, Frame, to_cells
+from model.breakout import CELLS, CODES, GRID_ROWS, UNCHANGED, Action, Frame, to_cells
 from model.metrics import Rate, mean, ratio
 from model.readers import Bools, Ints
 
@@ -53,13 +53,6 @@ def jensen_shannon(p: Doubles, q: Doubles) -> float | None:
     middle = (p + q) / 2
     parts = [float((of[of > 0] * np.log2(of[of > 0] / middle[of > 0])).sum()) for of in (p, q)]
     return min(1.0, max(0.0, sum(parts) / 2))
-
-
-def count_codes(actions: Ints, codes: Ints) -> Ints:
-    """How often each action (N,) went with each code at each position (N, 35): (4, 35, 256)."""
-    counts = np.zeros((ACTIONS, CELLS, CODES), np.int64)
-    np.add.at(counts, (actions[:, None], np.arange(CELLS), codes), 1)
-    return counts
 
 
 def distances(actual: Ints, predicted: Doubles, source: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import pytest
 
-from collect.pairs import collect_pairs
+from collect.pairs import collect_pairs, load_pairs
 from model.files import checksum, keep_as, read_description, write_atomic, write_described, write_json
 from tools.robustness.jobs import StandIn
 from tools.robustness.operations import at_every_operation
@@ -69,8 +69,6 @@ def test_pairs_and_their_statistics_are_of_one_run(tmp_path: Path) -> None:
     collect()
 
     def check(done: bool) -> None:
-        from train.action import load_pairs
-
         pairs = load_pairs(out)
         assert pairs.stats is not None
         assert pairs.stats["codes_sha256"] == str(pairs.codes[0, -1].item()), "the last cell of a first step is still"

@@ -16,12 +16,11 @@ from app.keys import DEFAULT_KEYS, load_keys
 from app.players import KIND, load_session, read_actions
 from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, TransitionDataset, load_episode, read_manifest
 from collect.frames import CollectSettings, collect_frames
-from collect.pairs import stats_path
+from collect.pairs import load_pairs, stats_path
 from model.checkpoint import load_tensors
 from model.files import FileError, checksum, make_directory, read_json, read_text, write_json
 from tests.robustness.harm import CLAIMS, memory_of
 from tools.robustness.formats import episode
-from train.action import load_pairs
 
 PAIR = {"action": 1, "latent_code": [0] * 35}
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collect.pairs import stats_path
+from collect.pairs import load_pairs, stats_path
 from model.breakout import CELLS
 from model.checkpoint import load_tensors
 from model.controllers import ActionToLatentMLP
@@ -21,7 +21,6 @@ from model.files import FileError, checksum
 from train.action import (
     accuracies,
     get_action_latent_dataloaders,
-    load_pairs,
     majority_by_action,
     report,
     split_episodes,

@@ -92,9 +92,8 @@ def datasets(home: Path) -> list[Target]:
 
 def pairs(home: Path) -> list[Target]:
     """Pairs, and the statistics beside them."""
-    from collect.pairs import stats_path
+    from collect.pairs import load_pairs, stats_path
     from model.files import checksum
-    from train.action import load_pairs
 
     items = [{"action": n, "latent_code": [(35 * n + c) % 256 for c in range(35)]} for n in range(3)]
     described = home / "described.json"

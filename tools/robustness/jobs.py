@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from collect.dataset import load_episode
 from collect.frames import CollectSettings, collect_frames
-from collect.pairs import collect_pairs, stats_path
+from collect.pairs import collect_pairs, load_pairs, stats_path
 from model.breakout import CELLS, CODES, Frame
 from model.files import read_json
 
@@ -75,8 +75,6 @@ def seen_episodes(out: Path, before: dict[str, Any]) -> dict[str, Any]:
 
 def seen_pairs(out: Path, before: dict[str, Any]) -> dict[str, Any]:
     """There are pairs with their statistics at any moment: those that were there, or the new ones."""
-    from train.action import load_pairs
-
     pairs = load_pairs(out / "pairs.json")
     if pairs.stats is None:
         raise Broken("the statistics are gone")
