@@ -31,6 +31,7 @@ CORE = {"numpy", "onnxruntime", "gymnasium", "ale_py", "pygame", "PIL", "safeten
 
 MOST_SEED = 2**31 - 1  # the emulator's seeds are 32 bits with a sign
 SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="The same seed gives the same result.")]
+WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
 
 
 def finite(low: float = -math.inf, high: float = math.inf, above: float = -math.inf) -> Callable[[Any], Any]:

@@ -18,7 +18,7 @@ from app.clock import FASTEST, SLOWEST, Clock
 from app.keys import load_keys
 from app.recording import check_ffmpeg
 from app.session import Session
-from console import MOST_SEED, clean_errors, finite
+from console import MOST_SEED, WeightsOption, clean_errors, finite
 from model.files import SCHEMA, FileError, make_directory, write_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 TURN = 0.0005  # seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it
 app = typer.Typer(no_args_is_help=True)
 ControllerName = StrEnum("ControllerName", ["context", "action"])
-WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from app.keys import SHIFT, KeyMap
 from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Ahead, Session
 from model.breakout import CELLS, Action, Frame
 from model.metrics import Tally
-from model.state import SIGNED_SPEEDS, VARIABLES
+from model.state import VARIABLES
 
 PART = " \N{MIDDLE DOT} "  # between the parts of a line; where there is little room, the last parts go first
 NEEDS_REALITY = ("dream", "resync", "difference", "grid", "layout", "sound")  # commands
@@ -221,21 +221,15 @@ def _facts(session: Session) -> list[str]:
 
 
 def ram_says(ram: npt.NDArray[np.uint8]) -> dict[str, str]:
-    """The emulator's RAM (128,) uint8 in the words of `model.state.VARIABLES`: name -> text."""
-    from collect.ram import read
+    """The emulator's RAM (128,) uint8 in the words of `model.state.VARIABLES`: name -> text, of what it tells. The knob
+    is not all in RAM, and what is due is what the next frame shows."""
+    from collect.ram import hidden, read
 
-    now = read(ram)
-    speed = float(now.row_speed) / 256, float(now.column_speed) / 256
-    return {
-        "speed": VARIABLES[0].classes[1 + SIGNED_SPEEDS.index(speed)] if speed in SIGNED_SPEEDS else "",
-        "half_row": f"{now.row_fraction // 32}/8",
-        "half_column": "1/2" if now.column_fraction else "0",
-        "hits": str(now.hits),
-        "fast": "yes" if now.fast else "no",
-        "contact": ("top wall", "paddle", "brick", "")[int(now.contact)],
-        "steep": "yes" if now.steep else "no",
-        "clock": str(now.clock % 4),
-    }  # the knob is not all in RAM, and what is due is what the next frame shows
+    now = read(ram[None])
+    classes = hidden(now, now.board(), np.array([-1]))[0].tolist()
+    told = {variable.name: variable.classes[at] for variable, at in zip(VARIABLES, classes, strict=True) if at >= 0}
+    del told["points_due"], told["life_due"]
+    return told
 
 
 def remembered(session: Session) -> list[Remembered]:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from console import SeedOption, clean_errors, progress
+from console import SeedOption, WeightsOption, clean_errors, progress
 
 app = typer.Typer(no_args_is_help=True, help="Make datasets: transitions, and (action, code) pairs.")
 PolicyName = StrEnum("PolicyName", ["random", "mixed", "drill", "people"])  # `collect.policies.POLICIES`
-PAIRS = Path("data/actions/action_latent_pairs.json")
+FRAMES, PAIRS = Path("data/frames"), Path("data/actions/action_latent_pairs.json")
 
 
 @app.command("frames")
@@ -19,7 +19,7 @@ def collect_frames(
     policy: Annotated[PolicyName, typer.Option(help="Who plays; people is for held-out games.")] = PolicyName.mixed,
     frameskip: Annotated[int, typer.Option(min=1, max=16, help="Emulator frames in a step.")] = 1,
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option(help="The dataset's directory.")] = Path("data/frames"),
+    out: Annotated[Path, typer.Option(help="The dataset's directory.")] = FRAMES,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core, at most 8.")] = None,
 ) -> None:
     """Play Breakout and store every frame, losslessly. Run it again after an interruption: it goes on.
@@ -40,7 +40,7 @@ def collect_frames(
 
 @app.command("pairs")
 def collect_pairs(
-    weights: Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")] = None,
+    weights: WeightsOption = None,
     frames: Annotated[Path | None, typer.Option(help="A dataset to encode; without it a random agent plays.")] = None,
     out: Annotated[Path, typer.Option(help="The pairs; statistics go beside.")] = PAIRS,
     transitions: Annotated[int, typer.Option(min=1, help="How many pairs; of a smaller dataset, all.")] = 100_000,

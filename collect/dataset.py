@@ -224,8 +224,9 @@ def read_object(path: Path, what: str, limit: int) -> dict[str, Any]:
     return found
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of a finished dataset, checked for form. FileError otherwise."""
+def read_manifest(directory: Path, frameskip: int | None = None) -> dict[str, Any]:
+    """The manifest of a finished dataset, checked for form. FileError otherwise, or if it is of another `frameskip`
+    than that of the weights that it is for."""
     path, remedy = directory / MANIFEST, "make one with: python main.py collect frames"
     if not directory.exists():
         raise FileError(f"dataset {directory} does not exist; {remedy}")
@@ -236,8 +237,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             raise FileError(f"dataset {directory} has no {MANIFEST}: collecting was not finished; run it again")
         raise FileError(f"{directory} is not a dataset; {remedy}")
     manifest = read_object(path, "manifest", 1 << 26)
-    frameskip, entries = manifest.get("frameskip"), manifest.get("episodes")
-    if type(frameskip) is not int or not 1 <= frameskip <= breakout.EMULATOR_HZ or not isinstance(entries, list):
+    skip, entries = manifest.get("frameskip"), manifest.get("episodes")
+    if type(skip) is not int or not 1 <= skip <= breakout.EMULATOR_HZ or not isinstance(entries, list):
         raise FileError(f"manifest {path} lacks its frame skip or its episodes")
     if not entries:
         raise FileError(f"dataset {directory} is empty")
@@ -247,6 +248,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             raise FileError(f"manifest {path} has an episode entry that is not one")
     if len({entry["file"] for entry in entries}) != len(entries):
         raise FileError(f"manifest {path} lists an episode twice")
+    if frameskip not in (None, skip):
+        raise FileError(f"dataset {directory} is of frame skip {skip}, the weights are of {frameskip}")
     return manifest
 
 

@@ -49,9 +49,7 @@ def _games(directory: Path | None, frameskip: int, seed: int) -> tuple[Iterator[
         played = (play_episode(settings, number) for number in count())
         games = (writer.to_episode(over) for writer, over in played)
         return games, {"policy": settings.policy, "seed": seed, "frames_sha256": None}
-    manifest = read_manifest(directory)
-    if manifest["frameskip"] != frameskip:
-        raise FileError(f"dataset {directory} is of frame skip {manifest['frameskip']}, the weights are of {frameskip}")
+    manifest = read_manifest(directory, frameskip)
     about = {"policy": manifest.get("policy"), "seed": manifest.get("seed")}
     return read_episodes(directory, manifest), {**about, "frames_sha256": checksum(directory / MANIFEST)}
 

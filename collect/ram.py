@@ -78,6 +78,11 @@ class GameState:
         # Narrow after the top wall was touched.
         self.paddle_width = np.where(byte[NARROW] & 128, SHORT_PADDLE, LONG_PADDLE).astype(np.uint8)
 
+    def board(self) -> Bytes:
+        """The digits that score and lives have a frame later, as `State.board`: (..., 4) uint8."""
+        digits = (self.score // 100, self.score // 10 % 10, self.score % 10, self.lives)
+        return np.stack(digits, -1).astype(np.uint8)
+
 
 read = GameState
 

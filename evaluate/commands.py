@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from console import SeedOption, Show, clean_errors, finite, progress, within
+from console import SeedOption, Show, WeightsOption, clean_errors, finite, progress, within
 from evaluate import Without
 
 app = typer.Typer(no_args_is_help=True)
-WeightsOption = Annotated[Path | None, typer.Option(help="Directory of weights; default: the shipped ones.")]
 JsonOption = Annotated[Path | None, typer.Option(help="Write every number as JSON.")]
 PolicyName = StrEnum("PolicyName", ["people", "mixed", "random"])  # of `collect.policies.POLICIES`
 

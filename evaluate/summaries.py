@@ -7,6 +7,7 @@ import numpy as np
 
 from collect import ram
 from collect.dataset import TransitionDataset as Dataset
+from collect.pairs import entropy
 from evaluate.heldout import Event, Zone, digits_shown, episode_of, label_of, zones
 from evaluate.possible import Possible, Reason, look
 from evaluate.rollouts import TEMPERATURES, Dreams, Pass, Predicted, Truth
@@ -77,9 +78,8 @@ def codebook_use(codes: Ints, changed: Bools | None = None) -> dict[str, Any]:
     cells, and for those `changed` (N, 35); left out, those whose code says so."""
     found, changes = {}, codes[codes != UNCHANGED if changed is None else changed]
     for name, of in (("all_cells", codes), ("changed_cells", changes)):
-        shares = np.unique(of, return_counts=True)[1] / max(1, of.size)
-        perplexity = float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else None
-        found[name] = {"used": len(shares), "perplexity": perplexity}
+        counts = np.unique(of, return_counts=True)[1]
+        found[name] = {"used": len(counts), "perplexity": 2 ** entropy(counts) if len(counts) else None}
     return found
 
 

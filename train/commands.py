@@ -9,15 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from collect.commands import FRAMES, PAIRS
 from console import SeedOption, clean_errors, finite, progress
 
 app = typer.Typer(no_args_is_help=True)
 train_app = typer.Typer(no_args_is_help=True, help="Train the networks of the twin, one after the other.")
 app.add_typer(train_app, name="train")
 
-FRAMES, WORLD, SHIPPED = Path("data/frames"), Path("checkpoints/world"), Path("checkpoints/shipped")
+WORLD, SHIPPED = Path("checkpoints/world"), Path("checkpoints/shipped")
 ACTION, PLAYER = Path("checkpoints/latent_action"), Path("checkpoints/player")
-PAIRS = Path("data/actions/action_latent_pairs.json")
 
 FramesOption = Annotated[
     list[Path] | None, typer.Option(help=f"A dataset made by `collect frames`; may be repeated. Default: {FRAMES}.")

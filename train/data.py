@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from collect.dataset import MANIFEST, Episode, EpisodeWriter, TransitionDataset, read_episodes, read_manifest
+from collect.dataset import MANIFEST, Episode, TransitionDataset, read_episodes, read_manifest
 from collect.emulator import Emulator
-from collect.ram import hidden, knob_places, read
+from collect.ram import KNOB_CENTRE, hidden, knob_places, read
 from console import Show
-from model.breakout import BALL_ROWS, PALETTE, Action
+from model.breakout import BALL_ROWS, PALETTE
 from model.files import FileError, checksum
 from model.state import FRACTIONS, HISTORY, INDEX, NOT_KNOWN, State, Things
 
@@ -58,14 +58,13 @@ class Data:
         column = np.where(row > 0, game.ball_column, 0)
         objects = np.stack((row, column, game.paddle_column, game.paddle_width), 1).astype(np.int16)
         behind = np.maximum(np.arange(len(first)) - 1, first)  # the screen shows score and lives a frame later
-        score = game.score[behind]
-        board = np.stack((score // 100, score // 10 % 10, score % 10, game.lives[behind]), 1)
+        board = game.board()[behind]
         knob = knob_places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
         memory = hidden(game, board, knob).astype(np.int16)
         # What the screen shows of score and lives in an episode's first frame, RAM does not say.
         steps = dataset.transitions()
         steps = steps[steps > first[steps]]
-        wall, board = game.wall.astype(np.uint8), board.astype(np.uint8)
+        wall = game.wall.astype(np.uint8)
         return cls(*map(torch.from_numpy, (objects, wall, board, memory, dataset.actions, first, steps)))
 
     def state(self, t: Tensor, memory: Tensor | None = None) -> State:
@@ -179,8 +178,5 @@ def about(dataset: TransitionDataset) -> dict[str, Any]:
 
 def fresh_memory(frameskip: int) -> list[int]:
     """The classes of the memory in the first frame of a game: the same for every game."""
-    emulator = Emulator(frameskip)
-    writer = EpisodeWriter(emulator.screen, emulator.ram())
-    writer.add(Action.NOOP, emulator.screen, emulator.ram(), 0)  # a dataset has transitions
-    dataset = TransitionDataset([writer.to_episode(False)], {"frameskip": frameskip})
-    return [int(number) for number in Data.of(dataset).memory[0]]
+    game = read(Emulator(frameskip).ram()[None])
+    return hidden(game, game.board(), np.array([KNOB_CENTRE]))[0].tolist()

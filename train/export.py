@@ -163,9 +163,7 @@ def _without_action(twin: Twin) -> dict[str, Tensor]:
 def majority_codes(twin: Twin, frames: Path, frameskip: int) -> Tensor:
     """The commonest code at each position, (35,) int64, over steps drawn from the first files of a dataset. FileError
     if it is of another frame skip."""
-    manifest = read_manifest(frames)
-    if (found := manifest["frameskip"]) != frameskip:
-        raise FileError(f"dataset {frames} is of frame skip {found}, the weights are of {frameskip}")
+    manifest = read_manifest(frames, frameskip)
     dataset = TransitionDataset(islice(read_episodes(frames, manifest), FILES), manifest)
     t = np.random.default_rng(0).permutation(dataset.transitions())[:COUNTED]
     counts = torch.zeros(CELLS, CODES, dtype=torch.long)

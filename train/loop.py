@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from console import Show
+from console import Show, quiet
 from model.checkpoint import load_tensors, save_tensors
 from model.files import FileError, UserError, keep_as, make_directory
 from train.weights import arrays, fill
@@ -67,7 +67,7 @@ class Run:
     resume: bool = False
     tensorboard: bool = False
     wandb: bool = False
-    show: Show = lambda share, text: None
+    show: Show = quiet
 
 
 def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

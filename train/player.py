@@ -21,7 +21,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from collect.emulator import RealGames
-from console import Show
+from console import Show, quiet
 from model import player as rules
 from model.files import FileError, make_directory
 from model.player import HOLD, LONGEST, MOVES, DreamGames, Games, Player, features, with_serves
@@ -124,7 +124,7 @@ def train_player(
     frames: int | None = None,
     seed: int = 0,
     weights: Path | None = None,
-    show: Show = lambda share, text: None,
+    show: Show = quiet,
 ) -> dict[str, Any]:
     """Train a player in the `world` "dream" or "real"; see `Keeper` for its length. Returns the last figures.
     `weights`: the twin's, for the dream; None: the shipped ones. FileError if the folder holds a player already."""
