@@ -30,8 +30,7 @@ class Charts:
     """Writes and draws onto `surface`. Lengths and sizes of words are those of the usual window, times `unit`.
 
     A surface keeps what is drawn on it: a part of the window is drawn anew only when it is to show something else.
-    Each chart is drawn at the top of the box that it is given, and gives the row below it.
-    """
+    Each chart is drawn at the top of the box that it is given, and gives the row below it."""
 
     surface: pygame.Surface
     unit: float

@@ -14,8 +14,7 @@ class Clock:
     """When the next step is due, at `rate` steps a second times `speed` (0.25..4), and how fast the game really runs.
 
     Times are seconds of `now`. A machine that is too slow makes the game slower, never later: a step that was missed is
-    dropped from the plan, so the picture always answers the newest key. Not `paced`, every step is due at once.
-    """
+    dropped from the plan, so the picture always answers the newest key. Not `paced`, every step is due at once."""
 
     def __init__(
         self, rate: float, speed: float = 1.0, now: Callable[[], float] = time.perf_counter, paced: bool = True

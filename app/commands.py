@@ -57,8 +57,7 @@ class PlayOptions:
 def play(**given: Any) -> None:
     """Play Breakout beside its neural twin, under the same key. H shows the keys.
 
-    Example: python main.py play --headless --frames 300 --actions random --record out.gif --report out.json
-    """
+    Example: python main.py play --headless --frames 300 --actions random --record out.gif --report out.json"""
     with clean_errors():
         options = PlayOptions(**given)
         if options.replay and options.actions:
@@ -186,8 +185,7 @@ def doctor(
 ) -> None:
     """Say whether this machine can play, and what a maintainer would ask for. Exit status 1 if something is broken.
 
-    Example: python main.py doctor
-    """
+    Example: python main.py doctor"""
     with clean_errors():
         from app.doctor import examine
 
@@ -207,8 +205,7 @@ def web(
 ) -> None:
     """Write a static page in which the dream is played in the browser.
 
-    Example: python main.py web --out site
-    """
+    Example: python main.py web --out site"""
     with clean_errors():
         from app.web import build
 

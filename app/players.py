@@ -69,8 +69,7 @@ class Scripted:
 class Autopilot:
     """Lets one of `AUTOPILOTS` play, and starts a new game when one is over. FileError if its weights are unusable.
 
-    One paddle plays two balls in a dream that has parted: the one that falls is looked after, the dream's own first.
-    """
+    One paddle plays two balls in a dream that has parted: the one that falls is looked after, the dream's own first."""
 
     def __init__(self, name: str, seed: int) -> None:
         from model import player  # loads what takes long: only now, with the window there

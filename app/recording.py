@@ -2,8 +2,7 @@
 
 A thread hands the steps to a process of its own, which encodes them: beside the game, that would hold it up by two
 milliseconds at times. A file is written beside its place and renamed when it is whole, also when the game was killed;
-then it lacks the last steps that were not yet handed over, a quarter of a second.
-"""
+then it lacks the last steps that were not yet handed over, a quarter of a second."""
 
 import itertools
 import json
@@ -174,8 +173,7 @@ def write_gif(file: BinaryIO, first: Frame, others: Iterable[Frame], rate: float
     """Stream pictures (rows, columns) uint8 of indices into `COLOURS` as a GIF that loops, `rate` pictures a second.
 
     Only what changed is stored. GIF counts time in hundredths of a second, and players show nothing for less than
-    two: pictures that come faster than that are left out, and the total time is kept.
-    """
+    two: pictures that come faster than that are left out, and the total time is kept."""
     from PIL import GifImagePlugin, Image
 
     file.write(b"GIF89a" + struct.pack("<HHBBB", *first.shape[::-1], 0xF7, 0, 0) + COLOURS.tobytes())

@@ -3,8 +3,7 @@
 FOLLOW: after every step the twin is shown the real frame, and predicts one step ahead. DREAM: it lives on its own
 frames, under the same keys. A session holds two states of the twin, one that follows reality and the one on show: a
 dream begins with an assignment, and coming back is another. The same seed, commands and actions give the same pixels.
-The real game's step runs beside the twin's prediction, and the futures beside the picture.
-"""
+The real game's step runs beside the twin's prediction, and the futures beside the picture."""
 
 import copy
 import hashlib
@@ -194,8 +193,7 @@ class Session:
         """Carry out one of `COMMANDS` between two steps, and log it. Returns what has happened, for people to read.
 
         dream: follow <-> dream. resync: a dream goes on from reality. controller: context <-> action. restart: a new
-        game. rewind: two seconds back, or as far as is remembered: both games, mode, and what the dream had come to.
-        """
+        game. rewind: two seconds back, or as far as is remembered: both games, mode, and what the dream had come to."""
         self.log.append((self.taken, command))
         if command in ("dream", "resync") and self.emulator is None:
             return "there is no real game to go back to"

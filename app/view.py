@@ -52,8 +52,7 @@ class View:
     """One picture of the window, made anew for each. Frames are classes (210, 160) uint8; codes (35,) int64.
 
     What takes long to draw, memory, timeline and pace, is drawn anew when `tick` is another one: ten times a second.
-    `strips` are lines on the twin's panel, `real_strip` one on the real game's.
-    """
+    `strips` are lines on the twin's panel, `real_strip` one on the real game's."""
 
     mode: str
     accuracy: str

@@ -24,8 +24,7 @@ def collect_frames(
 ) -> None:
     """Play Breakout and store every frame, losslessly. Run it again after an interruption: it goes on.
 
-    Example: python main.py collect frames --transitions 100000 --policy mixed --out data/frames
-    """
+    Example: python main.py collect frames --transitions 100000 --policy mixed --out data/frames"""
     with clean_errors():
         from collect.frames import CollectSettings
         from collect.frames import collect_frames as collect
@@ -48,8 +47,7 @@ def collect_pairs(
 ) -> None:
     """Encode pairs of frames of a random agent's games: (action, latent code) pairs in the seed design's format.
 
-    Example: python main.py collect pairs --out data/actions/action_latent_pairs.json
-    """
+    Example: python main.py collect pairs --out data/actions/action_latent_pairs.json"""
     with clean_errors():
         from collect.pairs import collect_pairs as collect
         from model.engine import Engine

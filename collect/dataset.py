@@ -5,8 +5,7 @@ DIR/episode-00000.safetensors  an episode: the arrays of `episode_arrays`
 DIR/manifest.json              schema, frame skip, policy, seed, counts, and per episode its SHA-256; written last
 
 Little changes in a step, so most of a frame's 35 cells are cells that were seen before. An episode holds each different
-cell once, and for every frame the 35 numbers of its cells: a fifteenth of the frames in memory, and nothing is lost.
-"""
+cell once, and for every frame the 35 numbers of its cells: a fifteenth of the frames in memory, and nothing is lost."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

@@ -4,8 +4,7 @@ In a game the ball is in free flight most of the time. A scene takes up a game a
 score, lives, clock and ball as its kind asks for, lets the edit show, and plays on for a moment: the same bounce is met
 at many places of the paddle, under every key, among all bricks. Every state is one that a game could be in: the ball's
 speed follows from hits, fast and steep; a fast ball or a narrow paddle has a wall that lets it through; wall and score
-agree, unless a score is given.
-"""
+agree, unless a score is given."""
 
 import struct
 from collections.abc import Callable

@@ -1,8 +1,7 @@
 """The real game: Gymnasium's `ALE/Breakout-v5`, one step at a time, with its RAM, palette screen and snapshots.
 
 No sticky actions: with `repeat_action_probability` 0 a seed and the actions give the same game again. The environment
-observes RAM, and the screen is read as palette indices: RGB of every step would halve the speed of collecting.
-"""
+observes RAM, and the screen is read as palette indices: RGB of every step would halve the speed of collecting."""
 
 from typing import Any, NamedTuple
 

@@ -1,8 +1,7 @@
 """`collect frames`: play episodes with a policy and write them as a transition dataset.
 
 An episode depends on the settings, the seed and its number alone, so it does not matter which process plays it,
-in what order, or whether a run was interrupted in between: the same settings give the same bytes.
-"""
+in what order, or whether a run was interrupted in between: the same settings give the same bytes."""
 
 import atexit
 import errno

@@ -2,8 +2,7 @@
 
 OUT.json          a JSON list of {"action": 0..3, "latent_code": [35 ints of 0..255]}, in the order they were played
 OUT_stats.json    schema, frame skip, seed, checksums, the length of every episode (so that a split can be by whole
-                  episode), how often each action occurs, and which codes occur at each of the 35 positions
-"""
+                  episode), how often each action occurs, and which codes occur at each of the 35 positions"""
 
 import json
 from collections.abc import Callable, Iterator

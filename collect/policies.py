@@ -1,8 +1,7 @@
 """Scripted policies: they read the game's RAM and choose an action for the next step.
 
 `random` is the uniform agent of the seed design. `mixed` explores: it meets every stage of the wall. `drill`, which
-training uses, is `mixed` with short scenes between its games (`collect.drills`). `people` plays the held-out games.
-"""
+training uses, is `mixed` with short scenes between its games (`collect.drills`). `people` plays the held-out games."""
 
 from collections import deque
 

@@ -7,8 +7,7 @@ axis, and a signed speed of the same form.
 Of the paddle controller's knob RAM shows only a part. The keys turn it by a step each emulator frame, between two ends,
 from the centre on. Its ends and centre do not lie whole steps apart, but in sevenths of a step they do, to a tenth of
 one (ALE `src/ale/environment/ale_state.hpp`: from 27450 to 790196 by 23000). RAM 70 is what the game reads of it: at
-the right end, and for some neighbours, the same for several places.
-"""
+the right end, and for some neighbours, the same for several places."""
 
 from itertools import accumulate, pairwise
 from typing import Any

@@ -2,8 +2,7 @@
 
 Cross-entropy, Adam at 1e-3, dropout, gradient clipping, on (action, latent code) pairs split by whole episode. Its
 accuracy is reported beside two numbers without which it says little: that of the majority code per position (a model
-that ignores even the key), and per position and action (the best for any model that sees the key alone).
-"""
+that ignores even the key), and per position and action (the best for any model that sees the key alone)."""
 
 from dataclasses import replace
 from pathlib import Path

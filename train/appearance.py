@@ -1,8 +1,7 @@
 """`train vqvae`, first part: learn what things look like, each pixel of a stamp its commonest class.
 
 The maximum-likelihood estimate of a stamp is a count, so there is nothing to descend. The emulator's RAM says where
-each thing is; a pixel counts for a stamp only where no other thing lies over it.
-"""
+each thing is; a pixel counts for a stamp only where no other thing lies over it."""
 
 import numpy as np
 import torch

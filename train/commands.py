@@ -52,8 +52,7 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
 
     Its options are its own and those of `_options`, with these `defaults`. The function is given the `Run` that they
     describe and its own options, and returns what to say and the words of the command that comes next. `usual`: the
-    minutes, if no length is given; None: it has no --minutes.
-    """
+    minutes, if no length is given; None: it has no --minutes."""
 
     def register(begin: Callable[..., tuple[Any, ...]]) -> None:
         own, shared = (dict(inspect.signature(of, eval_str=True).parameters) for of in (begin, _options))
@@ -107,8 +106,7 @@ def _words(frames: list[Path] | None) -> list[object]:
 def train_vqvae(run: Any, frames: FramesOption = None) -> tuple[Any, ...]:
     """Learn what things look like, and the codes of what happens in a step. Without --minutes or --epochs: 4 minutes.
 
-    Example: python main.py train vqvae --frames data/frames --out checkpoints/world --minutes 4
-    """
+    Example: python main.py train vqvae --frames data/frames --out checkpoints/world --minutes 4"""
     from train.vqvae import train_vqvae
 
     return _told(train_vqvae(frames or [FRAMES], run)), "train", "memory", *_words(frames), "--out", run.out
@@ -118,8 +116,7 @@ def train_vqvae(run: Any, frames: FramesOption = None) -> tuple[Any, ...]:
 def train_memory(run: Any, frames: FramesOption = None) -> tuple[Any, ...]:
     """Learn to carry what no frame shows, with the emulator's RAM as teacher. Without --minutes or --epochs: 20.
 
-    Example: python main.py train memory --frames data/frames --out checkpoints/world --minutes 20
-    """
+    Example: python main.py train memory --frames data/frames --out checkpoints/world --minutes 20"""
     from train.steps import train_memory
 
     following = "train", "context", *_words(frames), "--weights", run.out, "--out", run.out
@@ -134,8 +131,7 @@ def train_context(
 ) -> tuple[Any, ...]:
     """Learn the codes of the next step from the state and the key. Without --minutes or --epochs: 20 minutes.
 
-    Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 20
-    """
+    Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 20"""
     from train.steps import train_context
 
     figures = train_context(frames or [FRAMES], weights, run)
@@ -150,8 +146,7 @@ def train_action(
 ) -> tuple[Any, ...]:
     """Train the seed design's controller: from the key alone to the 35 codes.
 
-    Example: python main.py train action --pairs data/actions/action_latent_pairs.json --epochs 50
-    """
+    Example: python main.py train action --pairs data/actions/action_latent_pairs.json --epochs 50"""
     from train.action import report, train_action
 
     return "\n" + "\n".join(report(train_action(pairs, run))), "ship", "--action", run.out
@@ -168,8 +163,7 @@ def train_player(
 ) -> None:
     """Train a policy that plays, wholly inside the dream, or for comparison in the real game. Without a length: 30.
 
-    Example: python main.py train player --world dream --minutes 30 --out checkpoints/player
-    """
+    Example: python main.py train player --world dream --minutes 30 --out checkpoints/player"""
     with clean_errors():
         from train.player import train_player
 
@@ -191,8 +185,7 @@ def ship(
 ) -> None:
     """Make of trained weights what plays without PyTorch: ONNX graphs and one file of weights.
 
-    Example: python main.py ship --world checkpoints/world --out checkpoints/shipped
-    """
+    Example: python main.py ship --world checkpoints/world --out checkpoints/shipped"""
     with clean_errors():
         from train.export import ship_checkpoints
 

@@ -1,8 +1,7 @@
 """What training is shown: a dataset's RAM as things and memory, on the device that trains.
 
 The networks learn on what is there, not on pixels: the emulator's RAM says where ball and paddle are, which bricks
-stand, and what no frame shows. At play the tracker says the first from pixels, and the memory carries the rest.
-"""
+stand, and what no frame shows. At play the tracker says the first from pixels, and the memory carries the rest."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,6 @@
 """What happened in a step, as the VQ-VAE's decoder is to say it, and the crops of a dataset in which it shows.
 
-Labels are read from the things before and after. Of the different crops of what changes few occur.
-"""
+Labels are read from the things before and after. Of the different crops of what changes few occur."""
 
 from typing import Any, NamedTuple
 
@@ -147,8 +146,7 @@ def _settle(crops: Bytes, heads: Bytes, bricks: Bytes, count: npt.NDArray[np.int
     and beside a ball in bricks of its own colour a brick goes that may lie on any side of it.)
 
     Of U different rows: what is shown (U, n), what is said of it (U, 11) and (U, 21), both changed in place, and how
-    often (U,).
-    """
+    often (U,)."""
     _, same = np.unique(crops, axis=0, return_inverse=True)
     winner = np.zeros(same.max() + 1, np.int64)
     order = np.argsort(count, kind="stable")

@@ -8,8 +8,7 @@ never stopped (on one machine's CPU, with `epochs` as its length; `minutes` meas
     OUT/NAME_before.safetensors   the `last` before that, in case the newest is damaged
     OUT/NAME_log.jsonl            one JSON object a line: training and validation figures
 
-NAME is `vqvae`, `memory`, `context` or, as the seed has it, `action_to_latent_best` with `action_to_latent_last`.
-"""
+NAME is `vqvae`, `memory`, `context` or, as the seed has it, `action_to_latent_best` with `action_to_latent_last`."""
 
 import json
 import time

@@ -5,8 +5,7 @@ value two networks of two layers of 64. A choice is held for `HOLD` frames; FIRE
 reward is the points of these frames, and a lost life ends an episode, though its game goes on.
 
     OUT/player.safetensors   what plays, for `evaluate-player`; written after each update
-    OUT/player_log.jsonl     one JSON object for each update
-"""
+    OUT/player_log.jsonl     one JSON object for each update"""
 
 import time
 from pathlib import Path

@@ -3,8 +3,7 @@
 The memory is taught to carry what no frame shows; the context controller, which codes come. Which those should be
 follows from RAM and from what each code says, so no frame is drawn in training. Both are told what they may know at
 play, with parts of the memory hidden, and the memory with some of it wrong: so it learns to find a variable anew from
-what is seen, and not to trust a memory that the eyes contradict.
-"""
+what is seen, and not to trust a memory that the eyes contradict."""
 
 from collections.abc import Sequence
 from pathlib import Path

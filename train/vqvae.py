@@ -7,8 +7,7 @@
 4. All three go on together: the decoder reads codes (straight through, van den Oord et al. 2017), the encoder is drawn
    to the code of its event and away from the others, and each code follows the mean of its vectors.
 
-Few different crops occur: these are found once, with what happened in them (`train/events.py`), and drawn from.
-"""
+Few different crops occur: these are found once, with what happened in them (`train/events.py`), and drawn from."""
 
 from collections.abc import Sequence
 from pathlib import Path
