@@ -16,11 +16,10 @@ import numpy as np
 
 from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
-from collect.policies import PeoplePolicy, start_episode
 from console import Show, quiet
 from evaluate.heldout import Report, about, play_held_out, sample_transitions
 from evaluate.possible import Chaser
-from evaluate.rollouts import Mode, Rollout, predict_all
+from evaluate.rollouts import Rollout, predict_all, watched_games
 from model.breakout import EMULATOR_HZ
 from model.engine import Engine
 from model.files import SCHEMA
@@ -133,22 +132,18 @@ def step_times(engine: Engine, states: State, seconds: float) -> Report:
 def play_steps(engine: Engine, steps: int, seconds: float, seed: int) -> list[float]:
     """Seconds of each step of play without a window: emulator, the twin's prediction, the real codes, the score, and
     the real frame observed; for `steps` beside those for warming up, or `seconds` of wall clock."""
-    emulator, rng = Emulator(engine.frameskip), np.random.default_rng([seed, 7])
     found: list[float] = []
-    end, over = time.perf_counter() + seconds, True
-    while len(found) <= WARM_UP or (time.perf_counter() < end and len(found) < steps + WARM_UP):
-        if over:
-            start_episode(emulator, "people", rng)
-            player = PeoplePolicy(rng, engine.frameskip)
-            roll = Rollout(engine, engine.begin(emulator.frame[None, None], fresh=True), Mode.real)
-        action, before = player.act(emulator.objects()), roll.state.frame
+    end = time.perf_counter() + seconds
+    for emulator, roll, action in watched_games(engine, "people", np.random.default_rng([seed, 7])):
+        before = roll.state.frame
         start = time.perf_counter()
         step = emulator.step(action)
         guess = roll.step(np.array([action]), step.frame[None])
         codes = engine.encode(before, step.frame[None])
         score_step(before[0], step.frame, guess.frame[0], guess.codes[0], codes[0], engine.majority)
         found.append(time.perf_counter() - start)
-        over = step.over
+        if len(found) > WARM_UP and (time.perf_counter() >= end or len(found) >= steps + WARM_UP):
+            break
     return found
 
 

@@ -2,7 +2,7 @@
 
 The twin watches all real frames of all games from the beginning: it remembers at any moment what it would in play."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from collect import ram
 from collect.dataset import TransitionDataset as Dataset
+from collect.emulator import Emulator
+from collect.policies import make_policy, start_episode
 from console import Show, quiet
 from evaluate import Without
 from evaluate.heldout import Starts, episode_of
@@ -79,6 +81,18 @@ class Rollout:
     def keep(self, stays: Bools) -> None:
         """Go on with some of the games, (B,)."""
         self.rows, self.state, self._real = self.rows[stays], self.state.rows(stays), self._real[stays]
+
+
+def watched_games(engine: Engine, policy: str, rng: np.random.Generator) -> Iterator[tuple[Emulator, Rollout, int]]:
+    """Real games that `policy` plays, one after the other, with the twin watching. Before each step: the emulator, the
+    twin on real history, and the action 0..3 for both, whose steps are the caller's to take."""
+    emulator = Emulator(engine.frameskip)
+    while True:
+        start_episode(emulator, policy, rng)
+        player = make_policy(policy, rng, engine.frameskip)
+        roll = Rollout(engine, engine.begin(emulator.frame[None, None], fresh=True), Mode.real)
+        while not emulator.over:
+            yield emulator, roll, player.act(emulator.objects())
 
 
 def probabilities(logits: Floats, temperature: float = 1.0) -> Floats:

@@ -1,19 +1,28 @@
 """`analyze`: from weights to a report and its pictures; `page.py` writes them."""
 
 from collections import namedtuple
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from collect.dataset import TransitionDataset
-from collect.emulator import Emulator
 from collect.pairs import count_codes
-from collect.policies import make_policy, start_episode
 from console import Show, quiet, within
 from evaluate import heldout, summaries
 from evaluate.analysis import statistics
 from evaluate.heldout import SEED_OFFSET, Event, Report, Starts, Zone, about, label_of
-from evaluate.rollouts import Doubles, Mode, Pass, Predicted, Rollout, dream, predict_all, probabilities, select
+from evaluate.rollouts import (
+    Doubles,
+    Pass,
+    Predicted,
+    Rollout,
+    dream,
+    predict_all,
+    probabilities,
+    select,
+    watched_games,
+)  # fmt: skip
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
 from model.metrics import ball_error, paddle_error
@@ -192,23 +201,19 @@ def _dreams_by_temperature(engine: Engine, sample: Sample, show: Show) -> dict[s
 def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, Report]:
     """Each key held for a while in the real game and in every controller's dream, and how far off these are, in pixels,
     from when the ball first rises below the bricks with the paddle near the middle. ValueError if it never does."""
-    emulator, rng, over, row = Emulator(engine.frameskip), np.random.default_rng([SEED_OFFSET + seed, 1 << 20]), True, 0
-    for _ in range(TRIES):
-        if over:
-            start_episode(emulator, policy, rng)
-            player = make_policy(policy, rng, emulator.frameskip)
-            roll = Rollout(engine, engine.begin(emulator.frame[None, None], fresh=True), Mode.real)
-        action = player.act(emulator.objects())
-        over = emulator.step(action).over
+    rng = np.random.default_rng([SEED_OFFSET + seed, 1 << 20])
+    row = 0
+    for emulator, roll, action in islice(watched_games(engine, policy, rng), TRIES):
+        emulator.step(action)
         roll.step(np.array([action]), emulator.frame[None])
-        objects = emulator.objects()
-        last, row = row, objects.ball[0] if objects.ball else 0
-        middle = COLUMNS * 0.3 < objects.paddle < COLUMNS * 0.6
-        if row < last and BALL_BETWEEN[0] < row < BALL_BETWEEN[1] and middle:
+        ball, paddle = emulator.objects()[:2]
+        last, row = row, ball[0] if ball else 0
+        if row < last and BALL_BETWEEN[0] < row < BALL_BETWEEN[1] and COLUMNS * 0.3 < paddle < COLUMNS * 0.6:
             break
     else:
         raise ValueError(f"the {policy} policy never had the ball in free flight; choose another --policy or --seed")
-    snapshot, state, steps = emulator.snapshot(), roll.state, max(1, round(FUTURE_SECONDS * emulator.steps_per_second))
+    snapshot, state = emulator.snapshot(), roll.state
+    steps = max(1, round(FUTURE_SECONDS * emulator.steps_per_second))
     found, numbers = Futures(state.frame[0], {}, {name: {} for name in engine.controllers}), dict[str, Any]()
     for key in Action:
         emulator.restore(snapshot)
