@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -164,6 +165,11 @@ def progress(title: str) -> Iterator[Show]:
     columns = BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
     with Progress(TextColumn("{task.fields[title]}"), *columns) as bar:
         yield _Bars(bar, title)
+
+
+def say_next(*words: object) -> None:
+    """Name the command that comes next, as one may type it."""
+    print("next: python main.py " + " ".join(shlex.quote(str(word)) for word in words))
 
 
 class _Output(io.TextIOWrapper):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from console import SeedOption, WeightsOption, clean_errors, progress
+from console import SeedOption, WeightsOption, clean_errors, progress, say_next
 
 app = typer.Typer(no_args_is_help=True, help="Make datasets: transitions, and (action, code) pairs.")
 PolicyName = StrEnum("PolicyName", ["random", "mixed", "drill", "people"])  # `collect.policies.POLICIES`
@@ -31,10 +31,10 @@ def collect_frames(
 
         settings = CollectSettings(transitions, policy.value, frameskip, seed)
         with progress("collecting") as show:
-            manifest = collect(settings, out, workers, lambda n: show(n / transitions, f"{n} of {transitions}"))
+            manifest = collect(settings, out, workers, show)
         size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
         print(f"{out}: {transitions} transitions of {len(manifest['episodes'])} episodes, {size:.1f} MB")
-        print(f"next: python main.py train vqvae --frames {out}")
+        say_next("train", "vqvae", "--frames", out)
 
 
 @app.command("pairs")
@@ -55,11 +55,10 @@ def collect_pairs(
         engine = Engine.load(weights)
         # Whose codes these are: graphs may be made anew of the same VQ-VAE.
         codes = engine.meta.get("made", {}).get("codes_sha256", engine.checksum)
-        with progress("collecting pairs") as bar:
-            games = engine.encode, engine.frameskip, out, transitions, seed, frames
-            stats = collect(*games, lambda n: bar(n / transitions, f"{n} of {transitions}"), codes)
+        with progress("collecting pairs") as show:
+            stats = collect(engine.encode, engine.frameskip, out, transitions, seed, frames, show, codes)
         actions = ", ".join(f"{name} {part['share']:.1%}" for name, part in stats["actions"].items())
         print(f"{out}: {stats['pairs']} pairs of {stats['episodes']} episodes; {actions}")
         of = stats["codes"]
         print(f"{of['used']} codes in use, perplexity {of['perplexity']:.2f} over all 35 positions")
-        print(f"next: python main.py train action --pairs {out}")
+        say_next("train", "action", "--pairs", out)

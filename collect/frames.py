@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +26,7 @@ from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, EpisodeWriter, l
 from collect.drills import play, play_drills
 from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
+from console import Show, quiet
 from model.files import FileError, checksum, make_directory, write_json
 
 GAMES_EVERY = 16  # of the `drill` policy's episodes every 16th is a whole game, the others are drills
@@ -151,15 +152,13 @@ def _owned(out: Path) -> Iterator[None]:
 
 
 def collect_frames(
-    settings: CollectSettings,
-    out: Path,
-    workers: int | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    settings: CollectSettings, out: Path, workers: int | None = None, show: Show = quiet
 ) -> dict[str, Any]:
     """Collect exactly `settings.transitions` transitions into `out`; finished episodes there are kept and used.
-    `progress` is told how many transitions are done. Returns the manifest. FileError if `out` holds a dataset of other
+    Returns the manifest. FileError if `out` holds a dataset of other
     settings or anything else, another run writes there, or the machine refuses to write."""
-    wanted, lengths = {"schema": DATASET_SCHEMA, **asdict(settings)}, list[int]()
+    wanted = {"schema": DATASET_SCHEMA, **asdict(settings)}
+    total, lengths = settings.transitions, list[int]()
     with _owned(out):
         if (out / SETTINGS).exists():
             check_settings(out / SETTINGS, wanted)
@@ -168,17 +167,18 @@ def collect_frames(
                 files = ((out / entry["file"], entry["sha256"]) for entry in manifest["episodes"])
                 damaged = [path for path, digest in files if not path.exists() or checksum(path) != digest]
                 if not damaged:
-                    progress(settings.transitions)
+                    show(1.0, f"{total} of {total}")
                     return manifest
                 for path in damaged:  # to be played again
                     path.unlink(missing_ok=True)
         else:
             write_json(out / SETTINGS, wanted)
         with closing(_lengths(settings, out, workers or min(os.cpu_count() or 1, 8))) as source:
-            while sum(lengths) < settings.transitions:
+            while sum(lengths) < total:
                 lengths.append(next(source))
-                progress(min(sum(lengths), settings.transitions))
-        if surplus := sum(lengths) - settings.transitions:  # cut the last episode to the transitions asked for
+                done = min(sum(lengths), total)
+                show(done / total, f"{done} of {total}")
+        if surplus := sum(lengths) - total:  # cut the last episode to the transitions asked for
             lengths[-1] = _collect_one(settings, len(lengths) - 1, out, lengths[-1] - surplus)
         paths = [out / _EPISODE.format(number) for number in range(len(lengths))]
         for path in {*out.glob("episode-*.safetensors"), *out.glob(_HALF_WRITTEN)} - {*paths}:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from collect.dataset import CUT, MANIFEST, Episode, read_episodes, read_manifest
 from collect.frames import CollectSettings, play_episode
+from console import Show, quiet
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, GRID_ROWS, Action, Frame
 from model.files import (
     SCHEMA,
@@ -60,7 +61,7 @@ def collect_pairs(
     transitions: int,
     seed: int = 0,
     frames: Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    show: Show = quiet,
     codes_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Encode `transitions` pairs (or all of a smaller dataset) into `out`, and return the statistics written beside.
@@ -83,7 +84,7 @@ def collect_pairs(
                     item = json.dumps({"action": action, "latent_code": code})
                     file.write(f"{',' if done else '['}\n{item}".encode())
                     done += 1
-                progress(done)
+                show(done / transitions, f"{done} of {transitions}")
             if len(steps):
                 lengths.append(len(steps))
             if done >= transitions:

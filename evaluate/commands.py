@@ -82,8 +82,10 @@ def evaluate(
         playing = (engine, live, policies[0], seed, without)
         _report("evaluate --live", json, lambda show: reports.live(*playing, show), tables.print_live)
         return
-    sizes = (episodes, game_seconds, transitions, runs, least_seconds, run_seconds, alone, alone_seconds)
-    settings = reports.EvaluationSettings(seed, policies, *sizes, without)
+    settings = reports.EvaluationSettings(
+        seed, policies, episodes, game_seconds, transitions, runs, least_seconds, run_seconds, alone, alone_seconds,
+        without,
+    )  # fmt: skip
     _report("evaluate", json, lambda show: reports.evaluate(engine, settings, show), tables.print_evaluation)
 
 

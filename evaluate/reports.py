@@ -1,10 +1,9 @@
 """The reports of `evaluate`, `evaluate --live`, `match` and `evaluate-player`; `tables.py` prints them."""
 
-from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,12 +28,22 @@ from model.state import BALL_COLUMN, BALL_ROW, PADDLE, WIDTH, Array
 MARKS = (1, 2, 5, 10, 30)  # seconds of game time after which the objects are compared
 STREAM = 1 << 21  # keeps the games of `live` apart from those of `play_held_out` with the same seed
 LIVE_SECONDS, BATCH = 600.0, 64
-EvaluationSettings = namedtuple(
-    "EvaluationSettings",
-    "seed policies episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds without",
-    defaults=(Without.nothing,),
-)
-"""What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`)."""
+
+
+class EvaluationSettings(NamedTuple):
+    """What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`)."""
+
+    seed: int
+    policies: tuple[str, ...]
+    episodes: int
+    game_seconds: float
+    transitions: int
+    runs: int
+    least_seconds: float
+    run_seconds: float
+    alone: int
+    alone_seconds: float
+    without: str = Without.nothing
 
 
 def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> Report:

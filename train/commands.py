@@ -1,7 +1,6 @@
 """The commands `train` and `ship`. Heavy imports (torch) are inside them, so that --help is instant."""
 
 import inspect
-import shlex
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from collect.commands import FRAMES, PAIRS
-from console import SeedOption, clean_errors, finite, progress
+from console import SeedOption, clean_errors, finite, progress, say_next
 
 app = typer.Typer(no_args_is_help=True)
 train_app = typer.Typer(no_args_is_help=True, help="Train the networks of the twin, one after the other.")
@@ -79,7 +78,7 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
                     run = Run(given["out"], settings, device, show=show, **extras)
                     text, *following = begin(run, **{key: given[key] for key in own if key not in shared})
                 print(f"{run.out / network}.safetensors:{text}")
-                _next(*following)
+                say_next(*following)
 
         signed: Any = command
         signed.__signature__ = inspect.Signature(parameters)
@@ -91,11 +90,6 @@ def _trains(network: str, usual: float | None = None, decay: float = 0.02, **def
 
 def _told(figures: dict[str, Any]) -> str:
     return " " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items() if isinstance(v, (int, float)))
-
-
-def _next(*words: object) -> None:
-    """Name the command that comes next, as one may type it."""
-    print("next: python main.py " + " ".join(shlex.quote(str(word)) for word in words))
 
 
 def _words(frames: list[Path] | None) -> list[object]:
@@ -173,7 +167,7 @@ def train_player(
             show(1.0, "")
         path = out / "player.safetensors"
         print(f"{path}:{_told(figures)}")
-        _next("evaluate-player", "--player", path)
+        say_next("evaluate-player", "--player", path)
 
 
 @app.command("ship")
@@ -193,6 +187,6 @@ def ship(
         size = sum(path.stat().st_size for path in out.iterdir() if path.is_file()) / 1e6
         print(f"{out}: {size:.1f} MB, frame skip {engine.frameskip}, checksum {engine.checksum[:12]}")
         if "action" in engine.meta["made"]:
-            _next("play", "--weights", out)
+            say_next("play", "--weights", out)
         else:
-            _next("collect", "pairs", "--weights", out)
+            say_next("collect", "pairs", "--weights", out)

@@ -1,6 +1,5 @@
 """`analyze`: from weights to a report and its pictures; `page.py` writes them."""
 
-from collections import namedtuple
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -32,8 +31,19 @@ WORST, CHANGES = 7, 5  # steps shown as the worst of all; codes shown for each a
 GAME_SECONDS, FUTURE_SECONDS, TRIES = 90.0, 0.5, 20_000
 DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 BALL_BETWEEN = 130, 165  # rows in which the ball rises at the moment whose futures are shown: room on both sides
-AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
-"""What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
+
+
+class AnalysisSettings(NamedTuple):
+    """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
+
+    seed: int
+    policy: str
+    episodes: int
+    transitions: int
+    per_event: int
+    runs: int
+    dream_seconds: float
+    top: int
 
 
 class Futures(NamedTuple):

@@ -56,11 +56,11 @@ except KeyboardInterrupt:
 
 
 def test_two_workers_give_the_same_bytes(tmp_path: Path, expected: dict[str, bytes]) -> None:
-    done: list[int] = []
-    collect_frames(SETTINGS, tmp_path / "two", workers=2, progress=done.append)
+    done: list[float] = []
+    collect_frames(SETTINGS, tmp_path / "two", workers=2, show=lambda share, text: done.append(share))
     assert files(tmp_path / "two") == expected
     assert done == sorted(done)
-    assert done[-1] == SETTINGS.transitions
+    assert done[-1] == 1
 
 
 def test_another_seed_gives_another_game(tmp_path: Path, expected: dict[str, bytes]) -> None:

@@ -23,10 +23,11 @@ def encode(before: Frame, after: Frame) -> np.ndarray:
 
 def test_pairs_are_those_of_the_games_played(tmp_path: Path) -> None:
     out = tmp_path / "actions" / "pairs.json"
-    done: list[int] = []
-    stats = collect_pairs(encode, 2, out, 700, 3, progress=done.append, codes_sha256="0" * 64)
+    told: list[str] = []
+    stats = collect_pairs(encode, 2, out, 700, 3, show=lambda share, text: told.append(text), codes_sha256="0" * 64)
     items = json.loads(out.read_text())
-    assert len(items) == stats["pairs"] == sum(stats["episode_lengths"]) == 700 == done[-1]
+    assert len(items) == stats["pairs"] == sum(stats["episode_lengths"]) == 700
+    assert told[-1] == "700 of 700"
     assert all(set(item) == {"action", "latent_code"} for item in items)
     start = 0
     for number, length in enumerate(stats["episode_lengths"]):
