@@ -73,6 +73,15 @@ class Episode(Recorded):
     def __len__(self) -> int:
         return int((self.actions != CUT).sum())
 
+    def to_bytes(self) -> bytes:
+        """The episode file. The same episode always gives the same bytes."""
+        packed = self.cells[:, ::2] | (self.cells[:, 1::2] << 4)
+        return save({**vars(self), "cells": packed, "over": np.array([self.over])})
+
+    def save(self, path: Path) -> None:
+        """Write the episode file, atomically."""
+        write_atomic(path, lambda file: file.write(self.to_bytes()))
+
 
 class EpisodeWriter:
     """Takes one episode screen by screen: the first one here, then `add` each step. Screens are (210, 160) uint8
@@ -105,21 +114,11 @@ class EpisodeWriter:
         self.add(CUT, screen, ram, 0)
 
     def to_episode(self, over: bool) -> Episode:
-        """The episode so far, without a file in between. `over`: whether the game ended."""
+        """The episode so far. `over`: whether the game ended."""
         actions, rewards, index, ram = zip(*self._steps, strict=True)
         cells = breakout.classes_from_ale(np.frombuffer(b"".join(self._numbers), np.uint8)).reshape(-1, CELL_PIXELS)
         taken, points = (np.array(part[1:], np.uint8) for part in (actions, rewards))  # nothing led to the first
         return Episode(cells, np.stack(index), taken, points, np.stack(ram), over)
-
-    def to_bytes(self, over: bool) -> bytes:
-        """The episode file. The same episode always gives the same bytes."""
-        episode = self.to_episode(over)
-        packed = episode.cells[:, ::2] | (episode.cells[:, 1::2] << 4)
-        return save({**vars(episode), "cells": packed, "over": np.array([over])})
-
-    def save(self, path: Path, over: bool) -> None:
-        """Write the episode file, atomically."""
-        write_atomic(path, lambda file: file.write(self.to_bytes(over)))
 
 
 def load_episode(path: Path) -> Episode:

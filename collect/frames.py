@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, EpisodeWriter, load_episode, read_manifest, read_object
+from collect.dataset import DATASET_SCHEMA, MANIFEST, SETTINGS, Episode, load_episode, read_manifest, read_object
 from collect.drills import play, play_drills
 from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
@@ -51,18 +51,18 @@ def _emulator(frameskip: int) -> Emulator:
     return Emulator(frameskip)
 
 
-def play_episode(settings: CollectSettings, number: int, limit: int | None = None) -> tuple[EpisodeWriter, bool]:
-    """Play episode `number`: at most `limit` steps. Returns the episode and whether the game ended."""
+def play_episode(settings: CollectSettings, number: int, limit: int | None = None) -> Episode:
+    """Play episode `number`: at most `limit` steps."""
     rng = np.random.default_rng([settings.seed, number])
     emulator = _emulator(settings.frameskip)
     rng.integers(2**31)  # unused; without it the seeds of published numbers would mean other games
     longest = max(1, round(settings.episode_seconds * emulator.steps_per_second))
     steps = min(longest, limit or longest)
     if settings.policy == "drill" and number % GAMES_EVERY:
-        return play_drills(emulator, rng, steps), False
+        return play_drills(emulator, rng, steps).to_episode(False)
     start_episode(emulator, settings.policy, rng)
-    writer = play(emulator, make_policy(settings.policy, rng, settings.frameskip), steps)
-    return writer, emulator.over
+    policy = make_policy(settings.policy, rng, settings.frameskip)
+    return play(emulator, policy, steps).to_episode(emulator.over)
 
 
 def _collect_one(settings: CollectSettings, number: int, out: Path, limit: int | None = None) -> int:
@@ -71,9 +71,9 @@ def _collect_one(settings: CollectSettings, number: int, out: Path, limit: int |
     if path.exists() and limit is None:
         with suppress(FileError):
             return len(load_episode(path))
-    writer, over = play_episode(settings, number, limit)
-    writer.save(path, over)
-    return len(writer)
+    episode = play_episode(settings, number, limit)
+    episode.save(path)
+    return len(episode)
 
 
 def _start_worker() -> None:

@@ -46,8 +46,7 @@ def _games(directory: Path | None, frameskip: int, seed: int) -> tuple[Iterator[
     """Episodes, and what the statistics say of them."""
     if directory is None:
         settings = CollectSettings(0, "random", frameskip, seed)
-        played = (play_episode(settings, number) for number in count())
-        games = (writer.to_episode(over) for writer, over in played)
+        games = (play_episode(settings, number) for number in count())
         return games, {"policy": settings.policy, "seed": seed, "frames_sha256": None}
     manifest = read_manifest(directory, frameskip)
     about = {"policy": manifest.get("policy"), "seed": manifest.get("seed")}

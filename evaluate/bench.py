@@ -93,17 +93,17 @@ def bench_collecting(frameskip: int, seconds: float, seed: int) -> Report:
     steps, bare, collecting = 0, 0.0, 0.0
     for number in count():
         start = time.perf_counter()
-        writer, over = play_episode(settings, number)
-        writer.to_bytes(over)
+        episode = play_episode(settings, number)
+        episode.to_bytes()
         collecting += time.perf_counter() - start
-        actions = np.random.default_rng(number).integers(0, 4, len(writer)).tolist()
+        actions = np.random.default_rng(number).integers(0, 4, len(episode)).tolist()
         start = time.perf_counter()
         for action in actions:
             emulator.advance(action)
             if emulator.over:
                 emulator.reset()
         bare += time.perf_counter() - start
-        steps += len(writer)
+        steps += len(episode)
         if bare + collecting >= seconds:
             break
     speeds = {"bare_emulator_steps_per_second": steps / bare, "collected_steps_per_second": steps / collecting}

@@ -23,8 +23,7 @@ def play_held_out(policy: str, frameskip: int, seed: int, episodes: int, seconds
     """Play `episodes` games of at most `seconds` of game time each; the same seed gives the same games and RAM."""
     settings, played = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds), []
     for number in range(episodes):
-        writer, over = play_episode(settings, number)
-        played.append(writer.to_episode(over))
+        played.append(play_episode(settings, number))
         show((number + 1) / episodes, f"{number + 1} of {episodes} games played")
     return Dataset(played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed})
 

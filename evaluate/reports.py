@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from collect.dataset import Episode
 from collect.dataset import TransitionDataset as Dataset
 from collect.drills import play as play_on
 from collect.emulator import Emulator, RealGames
@@ -100,10 +101,10 @@ def _held_out(engine: Engine, policy: str, settings: EvaluationSettings, show: S
 def live(engine: Engine, steps: int, policy: str, seed: int = 0, without: str = "", show: Show = quiet) -> Report:
     """Play `steps` steps afresh, predict each from what came before it, and compare with what then happened: every
     controller's accuracy, where it fails, and each step, so that a mistake can be looked up."""
-    settings, games = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS), list[Any]()
+    settings = CollectSettings(0, policy, engine.frameskip, SEED_OFFSET + seed, LIVE_SECONDS)
+    games = list[Episode]()
     while (left := steps - sum(len(game) for game in games)) > 0:
-        writer, over = play_episode(settings, STREAM + len(games), left)
-        games.append(writer.to_episode(over))
+        games.append(play_episode(settings, STREAM + len(games), left))
     dataset = Dataset(games, {"policy": policy, "frameskip": engine.frameskip, "seed": settings.seed})
     found = predict_all(engine, dataset, dataset.transitions(), np.zeros(0, np.int64), seed, without, show)
     truth, ones, events = found.truth, found.predicted, heldout.classify(dataset)

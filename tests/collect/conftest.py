@@ -26,8 +26,7 @@ def played(tmp_path: Path) -> Callable[[CollectSettings, int], Episode]:
     """A function that plays an episode by number and gives it as it comes back from its file."""
 
     def play(settings: CollectSettings, number: int) -> Episode:
-        writer, over = play_episode(settings, number)
-        writer.save(tmp_path / "played.safetensors", over)
+        play_episode(settings, number).save(tmp_path / "played.safetensors")
         return load_episode(tmp_path / "played.safetensors")
 
     return play

@@ -40,7 +40,7 @@ def test_frames_and_ram_come_back_as_the_emulator_gave_them(tmp_path: Path) -> N
         frames.append(step.frame)
         memory.append(emulator.ram())
         rewards.append(step.reward)
-    writer.save(tmp_path / "e.safetensors", over=True)
+    writer.to_episode(over=True).save(tmp_path / "e.safetensors")
     episode = load_episode(tmp_path / "e.safetensors")
     assert len(episode) == len(writer) == 200
     assert np.array_equal(episode.frame(slice(None)), np.stack(frames))

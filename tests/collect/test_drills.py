@@ -20,18 +20,16 @@ SETTINGS = CollectSettings(900, "drill", 2, 3, episode_seconds=10.0)
 def drills() -> TransitionDataset:
     """12,000 transitions of drills at frame skip 1."""
     settings = CollectSettings(0, "drill", 1, 3)
-    return TransitionDataset(
-        [play_episode(settings, number)[0].to_episode(False) for number in range(1, 6)], {"frameskip": 1}
-    )
+    return TransitionDataset([play_episode(settings, number) for number in range(1, 6)], {"frameskip": 1})
 
 
 def test_the_same_seed_gives_the_same_bytes_and_some_episodes_are_games() -> None:
-    writers = [play_episode(SETTINGS, number) for number in (0, 1, 2, 1, GAMES_EVERY)]
-    cuts = [int((writer.to_episode(over).actions == CUT).sum()) for writer, over in writers]
+    episodes = [play_episode(SETTINGS, number) for number in (0, 1, 2, 1, GAMES_EVERY)]
+    cuts = [int((episode.actions == CUT).sum()) for episode in episodes]
     assert cuts[0] == cuts[-1] == 0
     assert min(cuts[1:-1]) > 10
-    assert writers[1][0].to_bytes(False) == writers[3][0].to_bytes(False) != writers[2][0].to_bytes(False)
-    assert all(len(writer) == 300 for writer, _ in writers[:-1])
+    assert episodes[1].to_bytes() == episodes[3].to_bytes() != episodes[2].to_bytes()
+    assert all(len(episode) == 300 for episode in episodes[:-1])
 
 
 def test_no_pair_spans_two_scenes_and_no_file_is_parted(tmp_path: Path) -> None:
@@ -39,7 +37,7 @@ def test_no_pair_spans_two_scenes_and_no_file_is_parted(tmp_path: Path) -> None:
     assert sum(entry["transitions"] for entry in manifest["episodes"]) == 900
     dataset = TransitionDataset.load(tmp_path / "data")
     assert len(dataset) == len(dataset.transitions()) == 900
-    raw = [play_episode(SETTINGS, number)[0].to_episode(False) for number in range(3)]
+    raw = [play_episode(SETTINGS, number) for number in range(3)]
     actions = np.concatenate([np.append(episode.actions, 0) for episode in raw])
     assert not np.isin(np.flatnonzero(actions == CUT), dataset.transitions()).any()
     assert dataset.actions.max() < CUT

@@ -31,8 +31,7 @@ def test_pairs_are_those_of_the_games_played(tmp_path: Path) -> None:
     assert all(set(item) == {"action", "latent_code"} for item in items)
     start = 0
     for number, length in enumerate(stats["episode_lengths"]):
-        writer, over = play_episode(CollectSettings(0, "random", 2, 3), number)
-        episode = writer.to_episode(over)
+        episode = play_episode(CollectSettings(0, "random", 2, 3), number)
         for t in (0, length // 2, length - 1):  # never a pair of frames of two episodes
             item = items[start + t]
             assert item["action"] == episode.actions[t]

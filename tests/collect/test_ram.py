@@ -16,10 +16,7 @@ from model.breakout import BALL_CLASS, LONG_PADDLE, SHORT_PADDLE
 def played() -> tuple[np.ndarray, ram.GameState]:
     """Frames and state of games and drills at frame skip 1."""
     games = [("mixed", 1), ("drill", 1), ("drill", 2)]
-    episodes = [
-        writer.to_episode(over)
-        for writer, over in (play_episode(CollectSettings(0, policy, 1, 4, 25.0), number) for policy, number in games)
-    ]
+    episodes = [play_episode(CollectSettings(0, policy, 1, 4, 25.0), number) for policy, number in games]
     frames = np.concatenate([episode.frame(slice(None)) for episode in episodes])
     return frames, ram.read(np.concatenate([episode.ram for episode in episodes]))
 

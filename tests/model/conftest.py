@@ -30,11 +30,7 @@ GAME, DRILLS = 0, (1, 2, 3, 4)
 def dataset() -> TransitionDataset:
     """Five episodes of eight seconds, with the emulator's RAM."""
     torch.set_num_threads(1)
-    episodes = []
-    for number in (GAME, *DRILLS):
-        writer, over = play_episode(SETTINGS, number)
-        episodes.append(writer.to_episode(over))
-    return TransitionDataset(episodes, {"frameskip": 1})
+    return TransitionDataset([play_episode(SETTINGS, number) for number in (GAME, *DRILLS)], {"frameskip": 1})
 
 
 @pytest.fixture(scope="session")

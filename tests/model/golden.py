@@ -36,8 +36,7 @@ def predicted(engine: Engine) -> list[Step]:
     steps = []
     seconds = (HISTORY + STEPS) * engine.frameskip / 60 + 1
     for number in range(GAMES):
-        writer, over = play_episode(CollectSettings(0, "people", engine.frameskip, SEED, seconds), number)
-        game = writer.to_episode(over)
+        game = play_episode(CollectSettings(0, "people", engine.frameskip, SEED, seconds), number)
         frames, actions = game.frame(np.arange(HISTORY + STEPS + 1)), game.actions.astype(np.int64)
         state = engine.begin(frames[None, : HISTORY + 1], actions[None, :HISTORY])
         for t in range(HISTORY, HISTORY + STEPS):

@@ -57,7 +57,7 @@ def episode(steps: int) -> bytes:
         writer.add(step % 4, screen, ram + step, step % 2)
     if steps > 3:
         writer.cut(screen, ram)
-    return writer.to_bytes(over=True)
+    return writer.to_episode(over=True).to_bytes()
 
 
 def datasets(home: Path) -> list[Target]:
