@@ -118,7 +118,7 @@ def game_bytes(rng: Generator, ball: Ball | None, wall: Wall | None = None, scor
         if ball is not None and (narrow or ball.fast):
             wall[:, rng.integers(BRICK_COLUMNS)] = False
     if score is None:  # of the first wall or the second
-        score = ram.FIRST_WALL * int(rng.integers(1, 3)) - ram.wall_points(wall)
+        score = ram.FIRST_WALL * int(rng.integers(1, 3)) - int(ram.wall_points(wall))
     found = {ram.LIVES: int(rng.integers(1, 6)), ram.CLOCK: int(rng.integers(256))}
     found |= ram.wall_and_score(ram.wall_bytes(wall), score)
     if ball is None:

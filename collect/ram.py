@@ -127,9 +127,9 @@ def wall_and_score(wall: bytes, score: int) -> dict[int, int]:
     return {**dict(enumerate(wall)), SCORE_HIGH: high, SCORE_LOW: low}
 
 
-def wall_points(wall: Wall) -> int:
-    """What the bricks (6, 18) of a wall are worth together, 0..432."""
-    return int(wall.sum(axis=1) @ np.array(POINTS))
+def wall_points(wall: Wall) -> npt.NDArray[np.int64]:
+    """What the bricks (..., 6, 18) of walls are worth together, 0..432 each: (...)."""
+    return wall.sum(-1) @ np.array(POINTS)
 
 
 def knob_places(ram: Bytes, actions: Bytes, first: npt.NDArray[np.int64], frameskip: int) -> npt.NDArray[np.int16]:

@@ -100,10 +100,6 @@ def _points(digits: Ints) -> Ints:
     return digits[:, :LIVES] @ np.array([100, 10, 1])
 
 
-def _worth(bricks: Bools) -> Ints:
-    return bricks.sum(2) @ np.array(ram.POINTS)
-
-
 class Possible(NamedTuple):
     """The books of B dreams. A value: `add` gives those after one more step."""
 
@@ -123,7 +119,7 @@ class Possible(NamedTuple):
     def begin(cls, frames: Frame) -> Self:
         """Opened at frames (B, 210, 160) uint8 classes."""
         shown, digits = look(frames), read_digits(frames, 0)
-        none, account = np.zeros(len(frames), np.int64), _points(digits) + _worth(shown.bricks)
+        none, account = np.zeros(len(frames), np.int64), _points(digits) + ram.wall_points(shown.bricks)
         lives, row = digits[:, LIVES], shown.ball[:, 1]
         return cls(none, none > 0, none, none, shown.bricks, lives, account, row, none, none, none - 1)
 
@@ -139,8 +135,8 @@ class Possible(NamedTuple):
         asked = (self.asked >= 0) | (actions == Action.FIRE)
         new = shown.bricks & ~self.bricks
         laid = shown.bricks.all((1, 2)) & (_points(digits) >= ram.FIRST_WALL)  # the second wall, all at once
-        account = self.account + _worth(new) * laid
-        unpaid = (_points(digits) + _worth(shown.bricks) - account) % 1000 != 0
+        account = self.account + ram.wall_points(new) * laid
+        unpaid = (_points(digits) + ram.wall_points(shown.bricks) - account) % 1000 != 0
         now = judge(shown, digits)
         books = self._replace(
             wrong=np.where(now > 0, self.wrong + 1, 0),

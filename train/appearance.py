@@ -10,16 +10,16 @@ from torch.nn.functional import one_hot
 
 from collect.dataset import TransitionDataset
 from model import breakout as screen
-from model.appearance import CLEAR, WALL_HEIGHT, WALL_WIDTH, Appearance
+from model.appearance import CLEAR, Appearance
 from model.breakout import CLASSES, COLUMNS, FIELD_BOTTOM, LONG_PADDLE
+from model.readers import FIELD_COLUMNS, PADDLE_ROWS, WALL_ROWS
 from train.data import Data
 
 BALL_ROOM = 8  # so many rows above and below a ball's row it may show
 LOW = FIELD_BOTTOM - screen.BALL_HEIGHT  # from this row on a ball is on the last scanline of the field
-BAND = slice(screen.PADDLE_TOP, screen.PADDLE_BOTTOM)
 DIGITS = slice(screen.DIGIT_TOP, screen.DIGIT_TOP + screen.DIGIT_HEIGHT)
-FIELD = slice(screen.FIELD_TOP, FIELD_BOTTOM), slice(screen.FIELD_LEFT, screen.FIELD_RIGHT)
-WALL = slice(screen.WALL_TOP, screen.WALL_TOP + WALL_HEIGHT), slice(screen.FIELD_LEFT, screen.FIELD_LEFT + WALL_WIDTH)
+FIELD = slice(screen.FIELD_TOP, FIELD_BOTTOM), FIELD_COLUMNS
+WALL = WALL_ROWS, FIELD_COLUMNS
 
 
 def learn(look: Appearance, dataset: TransitionDataset, data: Data, frames: int = 20_000) -> float:
@@ -71,7 +71,7 @@ def _count(counts: dict[str, Tensor], frames: Tensor, data: Data, t: Tensor) -> 
     over, in_field = torch.zeros_like(on_ball), torch.zeros_like(on_ball[0])  # over: bricks, and what is by the paddle
     standing = things.wall.repeat_interleave(screen.BRICK_HEIGHT, 1).repeat_interleave(screen.BRICK_WIDTH, 2) > 0
     over[:, *WALL] = standing
-    over[:, BAND] = ((at_paddle >= 0) & (at_paddle < LONG_PADDLE))[:, None]
+    over[:, PADDLE_ROWS] = ((at_paddle >= 0) & (at_paddle < LONG_PADDLE))[:, None]
     in_field[FIELD] = True
     _add(counts["plate"], frames, ~on_ball & ~over)
     _add(counts["bricks"], frames[:, *WALL], standing & ~on_ball[:, *WALL])
@@ -88,5 +88,5 @@ def _count(counts: dict[str, Tensor], frames: Tensor, data: Data, t: Tensor) -> 
     whole = things.paddle[:, 0] + LONG_PADDLE <= screen.FIELD_RIGHT
     for number in torch.nonzero(whole & (things.paddle[:, 1] == LONG_PADDLE)).flatten().tolist()[:50]:
         left = int(things.paddle[number, 0])
-        place = slice(number, number + 1), BAND, slice(left, left + LONG_PADDLE)
+        place = slice(number, number + 1), PADDLE_ROWS, slice(left, left + LONG_PADDLE)
         _add(counts["paddle"], frames[place], ~on_ball[place])
