@@ -39,7 +39,8 @@ class Panel:
 
     def take(self, classes: Frame, size: tuple[int, int], surface: pygame.Surface) -> list[Rect]:
         """Make `picture` what `scaled` gives, in the format of `surface`. Returns the boxes in it that are new."""
-        before, self._shown, high = self._shown, classes, size[1] // ROWS
+        before, self._shown = self._shown, classes
+        high = size[1] // ROWS
         same = self.picture.get_size() == size
         rows = np.flatnonzero((before != classes).any(1)) if same else np.arange(ROWS)
         if not len(rows):
@@ -85,7 +86,8 @@ class Painter(Charts):
         if self.changes("all", surface, surface.get_size(), places, above, parts) or above:
             self.shown = {"all": self.shown["all"]}
             surface.fill(style.GROUND)
-        twin, wrong, alone = view.twin, False, view.real is None
+        alone = view.real is None
+        twin, wrong = view.twin, False
         if view.real is not None and places.real is not None:
             strips = (view.real_strip,) if view.real_strip else ()
             self._screen("real", view.real, places.real, strips, REAL, view.recording, False, ())
@@ -102,12 +104,15 @@ class Painter(Charts):
         if above:
             self._above(places, view)
 
-    def _screen(self, name: str, classes: Frame, rect: Rect, *over: Any) -> None:
+    def _screen(
+        self, name: str, classes: Frame, rect: Rect, lines: tuple[str, ...], tone: Colour, recording: bool, wrong: bool,
+        codes: tuple[Any, ...],
+    ) -> None:  # fmt: skip
         """A panel, and over it strips in a tone, the mark of a recording, the legend of wrong pixels, and what `_grid`
         takes. Only where something has changed anything is drawn."""
-        panel, surface, (lines, tone, recording, wrong, codes) = self._panels[name], self.surface, over
+        panel, surface = self._panels[name], self.surface
         boxes = panel.take(classes, rect.size, surface)
-        if self.changes(name, rect, *over) or (codes and boxes):
+        if self.changes(name, rect, lines, tone, recording, wrong, codes) or (codes and boxes):
             boxes = [panel.picture.get_rect()]
         for box in boxes:
             surface.set_clip(box.move(rect.topleft))

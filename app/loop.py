@@ -49,7 +49,8 @@ class Loop:
     back_after: float | None = None  # seconds after which a dream that has parted puts itself back on reality
 
     def __post_init__(self) -> None:
-        self.choices, self.sound, self.futures, self.records = Choices(), Sound(), Futures(), Records()
+        self.choices, self.records = Choices(), Records()
+        self.sound, self.futures = Sound(), Futures()
         self.quit = False  # whether the player asked for the end
         self.caption: tuple[str, str] | None = None
         self.recorder: Recorder | None = None

@@ -99,7 +99,9 @@ class Session:
             kept = {name: copy.copy(getattr(self, name)) for name in _KEPT}
             self._kept.append((kept, self.emulator.snapshot() if self.emulator else None))
         self.actions.append(action)
-        self.taken, self._game_steps, self.since_real = self.taken + 1, self._game_steps + 1, self.since_real + 1
+        self.taken += 1
+        self._game_steps += 1
+        self.since_real += 1
         if self.emulator is None:
             actions = np.array([action])
             guess = self.engine.predict(self.twin, actions, self.controller)
@@ -210,11 +212,13 @@ class Session:
 
     def _show_twin(self) -> None:
         """The moment between two steps, before the next one is taken."""
-        nothing, real, self.waiting = np.zeros(CELLS, np.int64), self.emulator.frame if self.emulator else None, 0
+        self.waiting = 0
+        nothing, real = np.zeros(CELLS, np.int64), self.emulator.frame if self.emulator else None
         self.moment = Moment(0, self.twin.frame[0], nothing, real, None if real is None else nothing)
 
     def _on_reality(self) -> None:
-        self.twin, self.since_real, self._true, self.parting = self.reality, 0, 0, Parting()
+        self.twin, self.parting = self.reality, Parting()
+        self.since_real = self._true = 0
 
     def _story(self) -> str:
         """How the dream that now ends went."""

@@ -149,7 +149,9 @@ def play_steps(engine: Engine, steps: int, seconds: float, seed: int) -> list[fl
 
 def dream_speed(engine: Engine, states: State, seconds: float, seed: int) -> float:
     """Dreamt steps a second, all games together: what an environment gives, its policy included."""
-    chaser, roll, steps = Chaser(len(states.frame), engine.frameskip, seed), Rollout(engine, states), -WARM_UP
+    chaser = Chaser(len(states.frame), engine.frameskip, seed)
+    roll = Rollout(engine, states)
+    steps = -WARM_UP
     start = time.perf_counter()
     while time.perf_counter() - start < seconds or steps <= 0:
         if steps == 0:
@@ -175,7 +177,8 @@ def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> Rep
 def steadiness(samples: list[Report]) -> Report:
     """{memory_growth, pace_drift}: shares. Memory at the end over that after the first minute, less 1; the median step
     of the last quarter over that of the first quarter, less 1. None where it takes more samples to tell."""
-    held, costs, quarter = samples[-1]["memory"], [sample["step"] for sample in samples], len(samples) // 4
+    held = samples[-1]["memory"]
+    costs, quarter = [sample["step"] for sample in samples], len(samples) // 4
     growth = held / samples[0]["memory"] - 1 if len(samples) > 1 and held else None
     drift = float(np.median(costs[-quarter:]) / np.median(costs[:quarter])) - 1 if quarter else None
     return {"memory_growth": growth, "pace_drift": drift}

@@ -194,7 +194,9 @@ class Chaser:
 def live_alone(engine: Engine, states: State, seconds: float, seed: int, show: Show = quiet) -> Possible:
     """Let B twins play on by themselves, no emulator beside them, until something impossible, the end or `seconds`."""
     count, longest = len(states.frame), round(seconds * EMULATOR_HZ / engine.frameskip)
-    watch, chaser, roll = Possible.begin(states.frame), Chaser(count, engine.frameskip, seed), Rollout(engine, states)
+    chaser = Chaser(count, engine.frameskip, seed)
+    roll = Rollout(engine, states)
+    watch = Possible.begin(states.frame)
     found = Possible._make(part.copy() for part in watch)
     for step in range(longest):
         actions = chaser.act(roll.state, roll.rows)

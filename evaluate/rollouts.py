@@ -23,9 +23,8 @@ from model.readers import Bools, Floats, Ints
 from model.state import INDEX, NOT_KNOWN, Array, Prediction, State, stack
 
 Doubles = npt.NDArray[np.float64]
-Watch = Callable[
-    [str, Ints, Floats, Frame], None
-]  # a controller, frame numbers (B,), logits (B, 35, 256), drawn frames
+Watch = Callable[[str, Ints, Floats, Frame], None]
+"""Told a controller, frame numbers (B,), its logits (B, 35, 256) and the frames that it drew."""
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # above 0: there the likeliest code is taken, and nothing is drawn
 Record = TypeVar("Record", bound="tuple[Any, ...]")
 
@@ -43,12 +42,17 @@ class Mode(StrEnum):
 class Rollout:
     """Games that the twin goes through side by side, the one loop of every evaluation: `rows` (B,) int64, which of the
     games that it began with still go on, and the twin's `state` in these; in the beginning it has seen the real frames.
-    `without` is one of `Without`; `choice` are controller, temperature and rng as of `Engine.predict`."""
+    `without` is one of `Without`; controller, temperature and rng are as of `Engine.predict`."""
 
-    def __init__(self, engine: Engine, state: State, mode: Mode = Mode.dream, without: str = "", **choice: Any) -> None:
-        self.engine, self.mode, self._without, self._choice = engine, mode, without, choice
+    def __init__(
+        self, engine: Engine, state: State, mode: Mode = Mode.dream, without: str = "", controller: str = "context",
+        temperature: float = 0.0, rng: np.random.Generator | None = None,
+    ) -> None:  # fmt: skip
+        self.engine, self.mode = engine, mode
+        self._without, self._choice = without, (controller, temperature, rng)
         self._forgotten = [number for name, number in INDEX.items() if without in (Without.memory, name)]
-        self.rows, self.state, self._real = np.arange(len(state.frame)), self._forget(state), state.frame
+        self.rows = np.arange(len(state.frame))
+        self.state, self._real = self._forget(state), state.frame
 
     def _forget(self, state: State) -> State:
         if not self._forgotten:
@@ -63,7 +67,7 @@ class Rollout:
         if self.mode == Mode.decoder:
             guess = engine.follow(state, engine.encode(self._real, real))
         else:
-            guess = engine.predict(state, actions, **self._choice)
+            guess = engine.predict(state, actions, *self._choice)
         frame, told = guess.frame, guess
         if self.mode == Mode.real:
             frame = real
@@ -80,7 +84,8 @@ class Rollout:
 
     def keep(self, stays: Bools) -> None:
         """Go on with some of the games, (B,)."""
-        self.rows, self.state, self._real = self.rows[stays], self.state.rows(stays), self._real[stays]
+        self.rows = self.rows[stays]
+        self.state, self._real = self.state.rows(stays), self._real[stays]
 
 
 def watched_games(engine: Engine, policy: str, rng: np.random.Generator) -> Iterator[tuple[Emulator, Rollout, int]]:
@@ -227,7 +232,8 @@ def dream(roll: Rollout, dataset: Dataset, starts: Starts, marks: Ints, show: Sh
     """Let R twins, begun at `starts`, live on under the actions of the real games; one that has parted to the last of
     the `marks`. A run is censored where a ball is served while the twin's clock is not known: its place is chance."""
     runs, longest = len(starts.t), int(starts.steps.max(initial=0))
-    off, steps, parted = np.zeros((runs, longest), bool), starts.steps.copy(), np.zeros(runs, bool)
+    off, parted = np.zeros((runs, longest), bool), np.zeros(runs, bool)
+    steps = starts.steps.copy()
     errors = np.full((3, runs, len(marks)), np.nan, np.float32)
     memory, at = [roll.state.memory[:0]], [starts.t[:0]]
     balls = ram.read(dataset.ram).ball_row

@@ -36,7 +36,8 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
     ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be rgb_array, got {render_mode!r}")
-        self.engine, self.render_mode, self._choice = shared_engine(weights), render_mode, (controller, temperature)
+        self.engine, self._choice = shared_engine(weights), (controller, temperature)
+        self.render_mode = render_mode
         self.emulator = Emulator(self.engine.frameskip)
         self.metadata = self.metadata | {"render_fps": EMULATOR_HZ // self.engine.frameskip}
         self._follow, self._horizon = (np.inf if steps is None else steps for steps in (follow, horizon))
@@ -54,7 +55,8 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
 
     def step(self, action: int) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         """One step of both games."""
-        key, before, dreaming = np.array([action]), self.emulator.frame, self._steps >= self._follow
+        key, before = np.array([action]), self.emulator.frame
+        dreaming = self._steps >= self._follow
         guess = self.engine.predict(self.state, key, *self._choice, self.np_random)
         step = self.emulator.step(int(action))
         self.state = self.engine.advance(self.state, key, guess.frame if dreaming else step.frame[None], guess)

@@ -92,7 +92,8 @@ def changed_crops(before: Tensor, after: Tensor) -> tuple[Tensor, ...]:
     0). And the cells they are of: game, cell and kind, (M,) int64 each."""
     shared, top, places, kinds = crops(before, after)
     game, cell = torch.nonzero(kinds >= 0, as_tuple=True)
-    (ball, along), place, kind = shared[game].split((2 * BALL_BOX**2, 2 * STRIP), 1), places[game], kinds[game, cell]
+    ball, along = shared[game].split((2 * BALL_BOX**2, 2 * STRIP), 1)
+    place, kind = places[game], kinds[game, cell]
     of_ball, of_paddle = kind == FIELD_CELLS, kind == PADDLE_CELLS
     parts = (ball, of_ball), (along, of_paddle), (top[game, cell // GRID_ROWS], kind == SCORE_CELLS)
     bits = torch.cat([part * on[:, None] for part, on in parts], 1)

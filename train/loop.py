@@ -83,7 +83,8 @@ class Tracker(ExitStack):
 
     def __init__(self, directory: Path, name: str, tensorboard: bool = False, wandb: bool = False) -> None:
         super().__init__()
-        self._path, self._board, self._wandb = directory / f"{name}_log.jsonl", None, None
+        self._path = directory / f"{name}_log.jsonl"
+        self._board, self._wandb = None, None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -180,7 +181,8 @@ class Loop:
     """Trains `task` as `run` says, and keeps its checkpoints."""
 
     def __init__(self, task: Task, name: str, run: Run, log: Callable[[dict[str, Any]], None]) -> None:
-        self.task, self._asked, self.settings, self._log_line = task, run, run.settings, log
+        self.task, self._asked, self.settings = task, run, run.settings
+        self._log_line = log
         stem = name.removesuffix("_best")
         names = name, f"{stem}_last", f"{stem}_before"
         self.best_path, self.last_path, self.before_path = (run.out / f"{each}.safetensors" for each in names)

@@ -143,7 +143,8 @@ class VQVAETask(Task):
     def validate(self) -> tuple[float, dict[str, Any]]:
         """The share of held-out changed cells whose code says all that happens, and the share of balls that are not
         wholly seen of which `Motion` says all: the score is their sum. And how many codes are in use."""
-        often, events, right, used = self.held.often, self.model.events(), [], set[int]()
+        often, events = self.held.often, self.model.events()
+        right, used = list[Tensor](), set[int]()
         for which in torch.arange(len(often), device=often.device).split(4096):
             codes = self.model.quantizer(self.model.encoder(*self.held.shown(which)))
             used |= set(codes.tolist())

@@ -112,7 +112,8 @@ def analyse(
     held-out steps."""
     sample = take_sample(engine, settings, within(show, 0, 0.6))
     show(0.6, "counting")
-    dataset, events, every, names = sample.dataset, sample.events, sample.found.truth, list(engine.controllers)
+    dataset, events, every = sample.dataset, sample.events, sample.found.truth
+    names = list(engine.controllers)
     truth = select(every, sample.even)
     predicted = {name: select(one, sample.even) for name, one in sample.found.predicted.items()}
     counts = count_codes(truth.actions, truth.codes)

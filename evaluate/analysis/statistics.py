@@ -179,7 +179,8 @@ def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[
         if len(found[code]) >= EXAMPLES and (code, cell) not in missing:
             continue
         missing.discard((code, cell))
-        ways, others, row = {}, list[str](), cell % GRID_ROWS
+        ways: dict[str, tuple[float, float]] = {}
+        others, row = list[str](), cell % GRID_ROWS
         moved = float(after.paddle_column[n] - now.paddle_column[n])
         if row == 0:
             others.append("digits")
