@@ -13,10 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from model.breakout import ACTIONS, CELLS, EMULATOR_HZ, Frame
 from model.metrics import Parting, StepScore, Tally, score_step
+from model.readers import Ints
 from model.state import BALL_COLUMN, BALL_ROW, INDEX, PADDLE, VARIABLES, WIDTH, State, stack
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _KEPT = ("_game_steps", "reality", "twin", "dreaming", "since_real", "parting") 
 COMMANDS = ("dream", "resync", "controller", "restart", "rewind")  # a session file has them beside actions
 AHEAD_SECONDS = 0.5
 _LIFE_DUE = VARIABLES[INDEX["life_due"]].classes.index("yes")
-Codes = npt.NDArray[np.int64]
 _SECOND_CORE = ThreadPoolExecutor(1)  # the engine and the emulator run without Python's lock
 
 
@@ -39,9 +38,9 @@ class Moment(NamedTuple):
 
     action: int
     twin: Frame
-    predicted: Codes
+    predicted: Ints
     real: Frame | None = None
-    actual: Codes | None = None
+    actual: Ints | None = None
     score: StepScore | None = None
 
 
@@ -271,7 +270,7 @@ class Ahead(NamedTuple):
     step (steps + 1, 4, 2) int64."""
 
     frames: Frame
-    balls: npt.NDArray[np.int64]
+    balls: Ints
 
 
 class Futures:

@@ -6,13 +6,13 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from app.clock import Clock
 from app.keys import SHIFT, KeyMap
 from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Ahead, Session
 from model.breakout import CELLS, Action, Frame
 from model.metrics import Tally
+from model.readers import Ints
 from model.state import VARIABLES
 
 PART = " \N{MIDDLE DOT} "  # between the parts of a line; where there is little room, the last parts go first
@@ -77,7 +77,7 @@ class View:
     table: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     difference: bool = False
-    codes: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
+    codes: tuple[Ints, Ints] | None = None
     timeline: Timeline | None = None
     # What the loop adds:
     toast: str = ""
@@ -219,7 +219,7 @@ def _facts(session: Session) -> list[str]:
     return [streak, f"counted: {session.played} steps with a ball in play{apart}"]
 
 
-def ram_says(ram: npt.NDArray[np.uint8]) -> dict[str, str]:
+def ram_says(ram: Frame) -> dict[str, str]:
     """The emulator's RAM (128,) uint8 in the words of `model.state.VARIABLES`: name -> text, of what it tells. The knob
     is not all in RAM, and what is due is what the next frame shows."""
     from collect.ram import hidden, read

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from collect.ram import BYTES, LIVES
+from collect.ram import BYTES
 from model import breakout
 from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, GRID_ROWS, Frame
 from model.files import FileError, checksum, read_bytes, read_json, write_atomic
@@ -52,11 +52,6 @@ class Recorded:
     actions: npt.NDArray[np.uint8]
     rewards: npt.NDArray[np.uint8]
     ram: npt.NDArray[np.uint8]
-
-    @property
-    def lives(self) -> npt.NDArray[np.uint8]:
-        """Lives left at each frame: (frames,) uint8."""
-        return self.ram[:, LIVES]
 
     def frame(self, t: int | slice | npt.NDArray[np.integer]) -> Frame:
         """Frames by number: (..., 210, 160) uint8 classes."""

@@ -28,11 +28,11 @@ from model.files import (
     waiting_path,
     write_described,
 )  # fmt: skip
+from model.readers import Ints
 
 BATCH = 256
 BLOCK = 1000  # pairs without statistics do not say where episodes end; they are split into blocks of so many in a row
 PAIRS_SHA256 = "pairs_sha256"
-Ints = npt.NDArray[np.int64]
 Encode = Callable[[Frame, Frame], npt.NDArray[np.integer]]
 """Codes (B, 35), integers 0..255, of frames and the frames after them, (B, 210, 160) uint8 classes each."""
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +18,7 @@ from collect.dataset import split_episodes
 from collect.pairs import Pairs, count_codes, load_pairs
 from model.breakout import ACTIONS, CELLS, UNCHANGED, Action
 from model.controllers import ActionToLatentMLP
+from model.readers import Ints
 from train.loop import Run, Task, begin, train
 
 ACTION_NAME = "action_to_latent_best"
@@ -31,7 +31,7 @@ expected gradient is the same as with a mask for each sample, at a fraction of t
 class ActionLatentPairDataset(Dataset[tuple[Tensor, Tensor]]):
     """Item i: one-hot action (4,) float32 and codes (35,) int64. With a list of numbers, as a loader asks, of all."""
 
-    def __init__(self, pairs: Pairs, chosen: npt.NDArray[np.int64]) -> None:
+    def __init__(self, pairs: Pairs, chosen: Ints) -> None:
         self.actions = torch.from_numpy(pairs.actions[chosen])  # (N,) int64
         self.codes = torch.from_numpy(pairs.codes[chosen])  # (N, 35) int64
 

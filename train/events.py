@@ -5,23 +5,23 @@ Labels are read from the things before and after. Of the different crops of what
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from collect.dataset import TransitionDataset
+from collect.ram import Bytes
 from console import Show
 from model.appearance import Appearance, shows
 from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS, GRID_ROWS, LONG_PADDLE
 from model.context import BALL_STEP, NEAR, PADDLE_STEP, read
 from model.encoder import BALL_BOX, CROPS, FIELD_CELLS, NEW_WALL, PADDLE_CELLS, SCORE_CELLS, STRIP, WALL_CELLS, crops
 from model.files import FileError
+from model.readers import Ints
 from model.state import Things
 from model.tracker import cut_off
 from model.vqvae import APPEAR, HEADS, NONE, SAME_DIGIT, SERVE, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
 from train.data import Data
 
-Bytes = npt.NDArray[np.uint8]
 CERTAIN = 0.95  # the least share of what looks the same that must be the same event, for a code to say so
 NAMES = tuple(HEADS)
 NOTHING = dict.fromkeys(NAMES, 0) | dict.fromkeys(("left_digit", "right_digit"), SAME_DIGIT)
@@ -139,7 +139,7 @@ def find_patterns(dataset: TransitionDataset, data: Data, look: Appearance, step
     return Patterns(*(torch.from_numpy(part).to(device) for part in (*parts, count.astype(np.float32))))
 
 
-def _settle(crops: Bytes, heads: Bytes, bricks: Bytes, count: npt.NDArray[np.int64]) -> None:
+def _settle(crops: Bytes, heads: Bytes, bricks: Bytes, count: Ints) -> None:
     """What looks the same is to be the same event, that which is meant most often.
 
     Where none is meant nearly always, the labels become those of a ball that vanishes: its code then leaves to the

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from collect.dataset import MANIFEST, EpisodeWriter, TransitionDataset, load_episode, read_manifest
 from collect.emulator import Emulator
+from collect.ram import LIVES
 from model.breakout import CELLS, changed_cells, to_cells
 from model.files import FileError
 
@@ -48,7 +49,7 @@ def test_frames_and_ram_come_back_as_the_emulator_gave_them(tmp_path: Path) -> N
     assert np.array_equal(episode.ram, np.stack(memory))
     assert episode.actions.tolist() == actions
     assert episode.rewards.tolist() == rewards
-    assert episode.lives.tolist() == [state[57] for state in memory]
+    assert episode.ram[:, LIVES].tolist() == [state[57] for state in memory]
     assert episode.over
 
 

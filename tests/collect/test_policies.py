@@ -10,7 +10,7 @@ import pytest
 from collect.dataset import Episode
 from collect.frames import CollectSettings
 from collect.policies import POLICIES, make_policy, random_wall
-from collect.ram import read_wall
+from collect.ram import LIVES, read_wall
 from model.breakout import Action
 
 Play = Callable[[CollectSettings, int], Episode]
@@ -39,7 +39,7 @@ def test_every_action_occurs_and_every_life_is_served(name: str, played: Play) -
     assert (counts > 0).all()
     assert name == "random" or sum(int(episode.rewards.sum()) for episode in episodes) > 20
     for episode in episodes:
-        lost = np.flatnonzero(np.diff(episode.lives.astype(int)) < 0) + 1
+        lost = np.flatnonzero(np.diff(episode.ram[:, LIVES].astype(int)) < 0) + 1
         for t in lost[:-1]:
             assert (episode.actions[t : t + 60] == Action.FIRE).any()
 
