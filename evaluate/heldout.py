@@ -76,10 +76,16 @@ class Zone(IntEnum):
     FREE, BRICKS, PADDLE, SIDE_WALLS, NO_BALL = range(5)
 
 
+_ZONES = ("free flight", "bricks", "paddle", "side walls", "no ball")
+_EVENTS = (
+    "life lost", "serve", "brick hit", "paddle bounce", "side wall bounce", "top wall bounce", "score changed",
+    "nothing",
+)  # fmt: skip
+
+
 def label_of(kind: IntEnum) -> str:
     """An `Event` or a `Zone` as tables and pages write it."""
-    events = "life lost, serve, brick hit, paddle bounce, side wall bounce, top wall bounce, score changed, nothing"
-    return (events if isinstance(kind, Event) else "free flight, bricks, paddle, side walls, no ball").split(", ")[kind]
+    return (_EVENTS if isinstance(kind, Event) else _ZONES)[kind]
 
 
 def classify(dataset: Dataset) -> Ints:

@@ -149,6 +149,11 @@ def select(record: Record, chosen: Bools | Ints) -> Record:
     return type(record)(*(values[chosen] for values in record))
 
 
+def join(records: list[Record]) -> Record:
+    """Records of arrays as one, row after row."""
+    return type(records[0])(*(np.concatenate(values) for values in zip(*records, strict=True)))
+
+
 def compare(before: Frame, after: Frame, drawn: Frame) -> tuple[Ints, Ints, Doubles]:
     """`wrong`, `right` and `psnr` (B,) of `drawn` frames of a step, (B, 210, 160) uint8 classes each."""
     wrong = drawn != after
@@ -192,7 +197,7 @@ def predict_all(
             looks.append(_look(engine, dataset, t[rows], state.rows(rows), others[t[rows]], watch))
         roll.keep(stays)
         show((step + 1) / longest, "one step from real history")
-    truth, *each = (type(of[0])(*map(np.concatenate, zip(*of, strict=True))) for of in zip(*looks, strict=True))
+    truth, *each = (join(list(records)) for records in zip(*looks, strict=True))
     order = np.argsort(truth.t)
     predicted = {name: select(one, order) for name, one in zip(engine.controllers, each, strict=True)}
     states = stack(kept).rows(np.argsort(np.concatenate(moments)))

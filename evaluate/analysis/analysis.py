@@ -225,7 +225,8 @@ def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, Repor
         raise ValueError(f"the {policy} policy never had the ball in free flight; choose another --policy or --seed")
     snapshot, state = emulator.snapshot(), roll.state
     steps = max(1, round(FUTURE_SECONDS * emulator.steps_per_second))
-    found, numbers = Futures(state.frame[0], {}, {name: {} for name in engine.controllers}), dict[str, Any]()
+    found = Futures(state.frame[0], {}, {name: {} for name in engine.controllers})
+    numbers: dict[str, Any] = {}
     for key in Action:
         emulator.restore(snapshot)
         rolls = {name: Rollout(engine, state, controller=name) for name in engine.controllers}
@@ -233,11 +234,15 @@ def four_futures(engine: Engine, policy: str, seed: int) -> tuple[Futures, Repor
             emulator.step(key)
             for roll in rolls.values():
                 roll.step(np.array([key]))
-        real = found.real[key.name.lower()] = emulator.frame
-        errors = numbers[key.name.lower()] = dict[str, Any]()
+        label, real = key.name.lower(), emulator.frame
+        found.real[label] = real
+        numbers[label] = {}
         for name, roll in rolls.items():
-            drawn, pair = roll.state.frame[0], (real[None], roll.state.frame)
-            found.dreamt[name][key.name.lower()] = drawn
-            off = {"ball_error": float(ball_error(*pair)[0]), "paddle_error": float(paddle_error(*pair)[0])}
-            errors[name] = {"wrong_pixels": int((real != drawn).sum()), **off}
+            drawn = roll.state.frame
+            found.dreamt[name][label] = drawn[0]
+            numbers[label][name] = {
+                "wrong_pixels": int((real != drawn[0]).sum()),
+                "ball_error": float(ball_error(real[None], drawn)[0]),
+                "paddle_error": float(paddle_error(real[None], drawn)[0]),
+            }
     return found, {"seconds": steps * engine.frameskip / EMULATOR_HZ, "keys": numbers}
