@@ -3,8 +3,6 @@
 Importing it registers the environment `NeuralBreakout-v0`; onnxruntime is loaded when one is made.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register

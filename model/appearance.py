@@ -6,8 +6,6 @@ layers are found without a teacher.) That there are these layers, and where thei
 is learned from frames by `train/appearance.py`: the commonest class of each pixel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

@@ -8,8 +8,6 @@ each 30 rows by 32 columns of pixels. The flat cell order is column by column, `
 Positions in RAM: ALE `src/ale/games/supported/Breakout.cpp` and measurements against the screen.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 import numpy as np
@@ -78,8 +76,7 @@ PALETTE = np.array(
 """(9, 3) uint8: the RGB colour of each class, as `ALE/Breakout-v5` observes it."""
 PALETTE.setflags(write=False)
 CLASSES = len(PALETTE)
-BACKGROUND, GREY_CLASS, RED_CLASS = 0, 1, 5
-BALL_CLASS = RED_CLASS
+GREY_CLASS, BALL_CLASS = 1, 5
 """The ball's class in the open field below the wall; above, it has the colour of the scanlines that it crosses."""
 
 _UNKNOWN = 255
@@ -138,19 +135,7 @@ def from_cells(cells: npt.NDArray[np.uint8]) -> Frame:
     return np.ascontiguousarray(np.moveaxis(blocks, (-4, -3), (-2, -4)).reshape(*lead, ROWS, COLUMNS))
 
 
-def _cell_of_word() -> npt.NDArray[np.intp]:
-    """The cell that each eight pixels of a screen belong to: (4200,)."""
-    row, column = np.divmod(np.arange(ROWS * COLUMNS // 8), COLUMNS // 8)
-    return column // (CELL_COLUMNS // 8) * GRID_ROWS + row // CELL_ROWS
-
-
-_CELL_OF_WORD = _cell_of_word()
-
-
 def changed_cells(before: Frame, after: Frame) -> npt.NDArray[np.bool_]:
     """Which cells differ between two screens of classes: (210, 160) twice -> (35,) bool, flat order."""
-    # Eight pixels at a time, and few of them differ.
-    differs = (before.view(np.uint64) != after.view(np.uint64)).reshape(-1).nonzero()[0]
-    changed = np.zeros(CELLS, np.bool_)
-    changed[_CELL_OF_WORD[differs]] = True
-    return changed
+    differs = before.view(np.uint64) != after.view(np.uint64)  # eight pixels at a time
+    return differs.reshape(GRID_ROWS, CELL_ROWS, GRID_COLUMNS, -1).any((1, 3)).T.flatten()

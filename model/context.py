@@ -4,8 +4,6 @@ All is seen from the ball: where the paddle is from there, which bricks are near
 bounce is learned once for all columns. Which numbers there are is a prior; what follows from them is learned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

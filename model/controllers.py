@@ -4,8 +4,6 @@
 controller also sees the state: where ball and paddle are, which bricks are near, and what the memory holds.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -4,8 +4,6 @@ It is shown what is there before and after: a crop around what moved in the fiel
 the score. Where these crops lie is a rule; what they show is pixels.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -6,8 +6,6 @@ state, a student that sees pixels and keys (compare Chen et al. 2019, "Learning 
 https://arxiv.org/abs/1912.12294). Each variable is "not known" until the network is sure of it.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

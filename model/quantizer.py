@@ -7,8 +7,6 @@ Code 0 is special: it is the zero vector, means "this cell does not change", and
 distance.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -6,8 +6,6 @@ from what is behind it, a brick or the paddle of its own colour, or that a wall 
 expects it, if that gives this very frame (analysis by synthesis).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d, pad

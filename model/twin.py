@@ -5,8 +5,6 @@ trains, plays one game or sixty-four, and is exported as graphs that need no PyT
 `model/engine.py`). Where it is `around`, that is `around_ball(state)`, which several functions can share.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

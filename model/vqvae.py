@@ -12,8 +12,6 @@ van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, on events instead of
 in one cell, its code is the ball's; where the paddle goes then follows from the memory's knob (`Motion`).
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
