@@ -96,8 +96,7 @@ _FROM_RGB = _lookup(PALETTE[:, 1] + PALETTE[:, 2])
 def classes_from_ale(screen: npt.NDArray[np.uint8]) -> Frame:
     """Palette indices as `ale.getScreen` gives them, any shape, to classes 0..8 of the same shape.
 
-    Raises ValueError if the screen shows a colour that Breakout does not have.
-    """
+    Raises ValueError if the screen shows a colour that Breakout does not have."""
     # bytearray.translate is seven times as fast as indexing the table with the screen.
     classes = np.frombuffer(bytearray(screen.tobytes()).translate(_FROM_ALE), np.uint8).reshape(screen.shape)
     if classes.max(initial=0) == _UNKNOWN:
@@ -108,8 +107,7 @@ def classes_from_ale(screen: npt.NDArray[np.uint8]) -> Frame:
 def classes_from_rgb(frames: npt.NDArray[np.uint8]) -> Frame:
     """RGB frames (..., 210, 160, 3) uint8 to classes (..., 210, 160) uint8 0..8.
 
-    Raises ValueError if a colour is not one of the nine of `PALETTE`.
-    """
+    Raises ValueError if a colour is not one of the nine of `PALETTE`."""
     classes = _FROM_RGB[frames[..., 1] + frames[..., 2]]
     if classes.max(initial=0) == _UNKNOWN or not np.array_equal(PALETTE[classes], frames):
         raise ValueError("frames hold a colour that Breakout never draws; pass the emulator's own RGB")

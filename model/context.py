@@ -4,25 +4,13 @@ All is seen from the ball: where the paddle is from there, which bricks are near
 bounce is learned once for all columns. Which numbers there are is a prior; what follows from them is learned.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from model.breakout import (
-    ACTIONS,
-    BALL_ROWS,
-    BRICK_COLUMNS,
-    BRICK_HEIGHT,
-    BRICK_ROWS,
-    BRICK_WIDTH,
-    COLUMNS,
-    FIELD_LEFT,
-    FIELD_RIGHT,
-    LONG_PADDLE,
-    WALL_TOP,
-)
+from model import breakout as screen
+from model.breakout import ACTIONS, BALL_ROWS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_ROWS, BRICK_WIDTH, COLUMNS, FIELD_LEFT
 from model.state import BALL_COLUMN, FRACTIONS, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
 
 BALL_STEP, PADDLE_STEP = 9, 8
@@ -63,37 +51,24 @@ class Lens(NamedTuple):
     columns: Tensor
 
 
-def _lens(height: int, width: int, rows: Callable[[int], list[int]], columns: Callable[[int], list[int]]) -> Lens:
-    """From the cells of a grid that a ball's row and column ask for; those beyond are of the border."""
-    down = torch.tensor([rows(row) for row in range(BALL_ROWS)]).clamp(-1, height)
-    return Lens(down * (width + 2), torch.tensor([columns(c) for c in range(COLUMNS)]).clamp(-1, width) + (width + 3))
+def _lens(height: int, width: int, rows: Tensor, columns: Tensor) -> Lens:
+    """From the cells of a grid that each row and column of a ball asks for; those beyond are of the border."""
+    return Lens(rows.clamp(-1, height) * (width + 2), columns.clamp(-1, width) + (width + 3))
 
 
-def _brick_row(row: int) -> int:
-    return (row - WALL_TOP) // BRICK_HEIGHT
+def _brick(row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    return (row - screen.WALL_TOP) // BRICK_HEIGHT, (column - FIELD_LEFT) // BRICK_WIDTH
 
 
-def _brick_column(column: int) -> int:
-    return (column - FIELD_LEFT) // BRICK_WIDTH
-
-
-NEAR = _lens(
-    BRICK_ROWS, BRICK_COLUMNS,
-    lambda row: [_brick_row(row) + near for near in NEAR_ROWS],
-    lambda column: [_brick_column(column) + near for near in NEAR_COLUMNS],
-)  # fmt: skip
+_ROW, _COLUMN = torch.arange(BALL_ROWS)[:, None], torch.arange(COLUMNS)[:, None]
+_AT_ROW, _AT_COLUMN = _brick(_ROW, _COLUMN)
+NEAR = _lens(BRICK_ROWS, BRICK_COLUMNS, _AT_ROW + torch.tensor(NEAR_ROWS), _AT_COLUMN + torch.tensor(NEAR_COLUMNS))
 """From a wall to the near bricks."""
-CROPPED = _lens(
-    BRICK_ROWS, BRICK_COLUMNS,
-    lambda row: [_brick_row(row + near) for near in range(-CROP_UP, CROP_DOWN)],
-    lambda column: [_brick_column(column + near) for near in range(-CROP_LEFT, CROP_RIGHT)],
-)  # fmt: skip
+_CROP = _ROW + torch.arange(-CROP_UP, CROP_DOWN), _COLUMN + torch.arange(-CROP_LEFT, CROP_RIGHT)
+CROPPED = _lens(BRICK_ROWS, BRICK_COLUMNS, *_brick(*_CROP))
 """From a wall to the pixels of a crop."""
-FROM_NEAR = _lens(
-    len(NEAR_ROWS), len(NEAR_COLUMNS),
-    lambda row: [brick - NEAR_ROWS[0] - _brick_row(row) for brick in range(BRICK_ROWS)],
-    lambda column: [brick - NEAR_COLUMNS[0] - _brick_column(column) for brick in range(BRICK_COLUMNS)],
-)  # fmt: skip
+_BACK = torch.arange(-NEAR_ROWS[0], BRICK_ROWS - NEAR_ROWS[0]), torch.arange(BRICK_COLUMNS) - NEAR_COLUMNS[0]
+FROM_NEAR = _lens(len(NEAR_ROWS), len(NEAR_COLUMNS), _BACK[0] - _AT_ROW, _BACK[1] - _AT_COLUMN)
 """From the near bricks to a wall."""
 
 
@@ -109,7 +84,7 @@ def _by_row(row: int) -> tuple[int, int, int]:
     key counts, which is put in its place."""
     if row == 0:
         return 0, BRICK_HEIGHT, ACTIONS
-    return OPEN_TOP if OPEN_TOP < row < OPEN_BOTTOM else row, (row - WALL_TOP) % BRICK_HEIGHT, ACTIONS + 1
+    return OPEN_TOP if OPEN_TOP < row < OPEN_BOTTOM else row, (row - screen.WALL_TOP) % BRICK_HEIGHT, ACTIONS + 1
 
 
 def _by_column(column: int) -> tuple[int, int, int]:
@@ -117,7 +92,7 @@ def _by_column(column: int) -> tuple[int, int, int]:
     brick the ball's top left corner is in next depends on that.)"""
     if column == COLUMNS:
         return NEAR_WALL + 1, NEAR_WALL + 1, BRICK_WIDTH
-    left, right = column - (FIELD_LEFT - 3), FIELD_RIGHT + 1 - column
+    left, right = column - (FIELD_LEFT - 3), screen.FIELD_RIGHT + 1 - column
     return min(max(left, 0), NEAR_WALL), min(max(right, 0), NEAR_WALL), (column - FIELD_LEFT) % BRICK_WIDTH
 
 
@@ -127,19 +102,17 @@ BY_COLUMN = torch.tensor([_by_column(column) for column in range(COLUMNS + 1)])
 
 
 class Around(NamedTuple):
-    """What decides where the ball goes, and what it touches: numbers (B, 14) int64 in which `press` puts the key, and a
-    crop of bricks (B, 192) float 0 or 1."""
+    """What decides where the ball goes, and what it touches."""
 
-    told: Tensor
-    bricks: Tensor
+    told: Tensor  # numbers (B, 14) int64, in which `press` puts the key
+    bricks: Tensor  # a crop of bricks (B, 192) float 0 or 1
 
 
 def around_ball(state: State) -> Around:
     """What a `Trunk` is told of a state.
 
     Each number is given only where it may count, else one that says so: by what a network does not need it would learn
-    scenes by heart. With these, the emulator's next step was the same whenever the numbers were (docs/log.md).
-    """
+    scenes by heart. With these, the emulator's next step was the same whenever the numbers were (docs/log.md)."""
     now: Tensor = state.objects[:, -1]
     memory: Tensor = state.memory
     device = memory.device
@@ -149,7 +122,7 @@ def around_ball(state: State) -> Around:
     beside = (now[:, PADDLE] - now[:, BALL_COLUMN]).clamp(-BESIDE, BESIDE) + BESIDE
     low = torch.cat((beside[:, None], memory[:, LOW]), 1)  # what counts near the paddle
     low = torch.where((row >= OPEN_BOTTOM)[:, None], low, torch.tensor(NOT_LOW, device=device))
-    long = (now[:, WIDTH] == LONG_PADDLE).long()
+    long = (now[:, WIDTH] == screen.LONG_PADDLE).long()
     clock = torch.where(row > 0, SIZES[CLOCK], memory[:, CLOCK])
     step = step_number(state.objects[:, -2, :2], now[:, :2])
     step = torch.where(memory[:, SPEED] == NOT_KNOWN, step, STEPS)
@@ -180,15 +153,12 @@ KEY = [ACTIONS if number == ORDER.index(2) else -1 for number in range(len(AROUN
 class Embedding(nn.Module):
     """The sum of one learned vector for each of n numbers, of `sizes`: (B, n) int64 -> (B, width)."""
 
-    offsets: Tensor
-
     def __init__(self, sizes: tuple[int, ...], width: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.randn(sum(sizes), width) * len(sizes) ** -0.5 * 0.5)
-        self.register_buffer("offsets", torch.tensor((0, *sizes[:-1])).cumsum(0), persistent=False)
+        self.offsets = nn.Buffer(torch.tensor((0, *sizes[:-1])).cumsum(0), persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """(B, n) int64 -> (B, width)."""
         rows = numbers + self.offsets
         if torch.onnx.is_in_onnx_export():  # the same sum: the exporter makes a loop of `embedding_bag`
             return self.table[rows].sum(1)
@@ -203,22 +173,17 @@ def sets() -> Tensor:
 
 
 class Place(nn.Module):
-    """The ball's speed together with the fractions of its place, memory (B, V) -> (B, width): they decide its step.
-
-    Of the eighths that are possible, the mean of their vectors: the network sees a belief, not a guess.
-    """
-
-    sets: Tensor
+    """The ball's speed together with the fractions of its place, memory (B, V) -> (B, width): they decide its step. Of
+    the eighths that are possible, the mean of their vectors: the network sees a belief, not a guess."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         speeds, columns = SIZES[INDEX["speed"]], SIZES[INDEX["half_column"]]
         self.rows = nn.Parameter(torch.randn(speeds * FRACTIONS, width) * 0.2)
         self.columns = nn.Parameter(torch.randn(speeds * columns, width) * 0.2)
-        self.register_buffer("sets", sets(), persistent=False)
+        self.sets = nn.Buffer(sets(), persistent=False)
 
     def forward(self, memory: Tensor) -> Tensor:
-        """(B, V) int64 -> (B, width)."""
         speed, half = memory[:, INDEX["speed"]], memory[:, INDEX["half_column"]]
         belief = self.sets[memory[:, INDEX["half_row"]]]  # (B, 8)
         which = speed[:, None] * FRACTIONS + torch.arange(FRACTIONS, device=memory.device)

@@ -29,14 +29,9 @@ class ActionToLatentMLP(nn.Module):
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
         self.settings = {"dropout": dropout}
+        first = nn.Linear(ACTIONS, 512), nn.ReLU(), nn.Dropout(dropout)
         self.layers = nn.Sequential(
-            nn.Linear(ACTIONS, 512),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(512, 256),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(256, CELLS * CODES),
+            *first, nn.Linear(512, 256), nn.ReLU(), nn.Dropout(dropout), nn.Linear(256, CELLS * CODES)
         )
 
     def forward(self, one_hot: Tensor) -> Tensor:
@@ -49,8 +44,7 @@ class ContextController(nn.Module):
 
     Every cell that an event touches has that event's code (`model/vqvae.py`), so there is one choice an event, not one
     a cell; which cells it touches is seen by drawing it (`Twin.grid`). Each event is told what it may depend on, and no
-    more: by what it does not need a network would learn scenes by heart.
-    """
+    more: by what it does not need a network would learn scenes by heart."""
 
     def __init__(self, width: int = 384, books_width: int = 160, paddle_width: int = 192) -> None:
         super().__init__()
@@ -63,7 +57,7 @@ class ContextController(nn.Module):
         self.keys = _small(keys, paddle_width, CODES)
 
     def forward(self, state: State, action: Tensor, around: Around | None = None) -> Tensor:
-        """A state and actions (B,) int64 -> (B, 6, 256) logits. `around` is `around_ball(state)`, if it is there."""
+        """A state and actions (B,) int64 -> (B, 6, 256) logits."""
         told, bricks = around or around_ball(state)
         memory = state.memory
         ball, width = self.ball(self.trunk(press(told, action), bricks, memory)).split(CODES, 1)

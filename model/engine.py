@@ -64,8 +64,7 @@ class Engine:
         """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions
         (B, n - 1) between them, where they are known; without them NOOP is taken for all.
 
-        `fresh`: the first frame is that of a game that has just been reset, so what no frame shows is known.
-        """
+        `fresh`: the first frame is that of a game that has just been reset, so what no frame shows is known."""
         objects, wall, board = self._run("start", frame=frames[:, 0])
         memory = np.zeros((len(frames), len(SIZES)), np.int64)
         if fresh:
@@ -100,8 +99,7 @@ class Engine:
         """The state one step later: `action` (B,) led to `frame` (B, 210, 160) uint8 classes, a real or a drawn one.
 
         `guess` is what `predict` gave for this state and action; left out, it is predicted here. It says where the ball
-        is that the frame does not show.
-        """
+        is that the frame does not show."""
         action = np.asarray(action, np.int64)
         guess = guess or self.predict(state, action)
         expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)

@@ -239,8 +239,7 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     `info`: lives, score, frame_number, episode_frame_number (emulator frames), codes (35,) int64, remembers (V,) int64:
     the class of each of `model.state.VARIABLES`, 0 where it is not known, and certainty (V,) float32: how sure the twin
-    is of each. ValueError for arguments that are none of these; FileError for weights that cannot be used.
-    """
+    is of each. ValueError for arguments that are none of these; FileError for weights that cannot be used."""
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": EMULATOR_HZ}  # noqa: RUF012
 
