@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register
 
 if TYPE_CHECKING:
-    from model.world_model import WorldModel
-
-__all__ = ["WorldModel"]
+    from model.world_model import WorldModel as WorldModel
 
 register(
     "NeuralBreakout-v0",

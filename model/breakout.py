@@ -43,15 +43,8 @@ EMULATOR_HZ = 60
 """Emulator frames in a second of true-pace play; a step lasts `frameskip / EMULATOR_HZ` seconds."""
 
 
-class Action(IntEnum):
-    """The minimal action set of Breakout, in ALE's order."""
-
-    NOOP = 0
-    FIRE = 1
-    RIGHT = 2
-    LEFT = 3
-
-
+Action = IntEnum("Action", ["NOOP", "FIRE", "RIGHT", "LEFT"], start=0)
+"""The minimal action set of Breakout, in ALE's order."""
 ACTIONS = len(Action)
 NO_ACTION = ACTIONS
 """In place of an action: there was none, or it is not known."""

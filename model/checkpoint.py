@@ -19,13 +19,12 @@ Array = npt.NDArray[Any]
 SCALE = ".scale"
 _LIMIT = 1 << 28
 _TYPES = ("float32", "float16", "int8", "uint8", "int16", "int64")
-_META = "about"
 
 
 def save_tensors(path: Path, tensors: dict[str, Array], meta: dict[str, Any]) -> None:
     """Write tensors and what is to be known of them, `meta` (JSON), as one safetensors file, atomically."""
     about = json.dumps({"schema": SCHEMA, **meta}, allow_nan=False)
-    data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {_META: about})
+    data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {"about": about})
     write_atomic(path, lambda file: file.write(data))
 
 
@@ -37,7 +36,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     if header > min(1 << 20, len(data)):  # each tensor that a header names takes memory
         raise FileError(f"weights {path} are damaged or not safetensors: the header is too long")
     try:
-        about = json.loads(data[8 : 8 + header])["__metadata__"][_META]
+        about = json.loads(data[8 : 8 + header])["__metadata__"]["about"]
         meta = json.loads(about)
         tensors = load(data)
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:

@@ -22,10 +22,6 @@ CROPS = 2 * BALL_BOX**2 + 2 * STRIP + 2 * SCORE_PIXELS
 SCORE_CELLS, FIELD_CELLS, PADDLE_CELLS, WALL_CELLS = range(4)
 """Kinds of changed cells: in the score's row; where ball or single bricks changed; where only the paddle did; where
 many bricks came at once."""
-MANY_PIXELS = 60
-"""More than a ball may bring: when so many pixels come where the bricks are, it is a new wall."""
-
-
 RANKS = -1, PADDLE_CELLS, WALL_CELLS, FIELD_CELLS, SCORE_CELLS
 """Kinds of cells by rank: in a cell where several things change, the last of these counts."""
 
@@ -72,7 +68,8 @@ def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor
     among = torch.tensor([screen.FIELD_LEFT <= column < screen.FIELD_RIGHT for column in range(COLUMNS)], device=device)
     strip = strips.bool() & ~paddles[:, :, None] & (differs[:, None, low] | among)  # (B, 2, 4, 160)
     old, new = (frame[:, screen.WALL_TOP : WALL_BOTTOM].bool() for frame in (before, after))
-    laid = ((new & ~old).float().sum((1, 2)) > MANY_PIXELS).to(torch.uint8)[:, None, None] * WALL_ROWS.to(device)
+    # More pixels than a ball may bring, where the bricks are: it is a new wall.
+    laid = ((new & ~old).float().sum((1, 2)) > 60).to(torch.uint8)[:, None, None] * WALL_ROWS.to(device)
     # Bytes are made bools: a graph compares them with 0 as whole numbers.
     moved = torch.stack((before, after), 1).bool() & differs[:, None]
     ball = moved & (FIELD_ROWS.to(device) - laid).bool()[:, None]

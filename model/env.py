@@ -226,16 +226,11 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     Observations are (210, 160, 3) uint8 (`obs_type` "rgb"), or (210, 160): "grayscale" or "classes" 0..8; actions are
     0 NOOP, 1 FIRE, 2 RIGHT, 3 LEFT, held for the weights' own frame skip. The reward is in points. `terminated`: the
-    last life is lost. `truncated`: `horizon` steps are over.
-
-    weights                    a directory of weights; None: the shipped ones
-    controller                 "context", or "action": codes from the key alone
-    temperature                0: the likeliest codes; above, codes are drawn from softmax(logits / temperature)
-    horizon                    steps after which an episode is truncated; None: never
-    frameskip                  fixed by the weights; another one is refused
-    repeat_action_probability  of each step, that the last action is taken again (ALE's own default is 0.25)
-    full_action_space          must be False
-    obs_type, render_mode      render modes are "rgb_array" and "human"
+    last life is lost. `truncated`: `horizon` steps are over (None: never). `weights`: a directory (None: the shipped
+    ones), whose `frameskip` is the only one. `controller`: "context", or "action": codes from the key alone.
+    `temperature` 0: the likeliest codes; above, drawn from softmax(logits / temperature). `repeat_action_probability`:
+    of each step, that the last action is taken again (ALE's own default is 0.25). `full_action_space`: only False.
+    `render_mode`: "rgb_array" or "human".
 
     `info`: lives, score, frame_number, episode_frame_number (emulator frames), codes (35,) int64, remembers (V,) int64:
     the class of each of `model.state.VARIABLES`, 0 where it is not known, and certainty (V,) float32: how sure the twin

@@ -1,15 +1,10 @@
 """The latent action VQ-VAE: what changes between two frames, as a 5 x 7 grid of codes out of 256.
 
-A cell that does not change is code 0 and is copied. One that does has the code of what happened there, and all cells
-that one event touches have the same code: the ball's step and the bricks it broke, the paddle's step, or new digits.
-
-- The encoder sees pixels: crops of what is there before and after, around what moved.
-- The codebook has 256 vectors of 128 numbers; code and state determine the next picture (no code says two things).
-- The decoder reads an event off a code's vector, whole: where the ball goes, which bricks go, which digits come. The
-  painter (`model/appearance.py`) draws what then is there. So no code draws half a ball, or scars a brick.
-
-van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, on events instead of patches. Where ball and paddle change
-in one cell, its code is the ball's; where the paddle goes then follows from the memory's knob (`Motion`).
+van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, on events instead of patches. A cell that does not change is
+code 0 and is copied; all cells that one event touches have that event's code: the ball's step and the bricks it broke,
+the paddle's step, or new digits. Where ball and paddle change in one cell, its code is the ball's; where the paddle
+goes then follows from the memory's knob (`Motion`). The encoder sees pixels. The decoder reads an event off a code's
+vector, whole, and the painter (`model/appearance.py`) draws it: so no code draws half a ball, or scars a brick.
 """
 
 from typing import NamedTuple
@@ -184,18 +179,14 @@ class VQVAE(nn.Module):
         wall = break_bricks(state.wall, torch.where(after[:, :1] > 0, after, ball), bricks)
         wall = torch.where(of_wall[:, _HEAD["new_wall"], None, None] == 1, torch.ones_like(wall), wall)
         slide = torch.where(shared[:, None], slide.argmax(1, keepdim=True), PADDLE_STEP)
-        return Things(after, _paddle(before, of_paddle, slide), wall, _board(state.board, codes, table))
-
-
-def _paddle(before: Tensor, said: Tensor, slide: Tensor) -> Tensor:
-    told = said[:, _HEAD["paddle"], None] == 1
-    step = torch.where(told, said[:, _HEAD["paddle_step"], None], slide) - PADDLE_STEP
-    width = torch.where(told, said[:, _HEAD["paddle_width"], None], STANDS)
-    long, short = width == TO_LONG, width == TO_SHORT
-    wide = torch.where(long, LONG_PADDLE, torch.where(short, screen.SHORT_PADDLE, before[:, WIDTH:]))
-    # Whatever the codes, there is a paddle.
-    column = (before[:, PADDLE, None] + step).clamp(screen.FIELD_LEFT, screen.LAST_PADDLE)
-    return torch.cat((column, wide), 1)
+        told = of_paddle[:, _HEAD["paddle"], None] == 1
+        step = torch.where(told, of_paddle[:, _HEAD["paddle_step"], None], slide) - PADDLE_STEP
+        width = torch.where(told, of_paddle[:, _HEAD["paddle_width"], None], STANDS)
+        long, short = width == TO_LONG, width == TO_SHORT
+        wide = torch.where(long, LONG_PADDLE, torch.where(short, screen.SHORT_PADDLE, before[:, WIDTH:]))
+        # Whatever the codes, there is a paddle.
+        column = (before[:, PADDLE, None] + step).clamp(screen.FIELD_LEFT, screen.LAST_PADDLE)
+        return Things(after, torch.cat((column, wide), 1), wall, _board(state.board, codes, table))
 
 
 def _board(board: Tensor, codes: Tensor, table: Tensor) -> Tensor:
