@@ -16,8 +16,7 @@ from model import breakout as screen
 from model.breakout import BALL_ROWS, BALL_WIDTH, BRICK_COLUMNS, BRICK_ROWS, BRICK_WIDTH, COLUMNS, ROWS, WALL_TOP
 from model.state import Things
 
-CLEAR = 255
-"""In a stamp: this pixel shows what lies beneath."""
+CLEAR = 255  # in a stamp: this pixel shows what lies beneath
 WALL_HEIGHT, WALL_WIDTH = BRICK_ROWS * screen.BRICK_HEIGHT, BRICK_COLUMNS * BRICK_WIDTH
 WALL_BOTTOM = WALL_TOP + WALL_HEIGHT
 REACH = range(-2, screen.BALL_HEIGHT + 3)

@@ -13,41 +13,35 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-Frame = npt.NDArray[np.uint8]
-"""(210, 160) uint8 classes 0..8, or (210, 160, 3) uint8 RGB where a docstring says so."""
+Frame = npt.NDArray[np.uint8]  # (210, 160) uint8 classes 0..8, or (210, 160, 3) uint8 RGB where a docstring says so
 
 ROWS, COLUMNS = 210, 160
 GRID_ROWS, GRID_COLUMNS = 7, 5
 CELL_ROWS, CELL_COLUMNS = ROWS // GRID_ROWS, COLUMNS // GRID_COLUMNS
 CELLS = GRID_ROWS * GRID_COLUMNS
 CODES, CODE_DIM = 256, 128
-UNCHANGED = 0
-"""The code of a cell that stays as it is."""
+UNCHANGED = 0  # the code of a cell that stays as it is
 
 FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152
 """Inside the walls, down to where the ball is last drawn."""
 WALL_TOP, BRICK_ROWS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_WIDTH = 57, 6, 18, 6, 8
 """The wall of bricks: its first scanline, and 6 rows of 18 bricks of 6 x 8 pixels, from `FIELD_LEFT` on."""
 PADDLE_TOP, PADDLE_BOTTOM = 189, 193
-LAST_PADDLE = 144
-"""The paddle's rightmost column: a part of it is then under the wall. Its leftmost is `FIELD_LEFT`."""
+LAST_PADDLE = 144  # the paddle's rightmost column: a part of it is then under the wall; its leftmost is `FIELD_LEFT`
 LONG_PADDLE, SHORT_PADDLE = 16, 12
 """Columns of the paddle; it is short from the ball's first touch of the top wall until the ball is lost."""
 BALL_HEIGHT, BALL_WIDTH = 4, 2
 BALL_ROWS = 224
 """Rows a followed ball may have, 0 for no ball. It falls on unseen below the screen, until a life is taken."""
 DIGIT_TOP, DIGIT_HEIGHT, DIGIT_WIDTH = 5, 10, 12
-DIGIT_COLUMNS = (36, 52, 68, 100)
-"""First columns of the digits: hundreds, tens and ones of the score, and lives."""
-EMULATOR_HZ = 60
-"""Emulator frames in a second of true-pace play; a step lasts `frameskip / EMULATOR_HZ` seconds."""
+DIGIT_COLUMNS = (36, 52, 68, 100)  # first columns of the digits: hundreds, tens and ones of the score, and lives
+EMULATOR_HZ = 60  # emulator frames in a second of true-pace play; a step lasts `frameskip / EMULATOR_HZ` seconds
 
 
 Action = IntEnum("Action", ["NOOP", "FIRE", "RIGHT", "LEFT"], start=0)
 """The minimal action set of Breakout, in ALE's order."""
 ACTIONS = len(Action)
-NO_ACTION = ACTIONS
-"""In place of an action: there was none, or it is not known."""
+NO_ACTION = ACTIONS  # in place of an action: there was none, or it is not known
 
 ALE_COLOURS = (0, 6, 22, 38, 54, 70, 134, 182, 198)
 """The indices of ALE's NTSC palette that Breakout uses; class `i` is `ALE_COLOURS[i]`."""

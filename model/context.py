@@ -13,15 +13,11 @@ from model import breakout as screen
 from model.breakout import ACTIONS, BALL_ROWS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_ROWS, BRICK_WIDTH, COLUMNS, FIELD_LEFT
 from model.state import BALL_COLUMN, FRACTIONS, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
 
-BALL_STEP, PADDLE_STEP = 9, 8
-"""The longest steps of ball and paddle that are told apart, in pixels."""
+BALL_STEP, PADDLE_STEP = 9, 8  # the longest steps of ball and paddle that are told apart, in pixels
 _ACROSS = 2 * BALL_STEP + 1
-STEPS = _ACROSS**2 + 1
-"""Steps of the ball by number; the last one is "no ball in one of the two moments"."""
-OPEN_TOP, OPEN_BOTTOM = 100, 164
-"""Between these rows are neither bricks nor paddle: the ball's row does not matter."""
-BESIDE = 40
-"""Farther than so many pixels the paddle is just to the left, or to the right."""
+STEPS = _ACROSS**2 + 1  # steps of the ball by number; the last one is "no ball in one of the two moments"
+OPEN_TOP, OPEN_BOTTOM = 100, 164  # between these rows are neither bricks nor paddle: the ball's row does not matter
+BESIDE = 40  # farther than so many pixels the paddle is just to the left, or to the right
 NEAR_WALL = 12
 CROP_UP, CROP_DOWN, CROP_LEFT, CROP_RIGHT = 6, 10, 5, 7
 """The window of bricks around the ball, in pixels: rows above its top and from there on, columns likewise."""
@@ -65,8 +61,7 @@ _AT_ROW, _AT_COLUMN = _brick(_ROW, _COLUMN)
 NEAR = _lens(BRICK_ROWS, BRICK_COLUMNS, _AT_ROW + torch.tensor(NEAR_ROWS), _AT_COLUMN + torch.tensor(NEAR_COLUMNS))
 """From a wall to the near bricks."""
 _CROP = _ROW + torch.arange(-CROP_UP, CROP_DOWN), _COLUMN + torch.arange(-CROP_LEFT, CROP_RIGHT)
-CROPPED = _lens(BRICK_ROWS, BRICK_COLUMNS, *_brick(*_CROP))
-"""From a wall to the pixels of a crop."""
+CROPPED = _lens(BRICK_ROWS, BRICK_COLUMNS, *_brick(*_CROP))  # from a wall to the pixels of a crop
 _BACK = torch.arange(-NEAR_ROWS[0], BRICK_ROWS - NEAR_ROWS[0]), torch.arange(BRICK_COLUMNS) - NEAR_COLUMNS[0]
 FROM_NEAR = _lens(len(NEAR_ROWS), len(NEAR_COLUMNS), _BACK[0] - _AT_ROW, _BACK[1] - _AT_COLUMN)
 """From the near bricks to a wall."""
@@ -97,8 +92,7 @@ def _by_column(column: int) -> tuple[int, int, int]:
 
 
 BY_ROW = torch.tensor([_by_row(row) for row in range(BALL_ROWS)])
-BY_COLUMN = torch.tensor([_by_column(column) for column in range(COLUMNS + 1)])
-"""The last line is for no ball."""
+BY_COLUMN = torch.tensor([_by_column(column) for column in range(COLUMNS + 1)])  # the last line is for no ball
 
 
 class Around(NamedTuple):

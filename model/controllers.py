@@ -17,8 +17,7 @@ the cells of hundreds and tens, of ones, and of lives, and whether a new wall co
 EVENTS = 6
 DIGITS, BOARD, DUE = 10, LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]
 """What the digits follow from: those shown, and what is due."""
-NO_SCORE = 1000
-"""In place of the score where bricks stand: it counts only when none does."""
+NO_SCORE = 1000  # in place of the score where bricks stand: it counts only when none does
 SCORE_CELLS = {GRID_ROWS: SCORE, 2 * GRID_ROWS: POINTS, 3 * GRID_ROWS: LIFE}
 """The cells of the score's row that ever change, and the event that each shows."""
 

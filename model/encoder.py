@@ -16,8 +16,7 @@ from model.tracker import cut_off, edges, paddle
 BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)
 """Sides of the encoder's crops in pixels: the ball's, the paddle's; and of the blocks that digits are made of."""
 SCORE_PIXELS = CELL_ROWS // DIGIT_BLOCK[0] * (CELL_COLUMNS // DIGIT_BLOCK[1])
-NEW_WALL = 1
-"""The place that is given for a new wall, which has no crop of its own; nothing else comes from there."""
+NEW_WALL = 1  # the place that is given for a new wall, which has no crop of its own; nothing else comes from there
 CROPS = 2 * BALL_BOX**2 + 2 * STRIP + 2 * SCORE_PIXELS
 SCORE_CELLS, FIELD_CELLS, PADDLE_CELLS, WALL_CELLS = range(4)
 """Kinds of changed cells: in the score's row; where ball or single bricks changed; where only the paddle did; where

@@ -21,18 +21,15 @@ from model.state import SIZES, Array, Prediction, State, Things
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "weights"
 MANIFEST, WEIGHTS = "manifest.json", "twin.safetensors"
-PREFIX = "twin."
-"""What the exporter puts before a weight's name."""
+PREFIX = "twin."  # what the exporter puts before a weight's name
 WEIGHTS_SCHEMA = 2
 NAMES = ("start", "predict", "draw", "advance", "encode", "action")
 CONTROLLERS = ("context", "action")
 EVENTS = 6
 """Events of a step that have a code each: ball, paddle, hundreds and tens, ones, lives, new wall; see
 `model/controllers.py`."""
-CONTEXT = 64
-"""So many past frames are worth giving: most of what is hidden shows itself within a second."""
-STILL = 30.0
-"""The logit of code 0 in a cell that does not change."""
+CONTEXT = 64  # so many past frames are worth giving: most of what is hidden shows itself within a second
+STILL = 30.0  # the logit of code 0 in a cell that does not change
 _LIMIT = 1 << 24
 
 

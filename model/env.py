@@ -21,11 +21,9 @@ from model.state import INDEX, LIVES, VARIABLES, Array, State, in_words, lives_l
 
 RESET_FRAME = Path(__file__).resolve().parent.parent / "assets" / "reset_frame.png"
 _DUE = np.array([0, *map(int, VARIABLES[INDEX["points_due"]].classes[1:])])
-GREY = (PALETTE @ (0.2989, 0.587, 0.114)).round().astype(np.uint8)
-"""ALE's own grey of each class."""
+GREY = (PALETTE @ (0.2989, 0.587, 0.114)).round().astype(np.uint8)  # ALE's own grey of each class
 _KINDS = {"rgb": (255, PALETTE), "grayscale": (255, GREY), "classes": (8, np.arange(9, dtype=np.uint8))}
-_WRAP = 1000
-"""The score goes from 999 back to 0."""
+_WRAP = 1000  # the score goes from 999 back to 0
 
 
 @lru_cache(maxsize=4)

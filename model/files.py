@@ -16,8 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-SCHEMA = 1
-"""The schema version in every file that this program writes; a newer one is refused by name."""
+SCHEMA = 1  # the schema version in every file that this program writes; a newer one is refused by name
 _NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 

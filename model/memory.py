@@ -42,10 +42,8 @@ def outcome(state: State, after: Things) -> Tensor:
     return torch.cat((served, brick, board, steps[:, -1:], past), 1)
 
 
-OUTCOME = COLUMNS, NEAR_BRICKS + 1, 2, 2, STEPS, STEPS + 1, STEPS + 1
-"""The sizes of the columns that `outcome` gives."""
-SERVED, SEEN = 0, 4
-"""Of these the place of a serve, from 2 on (0: no ball, 1: no serve), and the ball's step."""
+OUTCOME = COLUMNS, NEAR_BRICKS + 1, 2, 2, STEPS, STEPS + 1, STEPS + 1  # the sizes of the columns that `outcome` gives
+SERVED, SEEN = 0, 4  # of these the place of a serve, from 2 on (0: no ball, 1: no serve), and the ball's step
 
 
 def rows_of(step: Tensor) -> Tensor:

@@ -22,8 +22,6 @@ PARTED_PIXELS, PARTED_DISTANCE, PARTED_STEPS = 34, 4, 3
 missing or more than 4 pixels away on either axis."""
 _QUARTERS = (0.25, 0.5, 0.75)
 
-# --- one step from real history ("teacher forced") ---
-
 
 class StepScore(NamedTuple):
     """What one step counts for. Codes are of 35, pixels of 33,600."""
@@ -129,9 +127,6 @@ def ambiguous(codes: Ints, outcomes: Ints) -> Bools:
     return commonest[codes] != pair.reshape(-1)
 
 
-# --- dreaming ---
-
-
 def ball_error(real: Frame, drawn: Frame) -> Floats:
     """Pixels between the balls in the open field of frames (B, 210, 160), the larger of both axes: (B,) float32; NaN
     where the real field has no ball, infinite where the drawn one lacks it."""
@@ -192,9 +187,6 @@ def horizons(off: Bools, steps: Ints) -> tuple[Ints, Bools]:
     running = inside[:, 2:] & inside[:, 1:-1] & inside[:, :-2]
     parted: Bools = np.any(running, axis=1)
     return np.where(parted, running.argmax(1) if running.size else 0, steps), parted
-
-
-# --- numbers with their intervals ---
 
 
 @dataclass(frozen=True)

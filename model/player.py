@@ -19,8 +19,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "player.safetensor
 KIND = "player"
 MOVES = np.array([Action.NOOP, Action.RIGHT, Action.LEFT], np.int64)
 """What it chooses among. FIRE is given without asking, wherever there is no ball."""
-HOLD = 3
-"""Emulator frames for which a choice is held."""
+HOLD = 3  # emulator frames for which a choice is held
 HIDDEN, FEATURES = 64, 11
 MOST_NOOPS, LONGEST = 30, 18_000
 """A game begins with 0..30 frames of NOOP, for otherwise all would be one; it is cut after 18,000 frames, 5 minutes, as
@@ -30,8 +29,7 @@ SHAPES = {
     "2.weight": (len(MOVES), HIDDEN), "2.bias": (len(MOVES),),
 }  # fmt: skip
 _SERVE_CHANCE, _NEW_AIM_CHANCE, _AIM, _SLACK = 0.2, 0.02, 6, 3
-_SAFE_ROW = 120
-"""Above this row there is time for a serve before the ball is at the paddle."""
+_SAFE_ROW = 120  # above this row there is time for a serve before the ball is at the paddle
 Ball = tuple[int, int]
 
 

@@ -18,10 +18,8 @@ OPEN_ROWS, FIELD_COLUMNS = slice(93, screen.PADDLE_TOP), slice(screen.FIELD_LEFT
 """The open field: below the bricks, above the paddle, between the side walls. Only here is all that is red the ball."""
 PADDLE_ROWS = slice(screen.PADDLE_TOP, screen.PADDLE_BOTTOM)
 WALL_ROWS = slice(screen.WALL_TOP, screen.WALL_TOP + screen.BRICK_ROWS * screen.BRICK_HEIGHT)
-BRICK_CLASSES = np.array([5, 4, 3, 2, 8, 6], np.uint8)
-"""The class of each row of bricks, from the top."""
-BOARD_COLUMNS = (*screen.DIGIT_COLUMNS, 132)
-"""Left ends of hundreds, tens and ones of the score, lives, player."""
+BRICK_CLASSES = np.array([5, 4, 3, 2, 8, 6], np.uint8)  # the class of each row of bricks, from the top
+BOARD_COLUMNS = (*screen.DIGIT_COLUMNS, 132)  # left ends of hundreds, tens and ones of the score, lives, player
 _SHAPES = (
     "####.##.##.####", ".#..#..#..#..#.", "###..#####..###", "###..#.##..####", "#.##.####..#..#",
     "####..###..####", "#..#..####.####", "###..#..#..#..#", "####.#####.####", "####.####..#..#",

@@ -9,23 +9,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Array = Any
-"""An array of numpy's in play, a tensor of torch's in training."""
-HISTORY = 4
-"""How many of the last moments' object positions a state keeps."""
-BALL_ROW, BALL_COLUMN, PADDLE, WIDTH = range(4)
-"""The columns of `State.objects`."""
-HUNDREDS, TENS, ONES, LIVES = range(4)
-"""The columns of `State.board`."""
-NOT_KNOWN = 0
-"""The class of a variable of the memory that is not known; its others begin at 1."""
+Array = Any  # an array of numpy's in play, a tensor of torch's in training
+HISTORY = 4  # how many of the last moments' object positions a state keeps
+BALL_ROW, BALL_COLUMN, PADDLE, WIDTH = range(4)  # the columns of `State.objects`
+HUNDREDS, TENS, ONES, LIVES = range(4)  # the columns of `State.board`
+NOT_KNOWN = 0  # the class of a variable of the memory that is not known; its others begin at 1
 
 
 SPEEDS = (1.0, 1.0), (1.0, 1.5), (1.0, 2.0), (1.5, 1.0), (2.0, 0.5), (2.0, 1.0), (2.0, 1.5), (2.0, 2.0), (3.375, 2.0)
 """(rows, columns) the ball moves in an emulator frame, up to the signs: the values the emulator's RAM takes."""
 SIGNED_SPEEDS = ((0.0, 0.0), *((y * a, x * b) for y, x in SPEEDS for a in (1, -1) for b in (1, -1)))
-FRACTIONS = 8
-"""A ball's row is a multiple of an eighth of a pixel."""
+FRACTIONS = 8  # a ball's row is a multiple of an eighth of a pixel
 
 
 class Variable(NamedTuple):

@@ -23,8 +23,7 @@ from model.state import HISTORY, INDEX, PADDLE, SIZES, WIDTH, State, Things
 NONE, STEP, VANISH, APPEAR, SERVE = range(5)
 """What the ball does: nothing; a step; it goes under a wall or off the screen, or comes back; it is served."""
 SAME_DIGIT = 10
-STANDS, TO_LONG, TO_SHORT = range(3)
-"""The paddle's width stays as it is, or becomes long, or short."""
+STANDS, TO_LONG, TO_SHORT = range(3)  # the paddle's width stays as it is, or becomes long, or short
 HEADS = {
     "ball": 5,
     "ball_row_step": 2 * BALL_STEP + 1,
