@@ -19,9 +19,7 @@ from model.state import Things
 CLEAR = 255  # in a stamp: this pixel shows what lies beneath
 WALL_HEIGHT, WALL_WIDTH = BRICK_ROWS * screen.BRICK_HEIGHT, BRICK_COLUMNS * BRICK_WIDTH
 WALL_BOTTOM = WALL_TOP + WALL_HEIGHT
-REACH = range(-2, screen.BALL_HEIGHT + 3)
-"""The rows where a ball may show, from its own: the Atari may draw it a little higher or taller than it is."""
-NOWHERE = -1 << 12
+REACH = range(-2, screen.BALL_HEIGHT + 3)  # where a ball may show, from its row: the Atari may draw it higher or taller
 
 
 class Tables(NamedTuple):
@@ -32,7 +30,7 @@ class Tables(NamedTuple):
     bricks: Tensor  # (33600,) uint8: the brick at each pixel, from 1 on; 0 where there is none
     open: Tensor  # (33600,) bool: whether the plate hides nothing there
     colours: Tensor  # (33600,) uint8: the class of that brick
-    along: Tensor  # (33600,) int16: the column of each pixel in the paddle's rows, elsewhere `NOWHERE`
+    along: Tensor  # (33600,) int16: the column of each pixel in the paddle's rows, elsewhere -4096
     last: Tensor  # (224,) int64: as the stamp
     wall: Tensor  # (6, 6, 160) uint8: what a whole wall adds to the plate, by rows of bricks (modulo 256)
     edges: Tensor  # (2, 210) int64: which ball has its first pixel on each scanline, and which its last, 0 where none
@@ -91,7 +89,7 @@ class Appearance(nn.Module):
         whole = number.reshape(BRICK_ROWS, -1).repeat_interleave(screen.BRICK_HEIGHT, 0)
         bricks[field] = whole.repeat_interleave(BRICK_WIDTH, 1)
         colours[field], is_open[field] = self.bricks, True
-        along = torch.full_like(self.plate, NOWHERE, dtype=torch.int16)
+        along = torch.full_like(self.plate, -4096, dtype=torch.int16)
         along[screen.PADDLE_TOP : screen.PADDLE_BOTTOM] = torch.arange(COLUMNS, dtype=torch.int16, device=device)
         lines, rows = torch.arange(ROWS, device=device), torch.arange(BALL_ROWS, device=device)
         reach = rows[:, None] + torch.tensor(REACH, device=device)

@@ -19,11 +19,9 @@ STEPS = _ACROSS**2 + 1  # steps of the ball by number; the last one is "no ball 
 OPEN_TOP, OPEN_BOTTOM = 100, 164  # between these rows are neither bricks nor paddle: the ball's row does not matter
 BESIDE = 40  # farther than so many pixels the paddle is just to the left, or to the right
 NEAR_WALL = 12
-CROP_UP, CROP_DOWN, CROP_LEFT, CROP_RIGHT = 6, 10, 5, 7
-"""The window of bricks around the ball, in pixels: rows above its top and from there on, columns likewise."""
+CROP_UP, CROP_DOWN, CROP_LEFT, CROP_RIGHT = 6, 10, 5, 7  # pixels around the ball's top left in which bricks are told
 CROP = (CROP_UP + CROP_DOWN) * (CROP_LEFT + CROP_RIGHT)
-NEAR_ROWS, NEAR_COLUMNS = (-1, 0, 1), (-3, -2, -1, 0, 1, 2, 3)
-"""Bricks that may go in a step, counted from the one that the ball's top left corner is at."""
+NEAR_ROWS, NEAR_COLUMNS = (-1, 0, 1), (-3, -2, -1, 0, 1, 2, 3)  # bricks that may go, from the ball's own
 NEAR_BRICKS = len(NEAR_ROWS) * len(NEAR_COLUMNS)
 
 
@@ -74,25 +72,16 @@ def read(grid: Tensor, ball: Tensor, lens: Lens) -> Tensor:
     return nn.functional.pad(grid, (1, 1, 1, 1)).flatten(1).gather(1, (rows[:, :, None] + columns[:, None]).flatten(1))
 
 
-def _by_row(row: int) -> tuple[int, int, int]:
-    """What a ball's row tells: its height, where it is in its brick's box, and whether there is no ball, when alone the
-    key counts, which is put in its place."""
-    if row == 0:
-        return 0, BRICK_HEIGHT, ACTIONS
-    return OPEN_TOP if OPEN_TOP < row < OPEN_BOTTOM else row, (row - screen.WALL_TOP) % BRICK_HEIGHT, ACTIONS + 1
-
-
-def _by_column(column: int) -> tuple[int, int, int]:
-    """What a ball's column tells: how far the left and the right wall are, and where it is in its brick's box. (Which
-    brick the ball's top left corner is in next depends on that.)"""
-    if column == COLUMNS:
-        return NEAR_WALL + 1, NEAR_WALL + 1, BRICK_WIDTH
-    left, right = column - (FIELD_LEFT - 3), screen.FIELD_RIGHT + 1 - column
-    return min(max(left, 0), NEAR_WALL), min(max(right, 0), NEAR_WALL), (column - FIELD_LEFT) % BRICK_WIDTH
-
-
-BY_ROW = torch.tensor([_by_row(row) for row in range(BALL_ROWS)])
-BY_COLUMN = torch.tensor([_by_column(column) for column in range(COLUMNS + 1)])  # the last line is for no ball
+_HEIGHT = torch.where((_ROW > OPEN_TOP) & (_ROW < OPEN_BOTTOM), OPEN_TOP, _ROW)
+BY_ROW = torch.cat((_HEIGHT, (_ROW - screen.WALL_TOP) % BRICK_HEIGHT, torch.full_like(_ROW, ACTIONS + 1)), 1)
+BY_ROW[0] = torch.tensor((0, BRICK_HEIGHT, ACTIONS))
+"""What a ball's row tells: its height, where it is in its brick's box, and whether there is no ball, when alone the key
+counts, which is put in its place."""
+_SIDES = torch.cat((_COLUMN - (FIELD_LEFT - 3), screen.FIELD_RIGHT + 1 - _COLUMN), 1).clamp(0, NEAR_WALL)
+_NO_BALL = torch.tensor([[NEAR_WALL + 1, NEAR_WALL + 1, BRICK_WIDTH]])
+BY_COLUMN = torch.cat((torch.cat((_SIDES, (_COLUMN - FIELD_LEFT) % BRICK_WIDTH), 1), _NO_BALL))
+"""What a ball's column tells: how far the left and the right wall are, and where it is in its brick's box. (Which brick
+the ball's top left corner is in next depends on that.) The last line is for no ball."""
 
 
 class Around(NamedTuple):
@@ -103,10 +92,9 @@ class Around(NamedTuple):
 
 
 def around_ball(state: State) -> Around:
-    """What a `Trunk` is told of a state.
-
-    Each number is given only where it may count, else one that says so: by what a network does not need it would learn
-    scenes by heart. With these, the emulator's next step was the same whenever the numbers were (docs/log.md)."""
+    """What a `Trunk` is told of a state. Each number is given only where it may count, else one that says so: by what a
+    network does not need it would learn scenes by heart. With these, the emulator's next step was the same whenever the
+    numbers were (docs/log.md)."""
     now: Tensor = state.objects[:, -1]
     memory: Tensor = state.memory
     device = memory.device

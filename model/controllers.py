@@ -15,11 +15,9 @@ BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
 """The events of a step, each of which has a code: what ball and bricks do, what the paddle does alone, what changes in
 the cells of hundreds and tens, of ones, and of lives, and whether a new wall comes."""
 EVENTS = 6
-DIGITS, BOARD, DUE = 10, LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]
-"""What the digits follow from: those shown, and what is due."""
+DIGITS, BOARD, DUE = 10, LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]  # digits shown, and what is due
 NO_SCORE = 1000  # in place of the score where bricks stand: it counts only when none does
-SCORE_CELLS = {GRID_ROWS: SCORE, 2 * GRID_ROWS: POINTS, 3 * GRID_ROWS: LIFE}
-"""The cells of the score's row that ever change, and the event that each shows."""
+SCORE_CELLS = {GRID_ROWS: SCORE, 2 * GRID_ROWS: POINTS, 3 * GRID_ROWS: LIFE}  # by cells of the score's row
 
 
 class ActionToLatentMLP(nn.Module):

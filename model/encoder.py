@@ -13,16 +13,14 @@ from model.breakout import CELL_COLUMNS, CELL_ROWS, CODE_DIM, COLUMNS, GRID_COLU
 from model.context import Embedding
 from model.tracker import cut_off, edges, paddle
 
-BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)
-"""Sides of the encoder's crops in pixels: the ball's, the paddle's; and of the blocks that digits are made of."""
+BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)  # pixels: sides of the ball's crop, the paddle's, and of digits' blocks
 SCORE_PIXELS = CELL_ROWS // DIGIT_BLOCK[0] * (CELL_COLUMNS // DIGIT_BLOCK[1])
 NEW_WALL = 1  # the place that is given for a new wall, which has no crop of its own; nothing else comes from there
 CROPS = 2 * BALL_BOX**2 + 2 * STRIP + 2 * SCORE_PIXELS
 SCORE_CELLS, FIELD_CELLS, PADDLE_CELLS, WALL_CELLS = range(4)
 """Kinds of changed cells: in the score's row; where ball or single bricks changed; where only the paddle did; where
 many bricks came at once."""
-RANKS = -1, PADDLE_CELLS, WALL_CELLS, FIELD_CELLS, SCORE_CELLS
-"""Kinds of cells by rank: in a cell where several things change, the last of these counts."""
+RANKS = -1, PADDLE_CELLS, WALL_CELLS, FIELD_CELLS, SCORE_CELLS  # of several in one cell the last counts
 
 
 def _rows(*bands: tuple[int, int]) -> Tensor:
@@ -31,8 +29,7 @@ def _rows(*bands: tuple[int, int]) -> Tensor:
 
 
 SCORE_ROWS, WALL_ROWS = _rows((0, CELL_ROWS)), _rows((screen.WALL_TOP, WALL_BOTTOM))
-FIELD_ROWS = _rows((screen.FIELD_TOP, PADDLE_TOP), (PADDLE_BOTTOM, screen.FIELD_BOTTOM))
-"""Rows of the field, but for the paddle's."""
+FIELD_ROWS = _rows((screen.FIELD_TOP, PADDLE_TOP), (PADDLE_BOTTOM, screen.FIELD_BOTTOM))  # but the paddle's
 
 
 def paddles_in(strips: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,10 +53,9 @@ def window(masks: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Two frames (B, 210, 160) uint8 -> what is shown of each of the 35 cells.
-
-    Bits of ball and paddle crops (B, 880), of each of the five score cells (B, 5, 240), the places (B, 3): the ball's
-    two and the paddle's, and the kind of each cell (B, 35) int64, -1 where it does not change."""
+    """Two frames (B, 210, 160) uint8 -> what is shown of each of the 35 cells. Bits of ball and paddle crops (B, 880),
+    of each of the five score cells (B, 5, 240), the places (B, 3): the ball's two and the paddle's, and the kind of
+    each cell (B, 35) int64, -1 where it does not change."""
     device, low = before.device, slice(PADDLE_TOP, PADDLE_BOTTOM)
     differs, strips = before != after, torch.stack((before[:, low], after[:, low]), 1)
     paddles, at_edge = paddles_in(strips)

@@ -25,9 +25,7 @@ PREFIX = "twin."  # what the exporter puts before a weight's name
 WEIGHTS_SCHEMA = 2
 NAMES = ("start", "predict", "draw", "advance", "encode", "action")
 CONTROLLERS = ("context", "action")
-EVENTS = 6
-"""Events of a step that have a code each: ball, paddle, hundreds and tens, ones, lives, new wall; see
-`model/controllers.py`."""
+EVENTS = 6  # events of a step that have a code each: see `model/controllers.py`
 CONTEXT = 64  # so many past frames are worth giving: most of what is hidden shows itself within a second
 STILL = 30.0  # the logit of code 0 in a cell that does not change
 _LIMIT = 1 << 24
@@ -58,10 +56,9 @@ class Engine:
         return session.run(None, {each: inputs[each] for each in wants})
 
     def begin(self, frames: Array, actions: Array | None = None, fresh: bool = False) -> State:
-        """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions
-        (B, n - 1) between them, where they are known; without them NOOP is taken for all.
-
-        `fresh`: the first frame is that of a game that has just been reset, so what no frame shows is known."""
+        """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions (B, n
+        - 1) between them, where they are known; without them NOOP is taken for all. `fresh`: the first frame is that of
+        a game that has just been reset, so what no frame shows is known."""
         objects, wall, board = self._run("start", frame=frames[:, 0])
         memory = np.zeros((len(frames), len(SIZES)), np.int64)
         if fresh:
@@ -94,16 +91,14 @@ class Engine:
 
     def advance(self, state: State, action: Array, frame: Array, guess: Prediction | None = None) -> State:
         """The state one step later: `action` (B,) led to `frame` (B, 210, 160) uint8 classes, a real or a drawn one.
-
         `guess` is what `predict` gave for this state and action; left out, it is predicted here. It says where the ball
         is that the frame does not show."""
         action = np.asarray(action, np.int64)
         guess = guess or self.predict(state, action)
         expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)
-        about = {"action": action, "next_frame": frame, "expected": expected}
-        return State(
-            frame, *self._run("advance", **state._asdict(), **about, told=guess.around[0], bricks=guess.around[1])
-        )
+        told, bricks = guess.around
+        about = {"action": action, "next_frame": frame, "expected": expected, "told": told, "bricks": bricks}
+        return State(frame, *self._run("advance", **state._asdict(), **about))
 
     def follow(self, state: State, codes: Array) -> Prediction:
         """The next step for codes (B, 35) int64, whoever chose them."""
@@ -178,9 +173,8 @@ def read_weights(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def with_weights(graph: bytes, weights: dict[str, npt.NDArray[Any]]) -> bytes:
-    """The bytes of an ONNX graph with float32 initializers put in by name.
-
-    An ONNX file is a protobuf message, and protobuf merges messages that are written one after the other
+    """The bytes of an ONNX graph with float32 initializers put in by name. An ONNX file is a protobuf message, and
+    protobuf merges messages that are written one after the other
     (https://protobuf.dev/programming-guides/encoding/#last-one-wins): a message with nothing but them is appended."""
     dims, kind, name_of, raw, initializer, of_model, is_float = 1, 2, 8, 9, 5, 7, 1  # numbers of onnx/onnx.proto
     tensors = b""

@@ -248,11 +248,9 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
         self._window: gymnasium.Env[Any, Any] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """A new game. The same seed and actions give the same episode.
-
-        Without options it starts as the emulator does after a reset. `options`: "frames" (n, 210, 160, 3) uint8 RGB,
-        real ones, oldest first, to go on from; "actions", the n - 1 between them, where they are known; "temperature".
-        """
+        """A new game. The same seed and actions give the same episode. Without options it starts as the emulator does
+        after a reset. `options`: "frames" (n, 210, 160, 3) uint8 RGB, real ones, oldest first, to go on from;
+        "actions", the n - 1 between them, where they are known; "temperature"."""
         super().reset(seed=seed)
         self._games.reset(seed=seed, options=options)
         self._games.rngs = [self.np_random]
@@ -266,8 +264,7 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     def _told(self) -> dict[str, Any]:
         if self.render_mode == "human":
-            if self._window is None:
-                self._window = HumanRendering(_Picture(self))
+            self._window = self._window or HumanRendering(_Picture(self))
             self._window.step(0)  # shows the picture, and waits until it is time for it
         infos = self._games.infos(np.ones(1, np.bool_))
         one = {key: value[0] for key, value in infos.items() if not key.startswith("_")}

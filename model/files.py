@@ -107,9 +107,8 @@ def waiting_path(description: Path) -> Path:
 def write_described(
     path: Path, write: Callable[[BinaryIO], dict[str, Any]], description: Path, key: str
 ) -> dict[str, Any]:
-    """Write a file and the JSON object that describes it as one: a kill leaves the old two or the new two.
-
-    `write` returns the description, `key` of which gets the file's SHA-256. It waits beside until `path` is renamed;
+    """Write a file and the JSON object that describes it as one: a kill leaves the old two or the new two. `write`
+    returns the description, `key` of which gets the file's SHA-256. It waits beside until `path` is renamed;
     `read_description` knows both places. Returns the description."""
     about: dict[str, Any] = {}
     with _filled(path, lambda file: about.update(write(file))) as beside:

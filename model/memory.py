@@ -22,10 +22,8 @@ POSSIBLE, MISTAKEN = 0.03, 0.01
 """An eighth of a row counts as possible if it is at least this share as likely as the likeliest; and how likely an
 eighth is, beside those that were possible, that was not: so a mistake is found when nothing else explains a step."""
 FRACTION, KNOB = INDEX["half_row"], INDEX["knob"]
-ALONE = FRACTION, CLOCK, KNOB
-"""Variables with a network of their own: they depend on little, and the rest of a scene would only mislead it."""
-ROW_STEPS = 2 * BALL_STEP + 2
-"""Steps of the ball in rows that are told apart; the last one is "no ball in one of the two moments"."""
+ALONE = FRACTION, CLOCK, KNOB  # these have a network of their own: the rest of a scene would only mislead it
+ROW_STEPS = 2 * BALL_STEP + 2  # steps of the ball in rows; the last one is "no ball in one of the two moments"
 
 
 def outcome(state: State, after: Things) -> Tensor:
@@ -93,8 +91,7 @@ class Memory(nn.Module):
         self, state: State, action: Tensor, after: Things, seen: Tensor, around: Around | None = None
     ) -> list[Tensor]:
         """A state, the action (B,) taken there, what is there after it, and whether the ball is seen in both moments
-        (B,) -> for each variable logits (B, classes but the first; of the row's fraction one for each of the eighths).
-        """
+        (B,) -> for each variable logits (B, classes but the first; of the row's fraction one for each eighth)."""
         objects, memory = state.objects, state.memory
         (told, bricks), happened = around or context.around_ball(state), outcome(state, after)
         features = self.trunk(torch.cat((context.press(told, action), happened), 1), bricks, memory)

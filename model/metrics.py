@@ -106,10 +106,9 @@ _SQUARED = ((PALETTE.astype(np.int64)[:, None] - PALETTE.astype(np.int64)[None])
 
 
 def psnr(real: Frame, drawn: Frame) -> npt.NDArray[np.float64]:
-    """Peak signal-to-noise ratio in dB, at most 60: frames (B, 210, 160), taken as RGB 0..255 -> (B,).
-
-    Controllability is psnr of the codes of the real pair less psnr of codes for a random action (Bruce et al. 2024,
-    Genie, https://arxiv.org/abs/2402.15391, delta PSNR)."""
+    """Peak signal-to-noise ratio in dB, at most 60: frames (B, 210, 160), taken as RGB 0..255 -> (B,). Controllability
+    is psnr of the codes of the real pair less psnr of codes for a random action (Bruce et al. 2024, Genie,
+    https://arxiv.org/abs/2402.15391, delta PSNR)."""
     differ = real != drawn
     squared = np.zeros(len(real))
     np.add.at(squared, np.nonzero(differ)[0], _SQUARED[real[differ], drawn[differ]])

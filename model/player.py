@@ -17,8 +17,7 @@ from model.state import BALL_COLUMN, BALL_ROW, HISTORY, PADDLE, WIDTH, Array
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "player.safetensors"
 KIND = "player"
-MOVES = np.array([Action.NOOP, Action.RIGHT, Action.LEFT], np.int64)
-"""What it chooses among. FIRE is given without asking, wherever there is no ball."""
+MOVES = np.array([Action.NOOP, Action.RIGHT, Action.LEFT], np.int64)  # FIRE is given wherever there is no ball
 HOLD = 3  # emulator frames for which a choice is held
 HIDDEN, FEATURES = 64, 11
 MOST_NOOPS, LONGEST = 30, 18_000
@@ -34,10 +33,9 @@ Ball = tuple[int, int]
 
 
 def features(objects: Array) -> Array:
-    """What the network is given of `State.objects` (N, 4, 4): (N, 11) float32, each about -2..2.
-
-    Whether there is a ball, its place and speed, the paddle's place, speed and width, how far the ball is from the
-    paddle's middle, on a coarse and on a fine scale, and as far ahead as the paddle's row. Speeds are over 3 frames."""
+    """What the network is given of `State.objects` (N, 4, 4): (N, 11) float32, each about -2..2. Whether there is a
+    ball, its place and speed, the paddle's place, speed and width, how far the ball is from the paddle's middle, on a
+    coarse and on a fine scale, and as far ahead as the paddle's row. Speeds are over 3 frames."""
     old, new = objects[:, 0].astype(np.float32), objects[:, -1].astype(np.float32)
     ball, moving = objects[:, -1, BALL_ROW] > 0, (objects[:, :, BALL_ROW] > 0).all(1)
     middle = new[:, PADDLE] + new[:, WIDTH] / 2

@@ -31,7 +31,6 @@ _DIGIT_PIXELS = np.add.outer(BOARD_COLUMNS, np.arange(screen.DIGIT_WIDTH))
 
 def find_balls(frames: Frame) -> Floats:
     """The ball in the open field of frames (B, 210, 160): (B, 2) float32, row and column of its top left pixel, or NaN.
-
     The ball is the 4 x 2 window with most red pixels; at least half of them must be red, so a ball half behind a side
     wall or half out of the field still counts, and its place is then right within 2 pixels."""
     red = (frames[:, OPEN_ROWS, FIELD_COLUMNS] == screen.BALL_CLASS).view(np.uint8)
@@ -72,7 +71,6 @@ def find_bricks(frames: Frame) -> Bools:
 
 def read_digits(frames: Frame, wrong: int = 3) -> Ints:
     """Hundreds, tens and ones of the score, lives, player in frames (B, 210, 160): (B, 5) int64 0..9, -1 for no digit.
-
     Of a digit's 120 pixels at most `wrong` may be wrong. Two digits differ in 8 or more: with 3 none is mistaken."""
     rows = frames[:, screen.DIGIT_TOP : screen.DIGIT_TOP + screen.DIGIT_HEIGHT]
     shown = rows[:, :, _DIGIT_PIXELS].transpose(0, 2, 1, 3) == screen.GREY_CLASS
