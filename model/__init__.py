@@ -3,16 +3,12 @@
 Importing it registers the environment `NeuralBreakout-v0`; onnxruntime is loaded when one is made.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register
 
 if TYPE_CHECKING:
-    from model.world_model import WorldModel
-
-__all__ = ["WorldModel"]
+    from model.world_model import WorldModel as WorldModel
 
 register(
     "NeuralBreakout-v0",

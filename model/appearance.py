@@ -6,80 +6,43 @@ layers are found without a teacher.) That there are these layers, and where thei
 is learned from frames by `train/appearance.py`: the commonest class of each pixel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from model.breakout import (
-    BALL_HEIGHT,
-    BALL_ROWS,
-    BALL_WIDTH,
-    BRICK_COLUMNS,
-    BRICK_HEIGHT,
-    BRICK_ROWS,
-    BRICK_WIDTH,
-    COLUMNS,
-    DIGIT_COLUMNS,
-    DIGIT_HEIGHT,
-    DIGIT_TOP,
-    DIGIT_WIDTH,
-    FIELD_BOTTOM,
-    FIELD_LEFT,
-    FIELD_RIGHT,
-    LONG_PADDLE,
-    PADDLE_BOTTOM,
-    PADDLE_TOP,
-    ROWS,
-    WALL_TOP,
-)
+from model import breakout as screen
+from model.breakout import BALL_ROWS, BALL_WIDTH, BRICK_COLUMNS, BRICK_ROWS, BRICK_WIDTH, COLUMNS, ROWS, WALL_TOP
 from model.state import Things
 
-CLEAR = 255
-"""In a stamp: this pixel shows what lies beneath."""
-WALL_HEIGHT, WALL_WIDTH = BRICK_ROWS * BRICK_HEIGHT, BRICK_COLUMNS * BRICK_WIDTH
+CLEAR = 255  # in a stamp: this pixel shows what lies beneath
+WALL_HEIGHT, WALL_WIDTH = BRICK_ROWS * screen.BRICK_HEIGHT, BRICK_COLUMNS * BRICK_WIDTH
 WALL_BOTTOM = WALL_TOP + WALL_HEIGHT
-REACH = range(-2, BALL_HEIGHT + 3)
-"""The rows where a ball may show, from its own: the Atari may draw it a little higher or taller than it is."""
-NOWHERE = -1 << 12
+REACH = range(-2, screen.BALL_HEIGHT + 3)  # where a ball may show, from its row: the Atari may draw it higher or taller
 
 
 class Tables(NamedTuple):
-    """What follows from the stamps.
+    """What follows from the stamps."""
 
-    balls   (672, 18) uint8  the pixels of a ball in its reach, by its row * 3 + how many the last scanline may show
-    ball    (672, 18) bool   which of them are its own
-    bricks  (33600,) uint8   the brick at each pixel, from 1 on; 0 where there is none
-    open    (33600,) bool    whether the plate hides nothing there
-    colours (33600,) uint8   the class of that brick
-    along   (33600,) int16   the column of each pixel in the paddle's rows, elsewhere `NOWHERE`
-    last    (224,) int64     as the stamp
-    wall    (6, 6, 160) uint8  what a whole wall adds to the plate, by rows of bricks (modulo 256)
-    edges   (2, 210) int64   which ball has its first pixel on each scanline, and which its last, 0 where none
-    """
-
-    balls: Tensor
-    ball: Tensor
-    bricks: Tensor
-    open: Tensor
-    colours: Tensor
-    along: Tensor
-    last: Tensor
-    wall: Tensor
-    edges: Tensor
+    balls: Tensor  # (672, 18) uint8: the pixels in a ball's reach, by its row * 3 + how many the last scanline may show
+    ball: Tensor  # (672, 18) bool: which of them are its own
+    bricks: Tensor  # (33600,) uint8: the brick at each pixel, from 1 on; 0 where there is none
+    open: Tensor  # (33600,) bool: whether the plate hides nothing there
+    colours: Tensor  # (33600,) uint8: the class of that brick
+    along: Tensor  # (33600,) int16: the column of each pixel in the paddle's rows, elsewhere -4096
+    last: Tensor  # (224,) int64: as the stamp
+    wall: Tensor  # (6, 6, 160) uint8: what a whole wall adds to the plate, by rows of bricks (modulo 256)
+    edges: Tensor  # (2, 210) int64: which ball has its first pixel on each scanline, and which its last, 0 where none
 
 
 class Ball(NamedTuple):
-    """The pixels in reach of a ball, (B, 18) each: number on the screen, class, whether it is drawn there, and whether
-    it can be told from what is beneath."""
+    """The pixels in reach of a ball, (B, 18) each."""
 
-    number: Tensor
-    stamp: Tensor
-    drawn: Tensor
-    seen: Tensor
+    number: Tensor  # on the screen
+    stamp: Tensor  # its class
+    drawn: Tensor  # whether it is drawn there
+    seen: Tensor  # whether it can be told from what is beneath
 
 
 def pixels(rows: Iterable[int], columns: Iterable[int]) -> Tensor:
@@ -88,44 +51,27 @@ def pixels(rows: Iterable[int], columns: Iterable[int]) -> Tensor:
 
 
 class Appearance(nn.Module):
-    """Stamps of classes 0..8, or `CLEAR`.
-
-    plate   (210, 160)    what is always there
-    bricks  (36, 144)     a whole wall
-    digits  (10, 10, 12)  0..9
-    paddle  (4, 16)       a long one; a short one is its left part
-    balls   (224, 210)    for each row of a ball, its two columns on all scanlines: the Atari draws it taller, or a line
-                          higher, at some rows, and in the colour of the scanline
-    last    (224,)        for each row of a ball, from which column on it is not on the last scanline of the field: the
-                          Atari turns the ball off there while the beam is on its way across
-    """
-
-    plate: Tensor
-    bricks: Tensor
-    digits: Tensor
-    paddle: Tensor
-    balls: Tensor
-    last: Tensor
-    digit_pixels: Tensor
-    paddle_pixels: Tensor
-    ball_pixels: Tensor
+    """Stamps of classes 0..8, or `CLEAR`. Of a ball, for each of its rows: its two columns on all scanlines, for the
+    Atari draws it taller, or a line higher, at some rows, and in the colour of the scanline; and from which column on
+    it is not on the field's last scanline, where the Atari turns it off while the beam is on its way across."""
 
     def __init__(self) -> None:
         super().__init__()
-        empty: dict[str, tuple[int, ...]] = {"plate": (ROWS, COLUMNS), "bricks": (WALL_HEIGHT, WALL_WIDTH)}
-        empty |= {"digits": (10, DIGIT_HEIGHT, DIGIT_WIDTH), "paddle": (PADDLE_BOTTOM - PADDLE_TOP, LONG_PADDLE)}
-        for name, shape in empty.items():
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.uint8))
-        self.register_buffer("balls", torch.full((BALL_ROWS, ROWS), CLEAR, dtype=torch.uint8))
-        self.register_buffer("last", torch.full((BALL_ROWS,), COLUMNS, dtype=torch.uint8))
-        digit = range(DIGIT_TOP, DIGIT_TOP + DIGIT_HEIGHT)
-        places = {"digit": torch.cat([pixels(digit, range(c, c + DIGIT_WIDTH)) for c in DIGIT_COLUMNS])}
-        places |= {
-            "paddle": pixels(range(PADDLE_TOP, PADDLE_BOTTOM), [0])[:, None],
-            "ball": pixels(REACH, range(BALL_WIDTH)),
-        }
-        for name, numbers in places.items():
-            self.register_buffer(f"{name}_pixels", numbers, persistent=False)
+
+        def stamp(*shape: int, of: int = 0) -> nn.Buffer:
+            return nn.Buffer(torch.full(shape, of, dtype=torch.uint8))
+
+        self.plate = stamp(ROWS, COLUMNS)  # what is always there
+        self.bricks = stamp(WALL_HEIGHT, WALL_WIDTH)  # a whole wall
+        self.digits = stamp(10, screen.DIGIT_HEIGHT, screen.DIGIT_WIDTH)
+        band = range(screen.PADDLE_TOP, screen.PADDLE_BOTTOM)
+        self.paddle = stamp(len(band), screen.LONG_PADDLE)  # a short one is its left part
+        self.balls, self.last = stamp(BALL_ROWS, ROWS, of=CLEAR), stamp(BALL_ROWS, of=COLUMNS)
+        digit = range(screen.DIGIT_TOP, screen.DIGIT_TOP + screen.DIGIT_HEIGHT)
+        digits = torch.cat([pixels(digit, range(c, c + screen.DIGIT_WIDTH)) for c in screen.DIGIT_COLUMNS])
+        self.digit_pixels = nn.Buffer(digits, persistent=False)
+        self.paddle_pixels = nn.Buffer(pixels(band, [0])[:, None], persistent=False)
+        self.ball_pixels = nn.Buffer(pixels(REACH, range(BALL_WIDTH)), persistent=False)
         self._tables: Tables | None = None
 
     def fix(self) -> None:
@@ -137,20 +83,19 @@ class Appearance(nn.Module):
         if self._tables is not None:
             return self._tables
         device = self.plate.device
-        field = slice(WALL_TOP, WALL_BOTTOM), slice(FIELD_LEFT, FIELD_RIGHT)
+        field = slice(WALL_TOP, WALL_BOTTOM), slice(screen.FIELD_LEFT, screen.FIELD_RIGHT)
         number = 1 + torch.arange(BRICK_ROWS * BRICK_COLUMNS, dtype=torch.uint8, device=device)
         bricks, colours, is_open = torch.zeros_like(self.plate), self.plate.clone(), self.plate == 0
-        bricks[field] = (
-            number.reshape(BRICK_ROWS, -1).repeat_interleave(BRICK_HEIGHT, 0).repeat_interleave(BRICK_WIDTH, 1)
-        )
+        whole = number.reshape(BRICK_ROWS, -1).repeat_interleave(screen.BRICK_HEIGHT, 0)
+        bricks[field] = whole.repeat_interleave(BRICK_WIDTH, 1)
         colours[field], is_open[field] = self.bricks, True
-        along = torch.full_like(self.plate, NOWHERE, dtype=torch.int16)
-        along[PADDLE_TOP:PADDLE_BOTTOM] = torch.arange(COLUMNS, dtype=torch.int16, device=device)
+        along = torch.full_like(self.plate, -4096, dtype=torch.int16)
+        along[screen.PADDLE_TOP : screen.PADDLE_BOTTOM] = torch.arange(COLUMNS, dtype=torch.int16, device=device)
         lines, rows = torch.arange(ROWS, device=device), torch.arange(BALL_ROWS, device=device)
         reach = rows[:, None] + torch.tensor(REACH, device=device)
         near = self.balls.gather(1, reach.clamp(0, ROWS - 1)).masked_fill((reach < 0) | (reach >= ROWS), CLEAR)
         near = near.repeat_interleave(BALL_WIDTH, 1)
-        column, line = self.ball_pixels % COLUMNS, (reach == FIELD_BOTTOM - 1).repeat_interleave(BALL_WIDTH, 1)
+        column, line = self.ball_pixels % COLUMNS, (reach == screen.FIELD_BOTTOM - 1).repeat_interleave(BALL_WIDTH, 1)
         balls = torch.stack([near.masked_fill(line & (column >= shown), CLEAR) for shown in range(BALL_WIDTH + 1)], 1)
         drawn = self.balls != CLEAR
         edges = torch.stack((drawn.int().argmax(1), ROWS - 1 - drawn.flip(1).int().argmax(1)))
@@ -163,7 +108,7 @@ class Appearance(nn.Module):
             colours.flatten(),
             along.flatten(),
             self.last.long(),
-            (colours - self.plate)[WALL_TOP:WALL_BOTTOM].reshape(BRICK_ROWS, BRICK_HEIGHT, COLUMNS),
+            (colours - self.plate)[WALL_TOP:WALL_BOTTOM].reshape(BRICK_ROWS, screen.BRICK_HEIGHT, COLUMNS),
             torch.where(edges[:, None] == lines[:, None], rows, 0).amax(2),
         )
 
@@ -172,21 +117,19 @@ class Appearance(nn.Module):
         return self.draw(things)[0]
 
     def draw(self, things: Things) -> tuple[Tensor, Tensor]:
-        """As `paint`, and whether the frame shows the ball (B,), as `shows` says.
-
-        Walls hide what is under them: paddle and ball are drawn only where the plate is background.
-        """
+        """As `paint`, and whether the frame shows the ball (B,), as `shows` says. Walls hide what is under them: paddle
+        and ball are drawn only where the plate is background."""
         frame = self.beneath(things.wall, 0, ROWS).flatten(1)
         number, stamp = self.paddle_at(things.paddle)
         number = torch.cat((self.digit_pixels + 0 * things.paddle[:, :1], number), 1)
         frame = frame.scatter(1, number, torch.cat((self.digits[things.board].flatten(1), stamp), 1))
         ball = self.ball(things)
         shown = torch.where(ball.drawn, ball.stamp, frame.gather(1, ball.number))
-        return frame.scatter(1, ball.number, shown).reshape(-1, ROWS, COLUMNS), somewhere(ball.seen, (1,))
+        return frame.scatter(1, ball.number, shown).reshape(-1, ROWS, COLUMNS), somewhere(ball.seen)
 
     def beneath(self, wall: Tensor, top: int, bottom: int) -> Tensor:
         """Rows of the plate with bricks, without all else: wall (B, 6, 18) -> (B, bottom - top, 160)."""
-        edge = FIELD_LEFT // BRICK_WIDTH
+        edge = screen.FIELD_LEFT // BRICK_WIDTH
         whole = nn.functional.pad(wall, (edge, COLUMNS // BRICK_WIDTH - BRICK_COLUMNS - edge))
         stands = (whole[..., None] * torch.ones_like(self.paddle[0, :BRICK_WIDTH])).reshape(-1, BRICK_ROWS, 1, COLUMNS)
         adds = (stands * self.tables().wall).reshape(-1, WALL_HEIGHT, COLUMNS)
@@ -194,7 +137,7 @@ class Appearance(nn.Module):
 
     def paddle_at(self, paddle: Tensor) -> tuple[Tensor, Tensor]:
         """The pixels where a paddle (B, 2) may be: their numbers on the screen (B, 64), and their classes."""
-        along = torch.arange(LONG_PADDLE, device=paddle.device)
+        along = torch.arange(screen.LONG_PADDLE, device=paddle.device)
         number = (paddle[:, :1] + along).clamp(0, COLUMNS - 1)[:, None] + self.paddle_pixels  # (B, 4, 16)
         plate = self.plate.flatten()[number]
         there = (along < paddle[:, 1:])[:, None] & ~plate.bool()
@@ -220,9 +163,9 @@ def shows(things: Things, look: Appearance, whole: bool = False) -> Tensor:
     ball = look.ball(things)
     if whole:
         return (ball.seen == (ball.stamp != CLEAR)).all(1) & (things.ball[:, 0] > 0)
-    return somewhere(ball.seen, (1,))
+    return somewhere(ball.seen)
 
 
-def somewhere(mask: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Whether anything is set along some axes of a mask. (As a graph, `any` would add up whole numbers of 64 bits.)"""
-    return mask.to(torch.uint8).amax(dims).bool()
+def somewhere(mask: Tensor) -> Tensor:
+    """Whether anything is set along the second axis of a mask. (As a graph, `any` would add up numbers of 64 bits.)"""
+    return mask.to(torch.uint8).amax(1).bool()

@@ -8,58 +8,37 @@ each 30 rows by 32 columns of pixels. The flat cell order is column by column, `
 Positions in RAM: ALE `src/ale/games/supported/Breakout.cpp` and measurements against the screen.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
-Frame = npt.NDArray[np.uint8]
-"""(210, 160) uint8 classes 0..8, or (210, 160, 3) uint8 RGB where a docstring says so."""
+Frame = npt.NDArray[np.uint8]  # (210, 160) uint8 classes 0..8, or (210, 160, 3) uint8 RGB where a docstring says so
 
 ROWS, COLUMNS = 210, 160
 GRID_ROWS, GRID_COLUMNS = 7, 5
 CELL_ROWS, CELL_COLUMNS = ROWS // GRID_ROWS, COLUMNS // GRID_COLUMNS
 CELLS = GRID_ROWS * GRID_COLUMNS
 CODES, CODE_DIM = 256, 128
-UNCHANGED = 0
-"""The code of a cell that stays as it is."""
+UNCHANGED = 0  # the code of a cell that stays as it is
 
-FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152
-"""Inside the walls, down to where the ball is last drawn."""
-WALL_TOP, BRICK_ROWS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_WIDTH = 57, 6, 18, 6, 8
-"""The wall of bricks: its first scanline, and 6 rows of 18 bricks of 6 x 8 pixels, from `FIELD_LEFT` on."""
+FIELD_TOP, FIELD_BOTTOM, FIELD_LEFT, FIELD_RIGHT = 32, 196, 8, 152  # within the walls, down to a ball's last row
+WALL_TOP, BRICK_ROWS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_WIDTH = 57, 6, 18, 6, 8  # from `FIELD_LEFT` on
 PADDLE_TOP, PADDLE_BOTTOM = 189, 193
-LAST_PADDLE = 144
-"""The paddle's rightmost column: a part of it is then under the wall. Its leftmost is `FIELD_LEFT`."""
-LONG_PADDLE, SHORT_PADDLE = 16, 12
-"""Columns of the paddle; it is short from the ball's first touch of the top wall until the ball is lost."""
+LAST_PADDLE = 144  # the paddle's rightmost column: a part of it is then under the wall; its leftmost is `FIELD_LEFT`
+LONG_PADDLE, SHORT_PADDLE = 16, 12  # columns; short from the ball's first touch of the top wall until it is lost
 BALL_HEIGHT, BALL_WIDTH = 4, 2
-BALL_ROWS = 224
-"""Rows a followed ball may have, 0 for no ball. It falls on unseen below the screen, until a life is taken."""
+BALL_ROWS = 224  # rows a followed ball may have, 0 for no ball; it falls on unseen until a life is taken
 DIGIT_TOP, DIGIT_HEIGHT, DIGIT_WIDTH = 5, 10, 12
-DIGIT_COLUMNS = (36, 52, 68, 100)
-"""First columns of the digits: hundreds, tens and ones of the score, and lives."""
-EMULATOR_HZ = 60
-"""Emulator frames in a second of true-pace play; a step lasts `frameskip / EMULATOR_HZ` seconds."""
+DIGIT_COLUMNS = (36, 52, 68, 100)  # first columns of the digits: hundreds, tens and ones of the score, and lives
+EMULATOR_HZ = 60  # emulator frames in a second of true-pace play; a step lasts `frameskip / EMULATOR_HZ` seconds
 
 
-class Action(IntEnum):
-    """The minimal action set of Breakout, in ALE's order."""
-
-    NOOP = 0
-    FIRE = 1
-    RIGHT = 2
-    LEFT = 3
-
-
+Action = IntEnum("Action", ["NOOP", "FIRE", "RIGHT", "LEFT"], start=0)  # the minimal set, in ALE's order
 ACTIONS = len(Action)
-NO_ACTION = ACTIONS
-"""In place of an action: there was none, or it is not known."""
+NO_ACTION = ACTIONS  # in place of an action: there was none, or it is not known
 
-ALE_COLOURS = (0, 6, 22, 38, 54, 70, 134, 182, 198)
-"""The indices of ALE's NTSC palette that Breakout uses; class `i` is `ALE_COLOURS[i]`."""
+ALE_COLOURS = (0, 6, 22, 38, 54, 70, 134, 182, 198)  # class `i` is `ALE_COLOURS[i]` of ALE's NTSC palette
 
 PALETTE = np.array(
     [
@@ -78,9 +57,7 @@ PALETTE = np.array(
 """(9, 3) uint8: the RGB colour of each class, as `ALE/Breakout-v5` observes it."""
 PALETTE.setflags(write=False)
 CLASSES = len(PALETTE)
-BACKGROUND, GREY_CLASS, RED_CLASS = 0, 1, 5
-BALL_CLASS = RED_CLASS
-"""The ball's class in the open field below the wall; above, it has the colour of the scanlines that it crosses."""
+GREY_CLASS, BALL_CLASS = 1, 5  # the ball's below the wall; above, it has the colours of the scanlines that it crosses
 
 _UNKNOWN = 255
 
@@ -97,10 +74,8 @@ _FROM_RGB = _lookup(PALETTE[:, 1] + PALETTE[:, 2])
 
 
 def classes_from_ale(screen: npt.NDArray[np.uint8]) -> Frame:
-    """Palette indices as `ale.getScreen` gives them, any shape, to classes 0..8 of the same shape.
-
-    Raises ValueError if the screen shows a colour that Breakout does not have.
-    """
+    """Palette indices as `ale.getScreen` gives them, any shape, to classes 0..8 of the same shape. Raises ValueError if
+    the screen shows a colour that Breakout does not have."""
     # bytearray.translate is seven times as fast as indexing the table with the screen.
     classes = np.frombuffer(bytearray(screen.tobytes()).translate(_FROM_ALE), np.uint8).reshape(screen.shape)
     if classes.max(initial=0) == _UNKNOWN:
@@ -109,10 +84,8 @@ def classes_from_ale(screen: npt.NDArray[np.uint8]) -> Frame:
 
 
 def classes_from_rgb(frames: npt.NDArray[np.uint8]) -> Frame:
-    """RGB frames (..., 210, 160, 3) uint8 to classes (..., 210, 160) uint8 0..8.
-
-    Raises ValueError if a colour is not one of the nine of `PALETTE`.
-    """
+    """RGB frames (..., 210, 160, 3) uint8 to classes (..., 210, 160) uint8 0..8. Raises ValueError if a colour is not
+    one of the nine of `PALETTE`."""
     classes = _FROM_RGB[frames[..., 1] + frames[..., 2]]
     if classes.max(initial=0) == _UNKNOWN or not np.array_equal(PALETTE[classes], frames):
         raise ValueError("frames hold a colour that Breakout never draws; pass the emulator's own RGB")
@@ -138,19 +111,10 @@ def from_cells(cells: npt.NDArray[np.uint8]) -> Frame:
     return np.ascontiguousarray(np.moveaxis(blocks, (-4, -3), (-2, -4)).reshape(*lead, ROWS, COLUMNS))
 
 
-def _cell_of_word() -> npt.NDArray[np.intp]:
-    """The cell that each eight pixels of a screen belong to: (4200,)."""
-    row, column = np.divmod(np.arange(ROWS * COLUMNS // 8), COLUMNS // 8)
-    return column // (CELL_COLUMNS // 8) * GRID_ROWS + row // CELL_ROWS
-
-
-_CELL_OF_WORD = _cell_of_word()
-
-
 def changed_cells(before: Frame, after: Frame) -> npt.NDArray[np.bool_]:
     """Which cells differ between two screens of classes: (210, 160) twice -> (35,) bool, flat order."""
     # Eight pixels at a time, and few of them differ.
-    differs = (before.view(np.uint64) != after.view(np.uint64)).reshape(-1).nonzero()[0]
+    row, word = divmod((before.view(np.uint64) != after.view(np.uint64)).reshape(-1).nonzero()[0], COLUMNS // 8)
     changed = np.zeros(CELLS, np.bool_)
-    changed[_CELL_OF_WORD[differs]] = True
+    changed[word * 8 // CELL_COLUMNS * GRID_ROWS + row // CELL_ROWS] = True
     return changed

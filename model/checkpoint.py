@@ -3,8 +3,6 @@
 Torch-free: training hands over numpy arrays, and what plays reads the same file. Packed weights take a byte a number.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path
@@ -20,16 +18,13 @@ from model.files import SCHEMA, FileError, check_schema, read_bytes, write_atomi
 Array = npt.NDArray[Any]
 SCALE = ".scale"
 _LIMIT = 1 << 28
-_HEADER_LIMIT = 1 << 20
-_MOST_DIMENSIONS = 8
 _TYPES = ("float32", "float16", "int8", "uint8", "int16", "int64")
-_META = "about"
 
 
 def save_tensors(path: Path, tensors: dict[str, Array], meta: dict[str, Any]) -> None:
     """Write tensors and what is to be known of them, `meta` (JSON), as one safetensors file, atomically."""
     about = json.dumps({"schema": SCHEMA, **meta}, allow_nan=False)
-    data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {_META: about})
+    data = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {"about": about})
     write_atomic(path, lambda file: file.write(data))
 
 
@@ -38,10 +33,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     FileError if it is missing, damaged, foreign, or holds NaN or infinity."""
     data = read_bytes(path, "weights", _LIMIT)
     header = int.from_bytes(data[:8], "little")
-    if header > min(_HEADER_LIMIT, len(data)):  # each tensor that a header names takes memory
+    if header > min(1 << 20, len(data)):  # each tensor that a header names takes memory
         raise FileError(f"weights {path} are damaged or not safetensors: the header is too long")
     try:
-        about = json.loads(data[8 : 8 + header])["__metadata__"][_META]
+        about = json.loads(data[8 : 8 + header])["__metadata__"]["about"]
         meta = json.loads(about)
         tensors = load(data)
     except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
@@ -50,9 +45,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise FileError(f"weights {path} do not say what they are")
     check_schema(meta.get("schema"), "weights", path, "python main.py train --help")
     for name, tensor in tensors.items():
-        if tensor.dtype.name not in _TYPES or tensor.ndim > _MOST_DIMENSIONS:
-            about = f"{tensor.ndim} dimensions of {tensor.dtype}"
-            raise FileError(f"weights {path}: {name} has {about}, which no weights of this program have")
+        if tensor.dtype.name not in _TYPES or tensor.ndim > 8:
+            raise FileError(f"weights {path}: {name} has {tensor.ndim} dimensions of {tensor.dtype}: no weights have")
         if not np.isfinite(tensor).all():
             raise FileError(f"weights {path}: {name} holds NaN or infinity")
     return _unpack(tensors, path), {**meta, "sha256": hashlib.sha256(data).hexdigest()}
@@ -67,10 +61,9 @@ def pack(tensors: dict[str, Array]) -> dict[str, Array]:
         elif tensor.ndim < 2:
             packed[name] = tensor.astype(np.float16)
         else:
-            scale = np.maximum(np.abs(tensor).max(axis=tuple(range(1, tensor.ndim))), 1e-12) / 127
-            rows = scale.reshape(-1, *[1] * (tensor.ndim - 1))
+            rows = np.maximum(np.abs(tensor).max(axis=tuple(range(1, tensor.ndim)), keepdims=True), 1e-12) / 127
             packed[name] = np.round(tensor / rows).astype(np.int8)
-            packed[name + SCALE] = scale.astype(np.float32)
+            packed[name + SCALE] = rows.astype(np.float32).reshape(-1)
     return packed
 
 
@@ -79,8 +72,7 @@ def _unpack(tensors: dict[str, Array], path: Path) -> dict[str, Array]:
     for name, tensor in tensors.items():
         if name.endswith(SCALE):
             continue
-        scale = tensors.get(name + SCALE)
-        if scale is not None:
+        if (scale := tensors.get(name + SCALE)) is not None:
             if scale.shape != tensor.shape[:1]:
                 raise FileError(f"weights {path}: the scale of {name} does not fit it")
             tensor = tensor.astype(np.float32) * scale.astype(np.float32).reshape(-1, *[1] * (tensor.ndim - 1))

@@ -4,44 +4,24 @@ All is seen from the ball: where the paddle is from there, which bricks are near
 bounce is learned once for all columns. Which numbers there are is a prior; what follows from them is learned.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from model.breakout import (
-    ACTIONS,
-    BALL_ROWS,
-    BRICK_COLUMNS,
-    BRICK_HEIGHT,
-    BRICK_ROWS,
-    BRICK_WIDTH,
-    COLUMNS,
-    FIELD_LEFT,
-    FIELD_RIGHT,
-    LONG_PADDLE,
-    WALL_TOP,
-)
+from model import breakout as screen
+from model.breakout import ACTIONS, BALL_ROWS, BRICK_COLUMNS, BRICK_HEIGHT, BRICK_ROWS, BRICK_WIDTH, COLUMNS, FIELD_LEFT
 from model.state import BALL_COLUMN, FRACTIONS, INDEX, NOT_KNOWN, PADDLE, SIZES, WIDTH, State
 
-BALL_STEP, PADDLE_STEP = 9, 8
-"""The longest steps of ball and paddle that are told apart, in pixels."""
+BALL_STEP, PADDLE_STEP = 9, 8  # the longest steps of ball and paddle that are told apart, in pixels
 _ACROSS = 2 * BALL_STEP + 1
-STEPS = _ACROSS**2 + 1
-"""Steps of the ball by number; the last one is "no ball in one of the two moments"."""
-OPEN_TOP, OPEN_BOTTOM = 100, 164
-"""Between these rows are neither bricks nor paddle: the ball's row does not matter."""
-BESIDE = 40
-"""Farther than so many pixels the paddle is just to the left, or to the right."""
+STEPS = _ACROSS**2 + 1  # steps of the ball by number; the last one is "no ball in one of the two moments"
+OPEN_TOP, OPEN_BOTTOM = 100, 164  # between these rows are neither bricks nor paddle: the ball's row does not matter
+BESIDE = 40  # farther than so many pixels the paddle is just to the left, or to the right
 NEAR_WALL = 12
-CROP_UP, CROP_DOWN, CROP_LEFT, CROP_RIGHT = 6, 10, 5, 7
-"""The window of bricks around the ball, in pixels: rows above its top and from there on, columns likewise."""
+CROP_UP, CROP_DOWN, CROP_LEFT, CROP_RIGHT = 6, 10, 5, 7  # pixels around the ball's top left in which bricks are told
 CROP = (CROP_UP + CROP_DOWN) * (CROP_LEFT + CROP_RIGHT)
-NEAR_ROWS, NEAR_COLUMNS = (-1, 0, 1), (-3, -2, -1, 0, 1, 2, 3)
-"""Bricks that may go in a step, counted from the one that the ball's top left corner is at."""
+NEAR_ROWS, NEAR_COLUMNS = (-1, 0, 1), (-3, -2, -1, 0, 1, 2, 3)  # bricks that may go, from the ball's own
 NEAR_BRICKS = len(NEAR_ROWS) * len(NEAR_COLUMNS)
 
 
@@ -65,37 +45,23 @@ class Lens(NamedTuple):
     columns: Tensor
 
 
-def _lens(height: int, width: int, rows: Callable[[int], list[int]], columns: Callable[[int], list[int]]) -> Lens:
-    """From the cells of a grid that a ball's row and column ask for; those beyond are of the border."""
-    down = torch.tensor([rows(row) for row in range(BALL_ROWS)]).clamp(-1, height)
-    return Lens(down * (width + 2), torch.tensor([columns(c) for c in range(COLUMNS)]).clamp(-1, width) + (width + 3))
+def _lens(height: int, width: int, rows: Tensor, columns: Tensor) -> Lens:
+    """From the cells of a grid that each row and column of a ball asks for; those beyond are of the border."""
+    return Lens(rows.clamp(-1, height) * (width + 2), columns.clamp(-1, width) + (width + 3))
 
 
-def _brick_row(row: int) -> int:
-    return (row - WALL_TOP) // BRICK_HEIGHT
+def _brick(row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
+    return (row - screen.WALL_TOP) // BRICK_HEIGHT, (column - FIELD_LEFT) // BRICK_WIDTH
 
 
-def _brick_column(column: int) -> int:
-    return (column - FIELD_LEFT) // BRICK_WIDTH
-
-
-NEAR = _lens(
-    BRICK_ROWS, BRICK_COLUMNS,
-    lambda row: [_brick_row(row) + near for near in NEAR_ROWS],
-    lambda column: [_brick_column(column) + near for near in NEAR_COLUMNS],
-)  # fmt: skip
+_ROW, _COLUMN = torch.arange(BALL_ROWS)[:, None], torch.arange(COLUMNS)[:, None]
+_AT_ROW, _AT_COLUMN = _brick(_ROW, _COLUMN)
+NEAR = _lens(BRICK_ROWS, BRICK_COLUMNS, _AT_ROW + torch.tensor(NEAR_ROWS), _AT_COLUMN + torch.tensor(NEAR_COLUMNS))
 """From a wall to the near bricks."""
-CROPPED = _lens(
-    BRICK_ROWS, BRICK_COLUMNS,
-    lambda row: [_brick_row(row + near) for near in range(-CROP_UP, CROP_DOWN)],
-    lambda column: [_brick_column(column + near) for near in range(-CROP_LEFT, CROP_RIGHT)],
-)  # fmt: skip
-"""From a wall to the pixels of a crop."""
-FROM_NEAR = _lens(
-    len(NEAR_ROWS), len(NEAR_COLUMNS),
-    lambda row: [brick - NEAR_ROWS[0] - _brick_row(row) for brick in range(BRICK_ROWS)],
-    lambda column: [brick - NEAR_COLUMNS[0] - _brick_column(column) for brick in range(BRICK_COLUMNS)],
-)  # fmt: skip
+_CROP = _ROW + torch.arange(-CROP_UP, CROP_DOWN), _COLUMN + torch.arange(-CROP_LEFT, CROP_RIGHT)
+CROPPED = _lens(BRICK_ROWS, BRICK_COLUMNS, *_brick(*_CROP))  # from a wall to the pixels of a crop
+_BACK = torch.arange(-NEAR_ROWS[0], BRICK_ROWS - NEAR_ROWS[0]), torch.arange(BRICK_COLUMNS) - NEAR_COLUMNS[0]
+FROM_NEAR = _lens(len(NEAR_ROWS), len(NEAR_COLUMNS), _BACK[0] - _AT_ROW, _BACK[1] - _AT_COLUMN)
 """From the near bricks to a wall."""
 
 
@@ -106,42 +72,29 @@ def read(grid: Tensor, ball: Tensor, lens: Lens) -> Tensor:
     return nn.functional.pad(grid, (1, 1, 1, 1)).flatten(1).gather(1, (rows[:, :, None] + columns[:, None]).flatten(1))
 
 
-def _by_row(row: int) -> tuple[int, int, int]:
-    """What a ball's row tells: its height, where it is in its brick's box, and whether there is no ball, when alone the
-    key counts, which is put in its place."""
-    if row == 0:
-        return 0, BRICK_HEIGHT, ACTIONS
-    return OPEN_TOP if OPEN_TOP < row < OPEN_BOTTOM else row, (row - WALL_TOP) % BRICK_HEIGHT, ACTIONS + 1
-
-
-def _by_column(column: int) -> tuple[int, int, int]:
-    """What a ball's column tells: how far the left and the right wall are, and where it is in its brick's box. (Which
-    brick the ball's top left corner is in next depends on that.)"""
-    if column == COLUMNS:
-        return NEAR_WALL + 1, NEAR_WALL + 1, BRICK_WIDTH
-    left, right = column - (FIELD_LEFT - 3), FIELD_RIGHT + 1 - column
-    return min(max(left, 0), NEAR_WALL), min(max(right, 0), NEAR_WALL), (column - FIELD_LEFT) % BRICK_WIDTH
-
-
-BY_ROW = torch.tensor([_by_row(row) for row in range(BALL_ROWS)])
-BY_COLUMN = torch.tensor([_by_column(column) for column in range(COLUMNS + 1)])
-"""The last line is for no ball."""
+_HEIGHT = torch.where((_ROW > OPEN_TOP) & (_ROW < OPEN_BOTTOM), OPEN_TOP, _ROW)
+BY_ROW = torch.cat((_HEIGHT, (_ROW - screen.WALL_TOP) % BRICK_HEIGHT, torch.full_like(_ROW, ACTIONS + 1)), 1)
+BY_ROW[0] = torch.tensor((0, BRICK_HEIGHT, ACTIONS))
+"""What a ball's row tells: its height, where it is in its brick's box, and whether there is no ball, when alone the key
+counts, which is put in its place."""
+_SIDES = torch.cat((_COLUMN - (FIELD_LEFT - 3), screen.FIELD_RIGHT + 1 - _COLUMN), 1).clamp(0, NEAR_WALL)
+_NO_BALL = torch.tensor([[NEAR_WALL + 1, NEAR_WALL + 1, BRICK_WIDTH]])
+BY_COLUMN = torch.cat((torch.cat((_SIDES, (_COLUMN - FIELD_LEFT) % BRICK_WIDTH), 1), _NO_BALL))
+"""What a ball's column tells: how far the left and the right wall are, and where it is in its brick's box. (Which brick
+the ball's top left corner is in next depends on that.) The last line is for no ball."""
 
 
 class Around(NamedTuple):
-    """What decides where the ball goes, and what it touches: numbers (B, 14) int64 in which `press` puts the key, and a
-    crop of bricks (B, 192) float 0 or 1."""
+    """What decides where the ball goes, and what it touches."""
 
-    told: Tensor
-    bricks: Tensor
+    told: Tensor  # numbers (B, 14) int64, in which `press` puts the key
+    bricks: Tensor  # a crop of bricks (B, 192) float 0 or 1
 
 
 def around_ball(state: State) -> Around:
-    """What a `Trunk` is told of a state.
-
-    Each number is given only where it may count, else one that says so: by what a network does not need it would learn
-    scenes by heart. With these, the emulator's next step was the same whenever the numbers were (docs/log.md).
-    """
+    """What a `Trunk` is told of a state. Each number is given only where it may count, else one that says so: by what a
+    network does not need it would learn scenes by heart. With these, the emulator's next step was the same whenever the
+    numbers were (docs/log.md)."""
     now: Tensor = state.objects[:, -1]
     memory: Tensor = state.memory
     device = memory.device
@@ -151,7 +104,7 @@ def around_ball(state: State) -> Around:
     beside = (now[:, PADDLE] - now[:, BALL_COLUMN]).clamp(-BESIDE, BESIDE) + BESIDE
     low = torch.cat((beside[:, None], memory[:, LOW]), 1)  # what counts near the paddle
     low = torch.where((row >= OPEN_BOTTOM)[:, None], low, torch.tensor(NOT_LOW, device=device))
-    long = (now[:, WIDTH] == LONG_PADDLE).long()
+    long = (now[:, WIDTH] == screen.LONG_PADDLE).long()
     clock = torch.where(row > 0, SIZES[CLOCK], memory[:, CLOCK])
     step = step_number(state.objects[:, -2, :2], now[:, :2])
     step = torch.where(memory[:, SPEED] == NOT_KNOWN, step, STEPS)
@@ -182,15 +135,12 @@ KEY = [ACTIONS if number == ORDER.index(2) else -1 for number in range(len(AROUN
 class Embedding(nn.Module):
     """The sum of one learned vector for each of n numbers, of `sizes`: (B, n) int64 -> (B, width)."""
 
-    offsets: Tensor
-
     def __init__(self, sizes: tuple[int, ...], width: int) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.randn(sum(sizes), width) * len(sizes) ** -0.5 * 0.5)
-        self.register_buffer("offsets", torch.tensor((0, *sizes[:-1])).cumsum(0), persistent=False)
+        self.offsets = nn.Buffer(torch.tensor((0, *sizes[:-1])).cumsum(0), persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """(B, n) int64 -> (B, width)."""
         rows = numbers + self.offsets
         if torch.onnx.is_in_onnx_export():  # the same sum: the exporter makes a loop of `embedding_bag`
             return self.table[rows].sum(1)
@@ -205,22 +155,17 @@ def sets() -> Tensor:
 
 
 class Place(nn.Module):
-    """The ball's speed together with the fractions of its place, memory (B, V) -> (B, width): they decide its step.
-
-    Of the eighths that are possible, the mean of their vectors: the network sees a belief, not a guess.
-    """
-
-    sets: Tensor
+    """The ball's speed together with the fractions of its place, memory (B, V) -> (B, width): they decide its step. Of
+    the eighths that are possible, the mean of their vectors: the network sees a belief, not a guess."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         speeds, columns = SIZES[INDEX["speed"]], SIZES[INDEX["half_column"]]
         self.rows = nn.Parameter(torch.randn(speeds * FRACTIONS, width) * 0.2)
         self.columns = nn.Parameter(torch.randn(speeds * columns, width) * 0.2)
-        self.register_buffer("sets", sets(), persistent=False)
+        self.sets = nn.Buffer(sets(), persistent=False)
 
     def forward(self, memory: Tensor) -> Tensor:
-        """(B, V) int64 -> (B, width)."""
         speed, half = memory[:, INDEX["speed"]], memory[:, INDEX["half_column"]]
         belief = self.sets[memory[:, INDEX["half_row"]]]  # (B, 8)
         which = speed[:, None] * FRACTIONS + torch.arange(FRACTIONS, device=memory.device)

@@ -4,8 +4,6 @@
 controller also sees the state: where ball and paddle are, which bricks are near, and what the memory holds.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
@@ -17,12 +15,9 @@ BALL, PADDLE_EVENT, SCORE, POINTS, LIFE, NEW_WALL = range(6)
 """The events of a step, each of which has a code: what ball and bricks do, what the paddle does alone, what changes in
 the cells of hundreds and tens, of ones, and of lives, and whether a new wall comes."""
 EVENTS = 6
-DIGITS, BOARD, DUE = 10, LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]
-"""What the digits follow from: those shown, and what is due."""
-NO_SCORE = 1000
-"""In place of the score where bricks stand: it counts only when none does."""
-SCORE_CELLS = {GRID_ROWS: SCORE, 2 * GRID_ROWS: POINTS, 3 * GRID_ROWS: LIFE}
-"""The cells of the score's row that ever change, and the event that each shows."""
+DIGITS, BOARD, DUE = 10, LIVES + 1, [INDEX["points_due"], INDEX["life_due"]]  # digits shown, and what is due
+NO_SCORE = 1000  # in place of the score where bricks stand: it counts only when none does
+SCORE_CELLS = {GRID_ROWS: SCORE, 2 * GRID_ROWS: POINTS, 3 * GRID_ROWS: LIFE}  # by cells of the score's row
 
 
 class ActionToLatentMLP(nn.Module):
@@ -31,14 +26,9 @@ class ActionToLatentMLP(nn.Module):
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
         self.settings = {"dropout": dropout}
+        first = nn.Linear(ACTIONS, 512), nn.ReLU(), nn.Dropout(dropout)
         self.layers = nn.Sequential(
-            nn.Linear(ACTIONS, 512),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(512, 256),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(256, CELLS * CODES),
+            *first, nn.Linear(512, 256), nn.ReLU(), nn.Dropout(dropout), nn.Linear(256, CELLS * CODES)
         )
 
     def forward(self, one_hot: Tensor) -> Tensor:
@@ -51,8 +41,7 @@ class ContextController(nn.Module):
 
     Every cell that an event touches has that event's code (`model/vqvae.py`), so there is one choice an event, not one
     a cell; which cells it touches is seen by drawing it (`Twin.grid`). Each event is told what it may depend on, and no
-    more: by what it does not need a network would learn scenes by heart.
-    """
+    more: by what it does not need a network would learn scenes by heart."""
 
     def __init__(self, width: int = 384, books_width: int = 160, paddle_width: int = 192) -> None:
         super().__init__()
@@ -65,7 +54,7 @@ class ContextController(nn.Module):
         self.keys = _small(keys, paddle_width, CODES)
 
     def forward(self, state: State, action: Tensor, around: Around | None = None) -> Tensor:
-        """A state and actions (B,) int64 -> (B, 6, 256) logits. `around` is `around_ball(state)`, if it is there."""
+        """A state and actions (B,) int64 -> (B, 6, 256) logits."""
         told, bricks = around or around_ball(state)
         memory = state.memory
         ball, width = self.ball(self.trunk(press(told, action), bricks, memory)).split(CODES, 1)

@@ -4,47 +4,23 @@ It is shown what is there before and after: a crop around what moved in the fiel
 the score. Where these crops lie is a rule; what they show is pixels.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
+from model import breakout as screen
 from model.appearance import WALL_BOTTOM
-from model.breakout import (
-    CELL_COLUMNS,
-    CELL_ROWS,
-    CODE_DIM,
-    COLUMNS,
-    FIELD_BOTTOM,
-    FIELD_LEFT,
-    FIELD_RIGHT,
-    FIELD_TOP,
-    GRID_COLUMNS,
-    GRID_ROWS,
-    LONG_PADDLE,
-    PADDLE_BOTTOM,
-    PADDLE_TOP,
-    ROWS,
-    WALL_TOP,
-)
+from model.breakout import CELL_COLUMNS, CELL_ROWS, CODE_DIM, COLUMNS, GRID_COLUMNS, PADDLE_BOTTOM, PADDLE_TOP, ROWS
 from model.context import Embedding
 from model.tracker import cut_off, edges, paddle
 
-BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)
-"""Sides of the encoder's crops in pixels: the ball's, the paddle's; and of the blocks that digits are made of."""
+BALL_BOX, STRIP, DIGIT_BLOCK = 20, 40, (2, 4)  # pixels: sides of the ball's crop, the paddle's, and of digits' blocks
 SCORE_PIXELS = CELL_ROWS // DIGIT_BLOCK[0] * (CELL_COLUMNS // DIGIT_BLOCK[1])
-NEW_WALL = 1
-"""The place that is given for a new wall, which has no crop of its own; nothing else comes from there."""
+NEW_WALL = 1  # the place that is given for a new wall, which has no crop of its own; nothing else comes from there
 CROPS = 2 * BALL_BOX**2 + 2 * STRIP + 2 * SCORE_PIXELS
 SCORE_CELLS, FIELD_CELLS, PADDLE_CELLS, WALL_CELLS = range(4)
 """Kinds of changed cells: in the score's row; where ball or single bricks changed; where only the paddle did; where
 many bricks came at once."""
-MANY_PIXELS = 60
-"""More than a ball may bring: when so many pixels come where the bricks are, it is a new wall."""
-
-
-RANKS = -1, PADDLE_CELLS, WALL_CELLS, FIELD_CELLS, SCORE_CELLS
-"""Kinds of cells by rank: in a cell where several things change, the last of these counts."""
+RANKS = -1, PADDLE_CELLS, WALL_CELLS, FIELD_CELLS, SCORE_CELLS  # of several in one cell the last counts
 
 
 def _rows(*bands: tuple[int, int]) -> Tensor:
@@ -52,18 +28,17 @@ def _rows(*bands: tuple[int, int]) -> Tensor:
     return torch.tensor([[any(top <= row < bottom for top, bottom in bands)] for row in range(ROWS)], dtype=torch.uint8)
 
 
-SCORE_ROWS, WALL_ROWS = _rows((0, CELL_ROWS)), _rows((WALL_TOP, WALL_BOTTOM))
-FIELD_ROWS = _rows((FIELD_TOP, PADDLE_TOP), (PADDLE_BOTTOM, FIELD_BOTTOM))
-"""Rows of the field, but for the paddle's."""
+SCORE_ROWS, WALL_ROWS = _rows((0, CELL_ROWS)), _rows((screen.WALL_TOP, WALL_BOTTOM))
+FIELD_ROWS = _rows((screen.FIELD_TOP, PADDLE_TOP), (PADDLE_BOTTOM, screen.FIELD_BOTTOM))  # but the paddle's
 
 
 def paddles_in(strips: Tensor) -> tuple[Tensor, Tensor]:
     """Where the paddle is in its rows of frames, before and after (B, 2, 4, 160) uint8, up to the right wall: (B, 2,
     160) bool; and its column + 1 before (B,) if the wall cut it off there, else 0."""
     columns = torch.arange(COLUMNS, device=strips.device)
-    long = torch.full_like(columns[:1], LONG_PADDLE)[None]
+    long = torch.full_like(columns[:1], screen.LONG_PADDLE)[None]
     at = paddle(strips.reshape(-1, PADDLE_BOTTOM - PADDLE_TOP, COLUMNS), long).reshape(-1, 2, 1, 2)
-    left, right = at[..., 0], (at[..., 0] + at[..., 1]).clamp(max=FIELD_RIGHT)
+    left, right = at[..., 0], (at[..., 0] + at[..., 1]).clamp(max=screen.FIELD_RIGHT)
     return (columns >= left) & (columns < right), torch.where(cut_off(at[:, 0, 0]), left[:, 0, 0] + 1, 0)
 
 
@@ -78,19 +53,18 @@ def window(masks: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def crops(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Two frames (B, 210, 160) uint8 -> what is shown of each of the 35 cells.
-
-    Bits of ball and paddle crops (B, 880), of each of the five score cells (B, 5, 240), the places (B, 3): the ball's
-    two and the paddle's, and the kind of each cell (B, 35) int64, -1 where it does not change.
-    """
+    """Two frames (B, 210, 160) uint8 -> what is shown of each of the 35 cells. Bits of ball and paddle crops (B, 880),
+    of each of the five score cells (B, 5, 240), the places (B, 3): the ball's two and the paddle's, and the kind of
+    each cell (B, 35) int64, -1 where it does not change."""
     device, low = before.device, slice(PADDLE_TOP, PADDLE_BOTTOM)
     differs, strips = before != after, torch.stack((before[:, low], after[:, low]), 1)
     paddles, at_edge = paddles_in(strips)
     # In the paddle's rows all that is not the paddle is the ball, also where it takes the paddle's place.
-    among = torch.tensor([FIELD_LEFT <= column < FIELD_RIGHT for column in range(COLUMNS)], device=device)
+    among = torch.tensor([screen.FIELD_LEFT <= column < screen.FIELD_RIGHT for column in range(COLUMNS)], device=device)
     strip = strips.bool() & ~paddles[:, :, None] & (differs[:, None, low] | among)  # (B, 2, 4, 160)
-    old, new = (frame[:, WALL_TOP:WALL_BOTTOM].bool() for frame in (before, after))
-    laid = ((new & ~old).float().sum((1, 2)) > MANY_PIXELS).to(torch.uint8)[:, None, None] * WALL_ROWS.to(device)
+    old, new = (frame[:, screen.WALL_TOP : WALL_BOTTOM].bool() for frame in (before, after))
+    # More pixels than a ball may bring, where the bricks are: it is a new wall.
+    laid = ((new & ~old).float().sum((1, 2)) > 60).to(torch.uint8)[:, None, None] * WALL_ROWS.to(device)
     # Bytes are made bools: a graph compares them with 0 as whole numbers.
     moved = torch.stack((before, after), 1).bool() & differs[:, None]
     ball = moved & (FIELD_ROWS.to(device) - laid).bool()[:, None]
@@ -121,7 +95,7 @@ def kinds(differs: Tensor, laid: Tensor, strip: Tensor, paddles: Tensor) -> Tens
     cells = differs.to(torch.uint8).reshape(-1, ROWS, GRID_COLUMNS, CELL_COLUMNS).amax(3) * ranks
     lowest = lowest.reshape(-1, PADDLE_BOTTOM - PADDLE_TOP, GRID_COLUMNS, CELL_COLUMNS).amax(3)
     cells = torch.cat((cells[:, :PADDLE_TOP], lowest, cells[:, PADDLE_BOTTOM:]), 1)  # (B, 210, 5)
-    cells = cells.reshape(-1, GRID_ROWS, CELL_ROWS, GRID_COLUMNS).amax(2)  # (B, 7, 5)
+    cells = cells.reshape(-1, screen.GRID_ROWS, CELL_ROWS, GRID_COLUMNS).amax(2)  # (B, 7, 5)
     return torch.tensor(RANKS, device=device)[cells.transpose(1, 2).flatten(1).long()]
 
 

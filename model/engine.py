@@ -3,12 +3,8 @@
 A directory of weights holds `manifest.json`, a graph for each function without its weights (`train/export.py`), and one
 checkpoint with all weights, `twin.safetensors`. Files may come from strangers: every one is limited in size and must
 have the checksum that the manifest names, and a graph may use standard operators alone and no data outside itself.
-
-Everything is batch first and nothing is changed in place: one game, sixteen in an environment or four futures are the
-same call.
+Everything is batch first and nothing is changed in place.
 """
-
-from __future__ import annotations
 
 import hashlib
 from pathlib import Path
@@ -18,28 +14,21 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, GRID_ROWS, ROWS
+from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, ROWS, Frame, classes_from_rgb
 from model.checkpoint import load_tensors
 from model.files import FileError, read_bytes, read_json
-from model.graphs import with_weights
 from model.state import SIZES, Array, Prediction, State, Things
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "weights"
 MANIFEST, WEIGHTS = "manifest.json", "twin.safetensors"
-PREFIX = "twin."
-"""What the exporter puts before a weight's name."""
+PREFIX = "twin."  # what the exporter puts before a weight's name
 WEIGHTS_SCHEMA = 2
 NAMES = ("start", "predict", "draw", "advance", "encode", "action")
 CONTROLLERS = ("context", "action")
-EVENTS = 6
-"""Events of a step that have a code each: ball, paddle, hundreds and tens, ones, lives, new wall; see
-`model/controllers.py`."""
-CONTEXT = 64
-"""So many past frames are worth giving: most of what is hidden shows itself within a second."""
-STILL = 30.0
-"""The logit of code 0 in a cell that does not change."""
+EVENTS = 6  # events of a step that have a code each: see `model/controllers.py`
+CONTEXT = 64  # so many past frames are worth giving: most of what is hidden shows itself within a second
+STILL = 30.0  # the logit of code 0 in a cell that does not change
 _LIMIT = 1 << 24
-_STATE = ("frame", "objects", "wall", "board", "memory")
 
 
 class Engine:
@@ -57,31 +46,26 @@ class Engine:
         self._sessions = {name: (each, [part.name for part in each.get_inputs()]) for name, each in sessions.items()}
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Engine:
+    def load(cls, path: str | Path | None = None) -> "Engine":
         """Load a directory of weights; None: the shipped ones. FileError if any is missing, damaged or foreign."""
-        manifest, graphs = read_weights(SHIPPED if path is None else Path(path))
+        manifest, graphs = read_weights(Path(path or SHIPPED))
         return cls(graphs, manifest)
 
     def _run(self, name: str, **inputs: Array) -> list[Array]:
         session, wants = self._sessions[name]
-        result: list[Array] = session.run(None, {each: inputs[each] for each in wants})
-        return result
+        return session.run(None, {each: inputs[each] for each in wants})
 
     def begin(self, frames: Array, actions: Array | None = None, fresh: bool = False) -> State:
-        """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions
-        (B, n - 1) between them, where they are known; without them NOOP is taken for all.
-
-        `fresh`: the first frame is that of a game that has just been reset, so what no frame shows is known.
-        """
+        """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions (B, n
+        - 1) between them, where they are known; without them NOOP is taken for all. `fresh`: the first frame is that of
+        a game that has just been reset, so what no frame shows is known."""
         objects, wall, board = self._run("start", frame=frames[:, 0])
         memory = np.zeros((len(frames), len(SIZES)), np.int64)
         if fresh:
             memory += np.array(self.meta["fresh"], np.int64)
         state = State(frames[:, 0], objects, wall, board, memory, (memory > 0).astype(np.float32))
         for number in range(1, frames.shape[1]):
-            action = (
-                np.zeros(len(frames), np.int64) if actions is None else np.asarray(actions[:, number - 1], np.int64)
-            )
+            action = np.zeros(len(frames)) if actions is None else actions[:, number - 1]
             state = self.advance(state, action, frames[:, number])
         return state
 
@@ -99,31 +83,27 @@ class Engine:
         if controller not in CONTROLLERS:
             raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {controller!r}")
         if controller == "action":
-            codes = (
-                self._run("action", action=action)[0] + _gumbel(temperature, (len(action), CELLS, CODES), rng)
-            ).argmax(2)
-            return self.follow(state, codes)
+            logits = self._run("action", action=action)[0]
+            return self.follow(state, (logits + _gumbel(temperature, logits.shape, rng)).argmax(2))
         noise = _gumbel(temperature, (len(action), EVENTS, CODES), rng)
-        codes, drawn, *rest, _ = self._run("predict", **_parts(state), action=action, noise=noise)
+        codes, drawn, *rest, _ = self._run("predict", **state._asdict(), action=action, noise=noise)
         return Prediction(codes, drawn, Things(*rest[:4]), rest[4:])
 
     def advance(self, state: State, action: Array, frame: Array, guess: Prediction | None = None) -> State:
         """The state one step later: `action` (B,) led to `frame` (B, 210, 160) uint8 classes, a real or a drawn one.
-
         `guess` is what `predict` gave for this state and action; left out, it is predicted here. It says where the ball
-        is that the frame does not show.
-        """
+        is that the frame does not show."""
         action = np.asarray(action, np.int64)
         guess = guess or self.predict(state, action)
         expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)
         told, bricks = guess.around
         about = {"action": action, "next_frame": frame, "expected": expected, "told": told, "bricks": bricks}
-        return State(frame, *self._run("advance", **_parts(state), **about))
+        return State(frame, *self._run("advance", **state._asdict(), **about))
 
     def follow(self, state: State, codes: Array) -> Prediction:
         """The next step for codes (B, 35) int64, whoever chose them."""
         codes = np.asarray(codes, np.int64)
-        drawn, *rest = self._run("draw", **_parts(state), codes=codes)
+        drawn, *rest = self._run("draw", **state._asdict(), codes=codes)
         return Prediction(codes, drawn, Things(*rest[:4]), rest[4:])
 
     def draw(self, state: State, codes: Array) -> Array:
@@ -132,18 +112,16 @@ class Engine:
 
     def encode(self, before: Array, after: Array) -> Array:
         """The actual codes (B, 35) int64 of real pairs of frames (B, 210, 160) uint8 classes."""
-        codes: Array = self._run("encode", before=before, after=after)[0]
-        return codes
+        return self._run("encode", before=before, after=after)[0]
 
     def logits(self, state: State, action: Array, controller: str = "context") -> Array:
         """The controller's logits (B, 35, 256) float32. The context controller gives them for each event; a cell that
         the likeliest events change has its event's, all others are sure of code 0."""
         action = np.asarray(action, np.int64)
         if controller == "action":
-            alone: Array = self._run("action", action=action)[0]
-            return alone
-        noise = _gumbel(0.0, (len(action), EVENTS, CODES), None)
-        codes, *_, heads = self._run("predict", **_parts(state), action=action, noise=noise)
+            return self._run("action", action=action)[0]
+        noise = np.zeros((len(action), EVENTS, CODES), np.float32)
+        codes, *_, heads = self._run("predict", **state._asdict(), action=action, noise=noise)
         logits = np.zeros((len(action), CELLS, CODES), np.float32)
         logits[:, :, 0] = STILL
         likeliest = heads.argmax(2)
@@ -159,10 +137,6 @@ def _event(cell: int, code: int, likeliest: npt.NDArray[np.int64]) -> int:
         return min(max(column, 1), 3) + 1
     # A ball that the frame hides has another code there than its event.
     return next((event for event in (0, 1, 5) if likeliest[event] == code), 0)
-
-
-def _parts(state: State) -> dict[str, Array]:
-    return {name: getattr(state, name) for name in _STATE}
 
 
 def _gumbel(temperature: float, shape: tuple[int, ...], rng: np.random.Generator | None) -> npt.NDArray[np.float32]:
@@ -198,26 +172,54 @@ def read_weights(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     return manifest, graphs
 
 
+def with_weights(graph: bytes, weights: dict[str, npt.NDArray[Any]]) -> bytes:
+    """The bytes of an ONNX graph with float32 initializers put in by name. An ONNX file is a protobuf message, and
+    protobuf merges messages that are written one after the other
+    (https://protobuf.dev/programming-guides/encoding/#last-one-wins): a message with nothing but them is appended."""
+    dims, kind, name_of, raw, initializer, of_model, is_float = 1, 2, 8, 9, 5, 7, 1  # numbers of onnx/onnx.proto
+    tensors = b""
+    for name, value in weights.items():
+        tensor = b"".join(_field(dims, size) for size in value.shape) + _field(kind, is_float)
+        tensor += _field(name_of, name.encode()) + _field(raw, np.ascontiguousarray(value, "<f4").tobytes())
+        tensors += _field(initializer, tensor)
+    return graph + _field(of_model, tensors)
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    """A field of a protobuf message: a whole number, or bytes after their length."""
+    if isinstance(value, int):
+        return bytes([number << 3]) + _varint(value)
+    return bytes([number << 3 | 2]) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + _varint(value >> 7)
+
+
 def read_manifest(directory: Path) -> dict[str, Any]:
     """What a directory of weights says of itself. FileError if it is none."""
-    manifest = read_json(directory / MANIFEST, "weights", limit=1 << 20)
-    parts = [manifest.get(key) for key in ("files", "wants")] if isinstance(manifest, dict) else [None]
-    if not isinstance(manifest, dict) or not all(isinstance(part, dict) for part in parts):
-        raise FileError(f"{directory / MANIFEST} does not describe weights")
+    path = directory / MANIFEST
+    manifest = read_json(path, "weights", limit=1 << 20)
+    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(key), dict) for key in ("files", "wants")):
+        raise FileError(f"{path} does not describe weights")
     if manifest.get("schema") != WEIGHTS_SCHEMA:
         raise FileError(f"weights {directory} are of another version; make them with: python main.py ship")
-    majority, skip, fresh = (manifest.get(key) for key in ("majority", "frameskip", "fresh"))
-    if not isinstance(fresh, list) or len(fresh) != len(SIZES) or not all(type(c) is int for c in fresh):
-        raise FileError(f"{directory / MANIFEST} does not say what is known of a new game")
+    skip, fresh = manifest.get("frameskip"), manifest.get("fresh", ())
+    if not _numbers(fresh, len(SIZES)):
+        raise FileError(f"{path} does not say what is known of a new game")
     if any(not 0 <= known < size for known, size in zip(fresh, SIZES, strict=True)):
-        raise FileError(f"{directory / MANIFEST} says of a new game what the memory cannot hold")
-    names = [name for part in manifest["wants"].values() for name in (part if isinstance(part, list) else [None])]
-    if not all(isinstance(name, str) for name in names):
-        raise FileError(f"{directory / MANIFEST} does not say which weights its graphs want")
-    codes = isinstance(majority, list) and len(majority) == CELLS and all(type(c) is int for c in majority)
-    if not codes or type(skip) is not int or not 1 <= skip <= 60 or not isinstance(manifest.get("checksum"), str):
-        raise FileError(f"{directory / MANIFEST} lacks its frame skip, majority codes or checksum")
+        raise FileError(f"{path} says of a new game what the memory cannot hold")
+    parts = manifest["wants"].values()
+    if not all(isinstance(part, list) and all(isinstance(name, str) for name in part) for part in parts):
+        raise FileError(f"{path} does not say which weights its graphs want")
+    sound = type(skip) is int and 1 <= skip <= EMULATOR_HZ and isinstance(manifest.get("checksum"), str)
+    if not sound or not _numbers(manifest.get("majority"), CELLS):
+        raise FileError(f"{path} lacks its frame skip, majority codes or checksum")
     return manifest
+
+
+def _numbers(value: Any, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(type(each) is int for each in value)
 
 
 def _session(data: bytes, name: str) -> onnxruntime.InferenceSession:
@@ -226,11 +228,10 @@ def _session(data: bytes, name: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime has an exception for each of its stages
         why = str(error).partition("\n")[0][:200]
         raise FileError(f"the graph {name}.onnx cannot be read: {why}") from None
-    return session
 
 
 def check_action(action: int) -> int:
@@ -240,9 +241,22 @@ def check_action(action: int) -> int:
     return int(action)
 
 
-def check_frames(frames: Any, what: str) -> Array:
+def check_frames(frames: Any) -> Array:
     """RGB frames (..., 210, 160, 3) uint8. Raises ValueError naming shape or dtype."""
     if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.shape[-3:] != (ROWS, COLUMNS, 3):
         found = f"{frames.dtype} {frames.shape}" if isinstance(frames, np.ndarray) else type(frames).__name__
-        raise ValueError(f"{what} must be uint8 (..., {ROWS}, {COLUMNS}, 3), got {found}")
+        raise ValueError(f"a frame must be uint8 (..., {ROWS}, {COLUMNS}, 3), got {found}")
     return frames
+
+
+def check_history(frames: Any, actions: Any) -> tuple[Frame, Array]:
+    """RGB frames (n, 210, 160, 3) uint8, oldest first, and the n - 1 actions between them or None, as `Engine.begin`
+    takes them for one game. Raises ValueError naming what is wrong."""
+    if check_frames(frames).ndim != 4 or len(frames) < 1:
+        raise ValueError(f"frames must be (n, {ROWS}, {COLUMNS}, 3) with n >= 1, got {frames.shape}")
+    keys = None
+    if actions is not None:
+        keys = np.array([[check_action(action) for action in actions]], np.int64)
+        if keys.shape[1] != len(frames) - 1:
+            raise ValueError(f"{len(frames)} frames have {len(frames) - 1} actions between them, got {keys.shape[1]}")
+    return classes_from_rgb(frames)[None], keys

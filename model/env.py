@@ -1,11 +1,6 @@
 """The dream as Gymnasium environments: `gymnasium.make("model:NeuralBreakout-v0")`, and `make_vec` for many games at
 once, with one call of the networks a step for all of them. See `docs/environment.md`.
-
-Score and lives are counted when the emulator counts them, a frame before the digits show it: the twin remembers what is
-due.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,27 +14,22 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import HumanRendering
 
-from model.breakout import CELLS, COLUMNS, EMULATOR_HZ, PALETTE, ROWS, Action, classes_from_rgb, rgb_from_classes
-from model.engine import Engine, check_action, check_frames
+from model.breakout import CELLS, COLUMNS, EMULATOR_HZ, PALETTE, ROWS, Action, rgb_from_classes
+from model.engine import Engine, check_action, check_history
 from model.files import FileError
-from model.state import INDEX, LIVES, VARIABLES, Array, Prediction, State, lives_left, where
+from model.state import INDEX, LIVES, VARIABLES, Array, State, in_words, lives_left, where
 
 RESET_FRAME = Path(__file__).resolve().parent.parent / "assets" / "reset_frame.png"
 _DUE = np.array([0, *map(int, VARIABLES[INDEX["points_due"]].classes[1:])])
-GREY = (PALETTE @ (0.2989, 0.587, 0.114)).round().astype(np.uint8)
-"""ALE's own grey of each class."""
+GREY = (PALETTE @ (0.2989, 0.587, 0.114)).round().astype(np.uint8)  # ALE's own grey of each class
 _KINDS = {"rgb": (255, PALETTE), "grayscale": (255, GREY), "classes": (8, np.arange(9, dtype=np.uint8))}
-_WRAP = 1000
-"""The score goes from 999 back to 0."""
-_RIGHT_ARROW, _LEFT_ARROW = 1073741903, 1073741904
-"""What SDL calls the arrow keys."""
-_ZOOM = 4
+_WRAP = 1000  # the score goes from 999 back to 0
 
 
 @lru_cache(maxsize=4)
 def shared_engine(weights: str | Path | None) -> Engine:
     """The engine of a directory of weights (None: the shipped ones), loaded once for all environments of a process."""
-    return Engine.load(None if weights is None else Path(weights))
+    return Engine.load(weights)
 
 
 def reset_state(engine: Engine) -> State:
@@ -57,9 +47,8 @@ def reset_state(engine: Engine) -> State:
 class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
     """N dreamt games. Keyword arguments as of `NeuralBreakout`; `autoreset_mode` as Gymnasium defines it.
 
-    `reset` takes a seed (game i gets seed + i), or one for each game; options as of `NeuralBreakout.reset`, and
-    `reset_mask` (N,) bool. A game that is reset by itself starts from the shipped frame.
-    """
+    Score and lives are counted when the emulator counts them, a frame before the digits show it: the twin remembers
+    what is due. A game that is reset by itself starts from the shipped frame."""
 
     def __init__(
         self,
@@ -107,7 +96,8 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """Start games anew; see the class."""
+        """Start games anew. `seed`: game i gets seed + i, or one for each game; options as of `NeuralBreakout.reset`,
+        and `reset_mask` (N,) bool."""
         given = dict(options or {})
         mask = np.asarray(given.pop("reset_mask", self._every))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
@@ -128,11 +118,7 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
             raise ValueError(f"temperature must be 0 or more and finite, got {heat}")
         start = self._fresh
         if frames is not None:
-            classes = classes_from_rgb(check_frames(frames, "frames"))
-            keys = None if actions is None else np.array([[check_action(a) for a in actions]], np.int64)
-            if classes.ndim != 3 or not len(classes) or (keys is not None and keys.shape[1] != len(classes) - 1):
-                raise ValueError("frames must be (n, 210, 160, 3), n >= 1, with n - 1 actions between them")
-            start = self.engine.begin(classes[None], keys).rows(np.zeros(self.num_envs, np.int64))
+            start = self.engine.begin(*check_history(frames, actions)).rows(np.zeros(self.num_envs, np.int64))
         self.state, self._ended = where(mask, start, self.state), self._ended & ~mask
         self._heat[mask] = heat
         for of_game in (self._last, self._steps, self._codes):
@@ -144,7 +130,7 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
         if self.sticky:
             actions = np.where([rng.random() < self.sticky for rng in self.rngs], self._last, actions)
         before, chance = self.score, 1.0 if self._heat.any() else 0.0
-        guess: Prediction = self.engine.predict(self.state, actions, self.controller, chance, self)  # type: ignore[arg-type]
+        guess = self.engine.predict(self.state, actions, self.controller, chance, self)  # type: ignore[arg-type]
         self.state = self.engine.advance(self.state, actions, guess.frame, guess)
         self._last, self._codes = actions, guess.codes
         self._steps, self._all_steps = self._steps + 1, self._all_steps + 1
@@ -214,10 +200,8 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
 
 
 class Ale:
-    """As much of ALE's own interface (`env.unwrapped.ale`) as Gymnasium's Atari wrappers ask for.
-
-    Screens are written into `output`, if it is given.
-    """
+    """As much of ALE's own interface (`env.unwrapped.ale`) as Gymnasium's Atari wrappers ask for. Screens are written
+    into `output`, if it is given."""
 
     def __init__(self, games: NeuralBreakoutVector) -> None:
         self._games = games
@@ -240,21 +224,15 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     Observations are (210, 160, 3) uint8 (`obs_type` "rgb"), or (210, 160): "grayscale" or "classes" 0..8; actions are
     0 NOOP, 1 FIRE, 2 RIGHT, 3 LEFT, held for the weights' own frame skip. The reward is in points. `terminated`: the
-    last life is lost. `truncated`: `horizon` steps are over.
-
-    weights                    a directory of weights; None: the shipped ones
-    controller                 "context", or "action": codes from the key alone
-    temperature                0: the likeliest codes; above, codes are drawn from softmax(logits / temperature)
-    horizon                    steps after which an episode is truncated; None: never
-    frameskip                  fixed by the weights; another one is refused
-    repeat_action_probability  of each step, that the last action is taken again (ALE's own default is 0.25)
-    full_action_space          must be False
-    obs_type, render_mode      render modes are "rgb_array" and "human"
+    last life is lost. `truncated`: `horizon` steps are over (None: never). `weights`: a directory (None: the shipped
+    ones), whose `frameskip` is the only one. `controller`: "context", or "action": codes from the key alone.
+    `temperature` 0: the likeliest codes; above, drawn from softmax(logits / temperature). `repeat_action_probability`:
+    of each step, that the last action is taken again (ALE's own default is 0.25). `full_action_space`: only False.
+    `render_mode`: "rgb_array" or "human".
 
     `info`: lives, score, frame_number, episode_frame_number (emulator frames), codes (35,) int64, remembers (V,) int64:
     the class of each of `model.state.VARIABLES`, 0 where it is not known, and certainty (V,) float32: how sure the twin
-    is of each. ValueError for arguments that are none of these; FileError for weights that cannot be used.
-    """
+    is of each. ValueError for arguments that are none of these; FileError for weights that cannot be used."""
 
     metadata: dict[str, Any] = {"render_modes": ["human", "rgb_array"], "render_fps": EMULATOR_HZ}  # noqa: RUF012
 
@@ -270,11 +248,9 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
         self._window: gymnasium.Env[Any, Any] | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """A new game. The same seed and actions give the same episode.
-
-        Without options it starts as the emulator does after a reset. `options`: "frames" (n, 210, 160, 3) uint8 RGB,
-        real ones, oldest first, to go on from; "actions", the n - 1 between them, where they are known; "temperature".
-        """
+        """A new game. The same seed and actions give the same episode. Without options it starts as the emulator does
+        after a reset. `options`: "frames" (n, 210, 160, 3) uint8 RGB, real ones, oldest first, to go on from;
+        "actions", the n - 1 between them, where they are known; "temperature"."""
         super().reset(seed=seed)
         self._games.reset(seed=seed, options=options)
         self._games.rngs = [self.np_random]
@@ -288,8 +264,7 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     def _told(self) -> dict[str, Any]:
         if self.render_mode == "human":
-            if self._window is None:
-                self._window = HumanRendering(_Picture(self))
+            self._window = self._window or HumanRendering(_Picture(self))
             self._window.step(0)  # shows the picture, and waits until it is time for it
         infos = self._games.infos(np.ones(1, np.bool_))
         one = {key: value[0] for key, value in infos.items() if not key.startswith("_")}
@@ -306,8 +281,7 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     def remembers(self) -> dict[str, tuple[str, float]]:
         """What the twin remembers that no frame shows: each variable in words, and how sure it is, 0..1."""
-        known, sure = self.state.memory[0].tolist(), self.state.certainty[0].tolist()
-        return {v.name: (v.classes[known[n]], sure[n]) for n, v in enumerate(VARIABLES)}
+        return in_words(self.state)
 
     def render(self) -> Array | None:
         """The picture (210, 160, 3) uint8 in render mode "rgb_array"; a window shows itself at each step."""
@@ -324,11 +298,11 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
         return [action.name for action in Action]
 
     def get_keys_to_action(self) -> dict[tuple[str | int, ...], int]:
-        """For `gymnasium.utils.play`: a, d or the arrows steer, space serves, e does nothing."""
+        """For `gymnasium.utils.play`: a, d or the arrows (as SDL numbers them) steer, space serves, e does nothing."""
         keys: dict[tuple[str | int, ...], int] = {("e",): int(Action.NOOP), (" ",): int(Action.FIRE)}
-        for action, names in ((Action.LEFT, ("a", _LEFT_ARROW)), (Action.RIGHT, ("d", _RIGHT_ARROW))):
-            for name in names:
-                keys[name,] = keys[" ", name] = int(action)
+        steers: dict[str | int, int] = {"a": 3, 1073741904: 3, "d": 2, 1073741903: 2}
+        for name, action in steers.items():
+            keys[name,] = keys[" ", name] = action
         return keys
 
 
@@ -344,4 +318,4 @@ class _Picture(gymnasium.Env[Any, Any]):
         return None, 0.0, False, False, {}  # the environment has stepped already
 
     def render(self) -> Array:
-        return self._env.ale.getScreenRGB().repeat(_ZOOM, 0).repeat(_ZOOM, 1)
+        return self._env.ale.getScreenRGB().repeat(4, 0).repeat(4, 1)

@@ -3,8 +3,6 @@
 Read with a limit on the size, and only plain files: a pipe may never end, and a device has no size.
 """
 
-from __future__ import annotations
-
 import codecs
 import glob
 import hashlib
@@ -18,18 +16,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-SCHEMA = 1
-"""The schema version in every file that this program writes; a newer one is refused by name."""
-TEXT_LIMIT = 1 << 20
-"""The largest text that a person writes for this program, in bytes: key maps, lists of actions."""
-_LONGEST_LINE = 1000
-_DESCRIPTION_LIMIT = 1 << 26
+SCHEMA = 1  # the schema version in every file that this program writes; a newer one is refused by name
 _NO_FILES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 class FileError(ValueError):
-    """A file that cannot be used: missing, truncated, foreign or of another version. The text says which and why, in
-    one printable line whatever stood in the file."""
+    """A file that cannot be used. The text says which and why, in one printable line whatever stood in the file."""
 
     def __init__(self, text: str) -> None:
         super().__init__(one_line(text))
@@ -41,9 +33,8 @@ class UserError(RuntimeError):
 
 def one_line(text: str) -> str:
     """`text` as one line that is safe to print: no line ends, no control characters, cut in the middle if very long."""
-    if len(text) > _LONGEST_LINE:
-        half = _LONGEST_LINE // 2
-        text = f"{text[:half]} ... {text[-half:]}"
+    if len(text) > 1000:
+        text = f"{text[:500]} ... {text[-500:]}"
     line = " ".join(text.split())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
@@ -116,11 +107,9 @@ def waiting_path(description: Path) -> Path:
 def write_described(
     path: Path, write: Callable[[BinaryIO], dict[str, Any]], description: Path, key: str
 ) -> dict[str, Any]:
-    """Write a file and the JSON object that describes it as one: a kill leaves the old two or the new two.
-
-    `write` gives the description, `key` of it gets the SHA-256 of the file. The description waits beside, the renaming
-    of `path` decides, and `read_description` knows both. Returns the description.
-    """
+    """Write a file and the JSON object that describes it as one: a kill leaves the old two or the new two. `write`
+    returns the description, `key` of which gets the file's SHA-256. It waits beside until `path` is renamed;
+    `read_description` knows both places. Returns the description."""
     about: dict[str, Any] = {}
     with _filled(path, lambda file: about.update(write(file))) as beside:
         if path.exists() and (found := _current(description, key, checksum(path))) != description:
@@ -141,7 +130,7 @@ def _current(description: Path, key: str, digest: str) -> Path:
     """Where the description of the file whose SHA-256 is `digest` stands: in its place, or it still waits."""
     waiting = waiting_path(description)
     with suppress(FileError):
-        found = read_json(waiting, "description", _DESCRIPTION_LIMIT)
+        found = read_json(waiting, "description", limit=1 << 26)
         if isinstance(found, dict) and found.get(key) == digest:
             return waiting
     return description
@@ -171,11 +160,9 @@ def read_bytes(path: Path, what: str, limit: int) -> bytes:
     return data
 
 
-def read_text(path: Path, what: str, limit: int = TEXT_LIMIT) -> str:
-    """A text that a person wrote, as UTF-8 with or without a byte order mark, or UTF-16 with one; FileError as above.
-
-    Windows' Notepad writes the mark, and its PowerShell UTF-16.
-    """
+def read_text(path: Path, what: str, limit: int = 1 << 20) -> str:
+    """A text that a person wrote, as UTF-8 with or without a byte order mark (Notepad's), or UTF-16 with one
+    (PowerShell's); FileError as above."""
     data = read_bytes(path, what, limit)
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
@@ -185,10 +172,7 @@ def read_text(path: Path, what: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def read_json(path: Path, what: str, limit: int = 1 << 30) -> Any:
-    """Parse JSON; FileError names `what` and `path` if it is missing, larger than `limit` bytes or damaged.
-
-    Stricter than `json.loads`: a key given twice, NaN, and numbers beyond a float's range are refused.
-    """
+    """Parse JSON; FileError as above, also of a key given twice, NaN, and numbers beyond a float's range."""
     data = read_bytes(path, what, limit)
     try:
         return json.loads(data, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
@@ -208,11 +192,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _finite(text: str) -> float:
-    value = float(text)
-    if text in ("NaN", "Infinity", "-Infinity"):
-        raise ValueError(f"{text} is not a number")
-    if math.isinf(value):
-        raise ValueError(f"{text[:20]} is beyond every float")
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is not a number, or is beyond every float")
     return value
 
 

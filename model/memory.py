@@ -6,32 +6,13 @@ state, a student that sees pixels and keys (compare Chen et al. 2019, "Learning 
 https://arxiv.org/abs/1912.12294). Each variable is "not known" until the network is sure of it.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
+from model import context
 from model.appearance import somewhere
 from model.breakout import ACTIONS, COLUMNS
-from model.context import (
-    AROUND_BALL,
-    BALL_STEP,
-    CLOCK,
-    NEAR,
-    NEAR_BRICKS,
-    PADDLE_STEP,
-    SPEED,
-    STEPS,
-    Around,
-    Embedding,
-    Trunk,
-    around_ball,
-    paddle_step,
-    press,
-    read,
-    sets,
-    step_number,
-)
+from model.context import AROUND_BALL, BALL_STEP, CLOCK, NEAR, NEAR_BRICKS, PADDLE_STEP, SPEED, STEPS, Around, Embedding
 from model.state import FRACTIONS, HISTORY, INDEX, LIVES, NOT_KNOWN, PADDLE, SIZES, State, Things
 
 SURE = 0.5
@@ -41,30 +22,26 @@ POSSIBLE, MISTAKEN = 0.03, 0.01
 """An eighth of a row counts as possible if it is at least this share as likely as the likeliest; and how likely an
 eighth is, beside those that were possible, that was not: so a mistake is found when nothing else explains a step."""
 FRACTION, KNOB = INDEX["half_row"], INDEX["knob"]
-ALONE = FRACTION, CLOCK, KNOB
-"""Variables with a network of their own: they depend on little, and the rest of a scene would only mislead it."""
-ROW_STEPS = 2 * BALL_STEP + 2
-"""Steps of the ball in rows that are told apart; the last one is "no ball in one of the two moments"."""
+ALONE = FRACTION, CLOCK, KNOB  # these have a network of their own: the rest of a scene would only mislead it
+ROW_STEPS = 2 * BALL_STEP + 2  # steps of the ball in rows; the last one is "no ball in one of the two moments"
 
 
 def outcome(state: State, after: Things) -> Tensor:
     """What was seen to happen in a step, and where its speed is not known how the ball had moved before: (B, 7)."""
     before, places = state.objects[:, -1], torch.cat((state.objects[:, :, :2], after.ball[:, None]), 1)  # (B, 5, 2)
-    changed = read((state.wall != after.wall).to(torch.uint8), before[:, :2], NEAR)
-    brick = torch.where(somewhere(changed, (1,)), changed.argmax(1), NEAR_BRICKS)[:, None]
+    changed = context.read((state.wall != after.wall).to(torch.uint8), before[:, :2], NEAR)
+    brick = torch.where(somewhere(changed), changed.argmax(1), NEAR_BRICKS)[:, None]
     digits = (state.board != after.board).to(torch.uint8)
     served = torch.where(before[:, :1] == 0, after.ball[:, 1:].clamp(1, COLUMNS - 1), 1)  # where: one of four clocks
     served = torch.where(after.ball[:, :1] == 0, 0, served)
-    steps = step_number(places[:, :-1], places[:, 1:])  # (B, 4)
+    steps = context.step_number(places[:, :-1], places[:, 1:])  # (B, 4)
     past = torch.where(state.memory[:, SPEED, None] == NOT_KNOWN, steps[:, :2], STEPS)
     board = torch.stack((digits[:, LIVES], digits[:, :LIVES].amax(1)), 1)
     return torch.cat((served, brick, board, steps[:, -1:], past), 1)
 
 
-OUTCOME = COLUMNS, NEAR_BRICKS + 1, 2, 2, STEPS, STEPS + 1, STEPS + 1
-"""The sizes of the columns that `outcome` gives."""
-SERVED, SEEN = 0, 4
-"""Of these the place of a serve, from 2 on (0: no ball, 1: no serve), and the ball's step."""
+OUTCOME = COLUMNS, NEAR_BRICKS + 1, 2, 2, STEPS, STEPS + 1, STEPS + 1  # the sizes of the columns that `outcome` gives
+SERVED, SEEN = 0, 4  # of these the place of a serve, from 2 on (0: no ball, 1: no serve), and the ball's step
 
 
 def rows_of(step: Tensor) -> Tensor:
@@ -73,10 +50,8 @@ def rows_of(step: Tensor) -> Tensor:
 
 
 class Fractions(nn.Module):
-    """The fraction of the ball's row: a Bayes filter whose two tables are learned.
-
-    Where the ball was by an eighth, and how fast it now is, decide what step is seen and at which eighth it then is.
-    """
+    """The fraction of the ball's row: a Bayes filter whose two tables are learned. Where the ball was by an eighth, and
+    how fast it now is, decide what step is seen and at which eighth it then is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,7 +75,7 @@ class Memory(nn.Module):
     def __init__(self, width: int = 320, knob_width: int = 192) -> None:
         super().__init__()
         self.settings = {"width": width, "knob_width": knob_width}
-        self.trunk = Trunk(AROUND_BALL + OUTCOME, width)
+        self.trunk = context.Trunk(AROUND_BALL + OUTCOME, width)
         # "Not known" is never predicted: it is what is left.
         self.known = [SIZES[number] - 1 for number in range(len(SIZES)) if number not in ALONE]
         # Most variables stay as they are: that is a layer's work, and the trunk has only to say where they do not.
@@ -108,29 +83,18 @@ class Memory(nn.Module):
         self.fractions = Fractions()
         self.clock = Embedding((SIZES[CLOCK], COLUMNS), SIZES[CLOCK] - 1)
         keys = (SIZES[KNOB], ACTIONS + 1, COLUMNS, *[2 * PADDLE_STEP + 1] * HISTORY)
-        self.keys = nn.Sequential(
-            Embedding(keys, knob_width), nn.ReLU(), nn.Linear(knob_width, knob_width), nn.ReLU(),
-            nn.Linear(knob_width, SIZES[KNOB] - 1),
-        )  # fmt: skip
-        self.register_buffer("sets", sets() > 0, persistent=False)
-
-    sets: Tensor
+        first = Embedding(keys, knob_width), nn.ReLU(), nn.Linear(knob_width, knob_width), nn.ReLU()
+        self.keys = nn.Sequential(*first, nn.Linear(knob_width, SIZES[KNOB] - 1))
+        self.sets = nn.Buffer(context.sets() > 0, persistent=False)
 
     def forward(
-        self,
-        state: State,
-        action: Tensor,
-        after: Things,
-        seen: Tensor,
-        around: Around | None = None,
+        self, state: State, action: Tensor, after: Things, seen: Tensor, around: Around | None = None
     ) -> list[Tensor]:
         """A state, the action (B,) taken there, what is there after it, and whether the ball is seen in both moments
-        (B,) -> for each variable logits (B, classes but the first; of the row's fraction one for each of the eighths).
-        `around` is `around_ball(state)`, if it is there.
-        """
+        (B,) -> for each variable logits (B, classes but the first; of the row's fraction one for each eighth)."""
         objects, memory = state.objects, state.memory
-        (told, bricks), happened = around or around_ball(state), outcome(state, after)
-        features = self.trunk(torch.cat((press(told, action), happened), 1), bricks, memory)
+        (told, bricks), happened = around or context.around_ball(state), outcome(state, after)
+        features = self.trunk(torch.cat((context.press(told, action), happened), 1), bricks, memory)
         others = iter((self.out(features) + self.stay(memory)).split(self.known, 1))
         logits = [features if number in ALONE else next(others) for number in range(len(SIZES))]
         possible = self.sets[memory[:, FRACTION]].to(features.dtype)
@@ -138,7 +102,7 @@ class Memory(nn.Module):
         # A serve's place tells the clock, and nothing else does.
         logits[CLOCK] = self.clock(torch.cat((memory[:, CLOCK, None], happened[:, SERVED, None]), 1))
         columns = torch.cat((objects[:, :, PADDLE], after.paddle[:, :1]), 1)
-        moved = paddle_step(columns[:, :-1], columns[:, 1:])
+        moved = context.paddle_step(columns[:, :-1], columns[:, 1:])
         knob = (memory[:, KNOB, None], action[:, None], columns[:, -1:].clamp(0, COLUMNS - 1), moved)
         logits[KNOB] = self.keys(torch.cat(knob, 1))
         return logits
@@ -152,16 +116,13 @@ _PLACES = [
 """Where each variable's logits are among all, -1 beyond the last. The knob, the last one, has many more."""
 
 
-def settle(logits: list[Tensor], sure: float = SURE) -> tuple[Tensor, Tensor]:
-    """Logits for each variable -> its class (B, V) int64, 0 where not sure enough, and the certainty (B, V).
-
-    The row's fraction is a belief that a step narrows (a Bayes filter whose update is learned): the set of the eighths
-    that are still possible.
-    """
+def settle(logits: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Logits for each variable -> its class (B, V) int64, 0 where not sure enough, and the certainty (B, V). The row's
+    fraction is a belief that a step narrows: the set of the eighths that are still possible."""
     flat = nn.functional.pad(torch.cat(logits[:KNOB], 1), (0, 1), value=float("-inf"))
     shares = flat[:, _PLACES].softmax(2), logits[KNOB].softmax(1)[:, None]  # (B, V - 1, 36), (B, 1, 232)
     certainty = torch.cat([each.amax(2) for each in shares], 1)
-    known = torch.where(certainty >= sure, torch.cat([each.argmax(2) for each in shares], 1) + 1, NOT_KNOWN)
+    known = torch.where(certainty >= SURE, torch.cat([each.argmax(2) for each in shares], 1) + 1, NOT_KNOWN)
     likely = shares[0][:, FRACTION, :FRACTIONS]
     bits = 2 ** torch.arange(FRACTIONS, device=known.device)
     possible = ((likely > POSSIBLE * likely.amax(1, keepdim=True)) * bits).sum(1, keepdim=True)

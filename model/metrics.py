@@ -5,8 +5,6 @@ beside what a model gets for free: the majority code of each position, and the l
 bootstrap intervals over whole episodes: steps of one game are alike, games are not.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.breakout import CELLS, CODES, PALETTE, Frame, changed_cells
+from model.breakout import CELLS, CODES, COLUMNS, PALETTE, ROWS, Frame, changed_cells
 from model.readers import Bools, Floats, Ints, find_balls, find_bricks, find_paddles
 
 Numbers = npt.NDArray[Any]
@@ -22,11 +20,7 @@ Numbers = npt.NDArray[Any]
 PARTED_PIXELS, PARTED_DISTANCE, PARTED_STEPS = 34, 4, 3
 """A dream has parted when for three steps running more than 34 pixels (0.1%) differ, or the ball in the open field is
 missing or more than 4 pixels away on either axis."""
-PSNR_CAP = 60.0
-RESAMPLES = 1000
 _QUARTERS = (0.25, 0.5, 0.75)
-
-# --- one step from real history ("teacher forced") ---
 
 
 class StepScore(NamedTuple):
@@ -73,27 +67,24 @@ _RATES = {
 class Tally:
     """Sums since the start, and every step of the last `memory` steps (a ring: memory does not grow).
 
-    Steps with the ball in play are summed apart as well: without a ball there is little to get wrong.
-    """
+    Steps with the ball in play are summed apart as well: without a ball there is little to get wrong."""
 
     def __init__(self, memory: int) -> None:
-        # Every row twice, so that the newest ones always lie together.
-        self._ring = np.zeros((2 * memory, len(_COLUMNS)), np.int64)
+        self._ring = np.zeros((memory, len(_COLUMNS)), np.int64)
         self._totals = np.zeros((2, len(_COLUMNS)), np.int64)  # of all steps, of those with the ball in play
         self.steps = 0
 
     def add(self, score: StepScore, in_play: bool = True) -> None:
         """Count one step; `in_play`: whether there was a ball."""
-        row, memory = (*score, score.exact, score.pixels_changed == 0, CELLS, 1, in_play), len(self._ring) // 2
-        self._ring[self.steps % memory :: memory] = row
-        self._totals[: 1 + in_play] += self._ring[self.steps % memory]
+        row = self._ring[self.steps % len(self._ring)]
+        row[:] = (*score, score.exact, score.pixels_changed == 0, CELLS, 1, in_play)
+        self._totals[: 1 + in_play] += row
         self.steps += 1
 
     def _last(self, steps: int) -> Ints:
         """The newest `steps` rows or fewer, oldest first."""
-        memory = len(self._ring) // 2
-        end = memory + self.steps % memory
-        return self._ring[end - min(steps, self.steps, memory) : end]
+        newest = min(steps, self.steps, len(self._ring))
+        return self._ring[np.arange(self.steps - newest, self.steps) % len(self._ring)]
 
     def series(self, steps: int) -> tuple[Ints, Ints]:
         """Codes right and wrong pixels of the newest steps, oldest first."""
@@ -101,10 +92,8 @@ class Tally:
         return rows[:, _COLUMNS.index("codes_right")], rows[:, _COLUMNS.index("pixels_wrong")]
 
     def rates(self, steps: int | None = None, in_play: bool = False) -> dict[str, float | None]:
-        """Rates over the newest `steps` (None: since the start), all or only those with the ball in play.
-
-        None where nothing was there to be right about.
-        """
+        """Rates over the newest `steps` (None: since the start), all or only those with the ball in play; None where
+        nothing was there to be right about."""
         sums = self._totals[int(in_play)]
         if steps is not None:
             rows = self._last(steps)
@@ -117,16 +106,14 @@ _SQUARED = ((PALETTE.astype(np.int64)[:, None] - PALETTE.astype(np.int64)[None])
 
 
 def psnr(real: Frame, drawn: Frame) -> npt.NDArray[np.float64]:
-    """Peak signal-to-noise ratio in dB, at most 60: frames (B, 210, 160), taken as RGB 0..255 -> (B,).
-
-    Controllability is psnr of the codes of the real pair less psnr of codes for a random action (Bruce et al. 2024,
-    Genie, https://arxiv.org/abs/2402.15391, delta PSNR).
-    """
+    """Peak signal-to-noise ratio in dB, at most 60: frames (B, 210, 160), taken as RGB 0..255 -> (B,). Controllability
+    is psnr of the codes of the real pair less psnr of codes for a random action (Bruce et al. 2024, Genie,
+    https://arxiv.org/abs/2402.15391, delta PSNR)."""
     differ = real != drawn
     squared = np.zeros(len(real))
     np.add.at(squared, np.nonzero(differ)[0], _SQUARED[real[differ], drawn[differ]])
-    mean_error = squared / (3 * real[0].size) if len(real) else squared
-    return np.minimum(PSNR_CAP, 20 * math.log10(255) - 10 * np.log10(np.maximum(mean_error, 1e-12)))
+    mean_error = squared / (3 * ROWS * COLUMNS)
+    return np.minimum(60.0, 20 * math.log10(255) - 10 * np.log10(np.maximum(mean_error, 1e-12)))
 
 
 def ambiguous(codes: Ints, outcomes: Ints) -> Bools:
@@ -139,22 +126,18 @@ def ambiguous(codes: Ints, outcomes: Ints) -> Bools:
     return commonest[codes] != pair.reshape(-1)
 
 
-# --- dreaming ---
-
-
 def ball_error(real: Frame, drawn: Frame) -> Floats:
-    """Pixels between the balls in the open field of frames (B, 210, 160), the larger of both axes: (B,) float32.
-
-    NaN where the real field has no ball, infinite where the drawn one lacks it.
-    """
-    there, here = find_balls(real), find_balls(drawn)
-    missing = np.isnan(here[:, 0]) & ~np.isnan(there[:, 0])
-    return np.where(missing, np.float32(np.inf), np.abs(there - here).max(1))
+    """Pixels between the balls in the open field of frames (B, 210, 160), the larger of both axes: (B,) float32; NaN
+    where the real field has no ball, infinite where the drawn one lacks it."""
+    return _apart(find_balls(real), find_balls(drawn)).max(1)
 
 
 def paddle_error(real: Frame, drawn: Frame) -> Floats:
     """Pixels between the paddles of frames (B, 210, 160): (B,) float32, infinite where the drawn frame has none."""
-    there, here = find_paddles(real), find_paddles(drawn)
+    return _apart(find_paddles(real), find_paddles(drawn))
+
+
+def _apart(there: Floats, here: Floats) -> Floats:
     return np.where(np.isnan(here) & ~np.isnan(there), np.float32(np.inf), np.abs(there - here))
 
 
@@ -202,11 +185,7 @@ def horizons(off: Bools, steps: Ints) -> tuple[Ints, Bools]:
     inside = off & (np.arange(off.shape[1]) < steps[:, None])
     running = inside[:, 2:] & inside[:, 1:-1] & inside[:, :-2]
     parted: Bools = np.any(running, axis=1)
-    first = running.argmax(1) if running.size else 0
-    return np.where(parted, first, steps), parted
-
-
-# --- numbers with their intervals ---
+    return np.where(parted, running.argmax(1) if running.size else 0, steps), parted
 
 
 @dataclass(frozen=True)
@@ -230,20 +209,17 @@ class Quartiles:
 
 
 def ratio(parts: Numbers, wholes: Numbers, episodes: Numbers) -> Rate:
-    """sum(parts) / sum(wholes) with its interval; `parts`, `wholes` and `episodes` (N,) are of one sample each.
-
-    `of` is sum(wholes). With one episode there is no interval.
-    """
+    """sum(parts) / sum(wholes) with its interval, and `of`, sum(wholes); `parts`, `wholes` and `episodes` (N,) are of
+    one sample each. With one episode there is no interval."""
     total = float(wholes.sum())
     if total == 0:
         return Rate(None, None, None, 0)
     names, which = np.unique(episodes, return_inverse=True)
     low = high = None
     if len(names) > 1:
-        a = np.bincount(which, parts.astype(np.float64), len(names))
-        b = np.bincount(which, wholes.astype(np.float64), len(names))
+        a, b = (np.bincount(which, each.astype(np.float64), len(names)) for each in (parts, wholes))
         # A fixed seed: the interval belongs to the numbers, not to the run.
-        draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), RESAMPLES)
+        draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), 1000)
         sums = draws @ b
         low, high = (float(v) for v in np.quantile((draws @ a)[sums > 0] / sums[sums > 0], (0.025, 0.975)))
     return Rate(float(parts.sum()) / total, low, high, int(total) if total.is_integer() else total)
@@ -264,10 +240,8 @@ def partings_per_minute(seconds: Numbers, parted: Bools, episodes: Numbers) -> R
 
 
 def kaplan_meier(values: Numbers, parted: Bools) -> Quartiles:
-    """Quartiles of horizons (R,) of which some are censored, not `parted` (Kaplan & Meier 1958).
-
-    None where fewer have parted than the quartile asks for: it is beyond what was watched.
-    """
+    """Quartiles of horizons (R,) of which some are censored, not `parted` (Kaplan & Meier 1958). None where fewer have
+    parted than the quartile asks for: it is beyond what was watched."""
     times = np.unique(values[parted])
     at_risk = (values[:, None] >= times).sum(0)
     events = ((values[:, None] == times) & parted[:, None]).sum(0)

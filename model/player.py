@@ -4,8 +4,6 @@ It sees what `State.objects` holds, so it plays a dream and the real game alike.
 trained and what it scores.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 
@@ -19,10 +17,8 @@ from model.state import BALL_COLUMN, BALL_ROW, HISTORY, PADDLE, WIDTH, Array
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "player.safetensors"
 KIND = "player"
-MOVES = np.array([Action.NOOP, Action.RIGHT, Action.LEFT], np.int64)
-"""What it chooses among. FIRE is given without asking, wherever there is no ball."""
-HOLD = 3
-"""Emulator frames for which a choice is held."""
+MOVES = np.array([Action.NOOP, Action.RIGHT, Action.LEFT], np.int64)  # FIRE is given wherever there is no ball
+HOLD = 3  # emulator frames for which a choice is held
 HIDDEN, FEATURES = 64, 11
 MOST_NOOPS, LONGEST = 30, 18_000
 """A game begins with 0..30 frames of NOOP, for otherwise all would be one; it is cut after 18,000 frames, 5 minutes, as
@@ -32,17 +28,14 @@ SHAPES = {
     "2.weight": (len(MOVES), HIDDEN), "2.bias": (len(MOVES),),
 }  # fmt: skip
 _SERVE_CHANCE, _NEW_AIM_CHANCE, _AIM, _SLACK = 0.2, 0.02, 6, 3
-_SAFE_ROW = 120
-"""Above this row there is time for a serve before the ball is at the paddle."""
+_SAFE_ROW = 120  # above this row there is time for a serve before the ball is at the paddle
 Ball = tuple[int, int]
 
 
 def features(objects: Array) -> Array:
-    """What the network is given of `State.objects` (N, 4, 4): (N, 11) float32, each about -2..2.
-
-    Whether there is a ball, its place and speed, the paddle's place, speed and width, how far the ball is from the
-    paddle's middle, on a coarse and on a fine scale, and as far ahead as the paddle's row. Speeds are over 3 frames.
-    """
+    """What the network is given of `State.objects` (N, 4, 4): (N, 11) float32, each about -2..2. Whether there is a
+    ball, its place and speed, the paddle's place, speed and width, how far the ball is from the paddle's middle, on a
+    coarse and on a fine scale, and as far ahead as the paddle's row. Speeds are over 3 frames."""
     old, new = objects[:, 0].astype(np.float32), objects[:, -1].astype(np.float32)
     ball, moving = objects[:, -1, BALL_ROW] > 0, (objects[:, :, BALL_ROW] > 0).all(1)
     middle = new[:, PADDLE] + new[:, WIDTH] / 2
@@ -60,15 +53,14 @@ class Player:
     """Plays N games at once: `act` is asked for each emulator frame, and chooses anew every `HOLD` of them.
 
     `tensors` are those of `SHAPES`, float32; `about` says where they come from. Choices are drawn from the network's
-    probabilities by `rng`: a player that never varies can send a ball round the same way for ever.
-    """
+    probabilities by `rng`: a player that never varies can send a ball round the same way for ever."""
 
     def __init__(self, tensors: dict[str, Array], about: dict[str, object], rng: np.random.Generator) -> None:
         self._tensors, self.about, self.rng = tensors, about, rng
         self._frames, self._held = 0, MOVES[:1]
 
     @classmethod
-    def load(cls, path: Path | None = None, seed: int = 0) -> Player:
+    def load(cls, path: Path | None = None, seed: int = 0) -> "Player":
         """The player of a file; None: the shipped one. FileError if it is missing, damaged or of another kind."""
         path = path or SHIPPED
         tensors, about = load_tensors(path)
@@ -111,12 +103,12 @@ class Attention:
     def choose(self, balls: list[Ball | None]) -> tuple[int | None, bool]:
         """The game to look after, the first whose ball falls, else the first with a ball; and whether one waits for a
         serve, and there is time for it. `balls` are (row, column), or None where there is none."""
-        falls = [ball is not None and 0 < before < ball[0] for ball, before in zip(balls, self._rows, strict=False)]
-        self._rows = [ball[0] if ball else 0 for ball in balls] + self._rows[len(balls) :]
-        busy = any(falling and ball and ball[0] > _SAFE_ROW for falling, ball in zip(falls, balls, strict=True))
-        there = [number for number, ball in enumerate(balls) if ball is not None]
-        chosen = next((number for number in there if falls[number]), there[0] if there else None)
-        return chosen, not busy and any(ball is None for ball in balls)
+        rows = [ball[0] if ball else 0 for ball in balls]
+        falling = [number for number, row in enumerate(rows) if 0 < self._rows[number] < row]
+        late = any(rows[number] > _SAFE_ROW for number in falling)
+        self._rows[: len(rows)] = rows
+        there = falling + [number for number, ball in enumerate(balls) if ball]
+        return there[0] if there else None, not late and None in balls
 
 
 class Follower:
@@ -159,18 +151,16 @@ class DreamGames:
     def __init__(self, number: int, weights: Path | None = None, sticky: float = 0.0, seed: int = 0) -> None:
         self.env = NeuralBreakoutVector(number, weights, repeat_action_probability=sticky)
         self.env.reset(seed=seed)
-        self.begin(np.ones(number, np.bool_))
+        self._look()
 
     def _look(self) -> None:
         self.objects, self.lives = self.env.state.objects, self.env.lives
 
     def begin(self, mask: Array) -> None:
-        """See `Games`."""
         self.env.begin(mask)
         self._look()
 
     def step(self, keys: Array) -> Array:
-        """See `Games`."""
         points = self.env.dream(keys)
         self._look()
         return points

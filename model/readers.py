@@ -4,8 +4,6 @@ For metrics, which must not trust what the twin says of its own frames. All take
 tests check them against the emulator's RAM.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 
@@ -20,11 +18,8 @@ OPEN_ROWS, FIELD_COLUMNS = slice(93, screen.PADDLE_TOP), slice(screen.FIELD_LEFT
 """The open field: below the bricks, above the paddle, between the side walls. Only here is all that is red the ball."""
 PADDLE_ROWS = slice(screen.PADDLE_TOP, screen.PADDLE_BOTTOM)
 WALL_ROWS = slice(screen.WALL_TOP, screen.WALL_TOP + screen.BRICK_ROWS * screen.BRICK_HEIGHT)
-BRICK_CLASSES = np.array([5, 4, 3, 2, 8, 6], np.uint8)
-"""The class of each row of bricks, from the top."""
-BOARD_COLUMNS, WRONG_IN_DIGIT = (36, 52, 68, 100, 132), 3
-"""Left ends of hundreds, tens and ones of the score, lives, player. Two digits differ in 8 pixels or more, so with 3
-wrong ones none is mistaken for another."""
+BRICK_CLASSES = np.array([5, 4, 3, 2, 8, 6], np.uint8)  # the class of each row of bricks, from the top
+BOARD_COLUMNS = (*screen.DIGIT_COLUMNS, 132)  # left ends of hundreds, tens and ones of the score, lives, player
 _SHAPES = (
     "####.##.##.####", ".#..#..#..#..#.", "###..#####..###", "###..#.##..####", "#.##.####..#..#",
     "####..###..####", "#..#..####.####", "###..#..#..#..#", "####.#####.####", "####.####..#..#",
@@ -36,10 +31,8 @@ _DIGIT_PIXELS = np.add.outer(BOARD_COLUMNS, np.arange(screen.DIGIT_WIDTH))
 
 def find_balls(frames: Frame) -> Floats:
     """The ball in the open field of frames (B, 210, 160): (B, 2) float32, row and column of its top left pixel, or NaN.
-
     The ball is the 4 x 2 window with most red pixels; at least half of them must be red, so a ball half behind a side
-    wall or half out of the field still counts, and its place is then right within 2 pixels.
-    """
+    wall or half out of the field still counts, and its place is then right within 2 pixels."""
     red = (frames[:, OPEN_ROWS, FIELD_COLUMNS] == screen.BALL_CLASS).view(np.uint8)
     found = np.full((len(frames), 2), np.nan, np.float32)
     some = np.flatnonzero(red.any((1, 2)))
@@ -54,10 +47,8 @@ def find_balls(frames: Frame) -> Floats:
 
 
 def find_paddles(frames: Frame) -> Floats:
-    """The column of the paddle's left end in frames (B, 210, 160): (B,) float32, NaN where there is none.
-
-    The paddle is the longest run of columns that are red in all four of its rows; the right wall may hide a part.
-    """
+    """The column of the paddle's left end in frames (B, 210, 160): (B,) float32, NaN where there is none. It is the
+    longest run of columns that are red in all four of its rows; the right wall may hide a part."""
     red = (frames[:, PADDLE_ROWS, FIELD_COLUMNS] == screen.BALL_CLASS).all(1)
     # The length of the run that ends at each column: its number less that of the last column that is not red.
     numbers = np.arange(1, red.shape[1] + 1)
@@ -70,21 +61,17 @@ def find_paddles(frames: Frame) -> Floats:
 
 
 def find_bricks(frames: Frame) -> Bools:
-    """Which bricks stand in frames (B, 210, 160): (B, 6, 18) bool, from the top left.
-
-    One stands if most of its 48 pixels show its colour.
-    """
+    """Which bricks stand in frames (B, 210, 160): (B, 6, 18) bool, from the top left. One stands if most of its 48
+    pixels show its colour."""
     wall = frames[:, WALL_ROWS, FIELD_COLUMNS]
     bricks = wall.reshape(len(frames), screen.BRICK_ROWS, screen.BRICK_HEIGHT, screen.BRICK_COLUMNS, screen.BRICK_WIDTH)
     coloured = bricks == BRICK_CLASSES[:, None, None, None]
     return coloured.sum((2, 4), dtype=np.uint8) > screen.BRICK_HEIGHT * screen.BRICK_WIDTH // 2
 
 
-def read_digits(frames: Frame, wrong: int = WRONG_IN_DIGIT) -> Ints:
+def read_digits(frames: Frame, wrong: int = 3) -> Ints:
     """Hundreds, tens and ones of the score, lives, player in frames (B, 210, 160): (B, 5) int64 0..9, -1 for no digit.
-
-    Of a digit's 120 pixels at most `wrong` may be wrong.
-    """
+    Of a digit's 120 pixels at most `wrong` may be wrong. Two digits differ in 8 or more: with 3 none is mistaken."""
     rows = frames[:, screen.DIGIT_TOP : screen.DIGIT_TOP + screen.DIGIT_HEIGHT]
     shown = rows[:, :, _DIGIT_PIXELS].transpose(0, 2, 1, 3) == screen.GREY_CLASS
     differ = (shown[:, :, None] != DIGITS).sum((3, 4))

@@ -6,45 +6,27 @@ from what is behind it, a brick or the paddle of its own colour, or that a wall 
 expects it, if that gives this very frame (analysis by synthesis).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d, pad
 
+from model import breakout as screen
 from model.appearance import WALL_BOTTOM, Appearance, somewhere
-from model.breakout import (
-    BALL_WIDTH,
-    BRICK_COLUMNS,
-    BRICK_HEIGHT,
-    BRICK_ROWS,
-    BRICK_WIDTH,
-    COLUMNS,
-    DIGIT_COLUMNS,
-    FIELD_BOTTOM,
-    FIELD_LEFT,
-    FIELD_RIGHT,
-    FIELD_TOP,
-    LONG_PADDLE,
-    PADDLE_BOTTOM,
-    PADDLE_TOP,
-    SHORT_PADDLE,
-    WALL_TOP,
-)
+from model.breakout import BRICK_COLUMNS, BRICK_ROWS, FIELD_LEFT, FIELD_RIGHT, FIELD_TOP, PADDLE_BOTTOM, PADDLE_TOP
 from model.state import Things
 
 
 def bricks(frame: Tensor, look: Appearance) -> Tensor:
     """Which bricks stand: frames (B, 210, 160) uint8 -> (B, 6, 18) uint8. Most of a brick's pixels must show it."""
-    shown = (frame[:, WALL_TOP:WALL_BOTTOM, FIELD_LEFT:FIELD_RIGHT] == look.bricks).float()
-    rows = shown.reshape(-1, BRICK_ROWS, BRICK_HEIGHT, BRICK_COLUMNS * BRICK_WIDTH).sum(2)
-    count = rows.reshape(-1, BRICK_ROWS, BRICK_COLUMNS, BRICK_WIDTH).sum(3)
-    return (count > BRICK_HEIGHT * BRICK_WIDTH // 2).to(torch.uint8)
+    shown = (frame[:, screen.WALL_TOP : WALL_BOTTOM, FIELD_LEFT:FIELD_RIGHT] == look.bricks).float()
+    rows = shown.reshape(-1, BRICK_ROWS, screen.BRICK_HEIGHT, BRICK_COLUMNS * screen.BRICK_WIDTH).sum(2)
+    count = rows.reshape(-1, BRICK_ROWS, BRICK_COLUMNS, screen.BRICK_WIDTH).sum(3)
+    return (count > screen.BRICK_HEIGHT * screen.BRICK_WIDTH // 2).to(torch.uint8)
 
 
 def digits(frame: Tensor, look: Appearance) -> Tensor:
     """The digits of score and lives, each the stamp that fits best: (B, 4) int64."""
-    boxes = frame.flatten(1)[:, look.digit_pixels].reshape(-1, len(DIGIT_COLUMNS), 1, look.digits[0].numel())
+    boxes = frame.flatten(1)[:, look.digit_pixels].reshape(-1, len(screen.DIGIT_COLUMNS), 1, look.digits[0].numel())
     return (boxes == look.digits.flatten(1)).float().sum(3).argmax(2)
 
 
@@ -52,17 +34,17 @@ def paddle(strip: Tensor, width: Tensor) -> Tensor:
     """The paddle's column and width (B, 2) int64 in its rows (B, 4, 160) of a frame; `width` (B, 1) is what it was,
     for one that the right wall hides."""
     gaps = (~strip[:, :, FIELD_LEFT:FIELD_RIGHT].amin(1).bool()).float()  # (B, 144)
-    gaps = pad(gaps, (0, LONG_PADDLE))  # under the wall it may go on
-    gaps = max_pool1d(gaps[:, None], SHORT_PADDLE, 1)[:, 0]  # 0 where a short paddle has room
+    gaps = pad(gaps, (0, screen.LONG_PADDLE))  # under the wall it may go on
+    gaps = max_pool1d(gaps[:, None], screen.SHORT_PADDLE, 1)[:, 0]  # 0 where a short paddle has room
     left = gaps.argmin(1, keepdim=True)
-    long = gaps.gather(1, left + (LONG_PADDLE - SHORT_PADDLE)) == 0
-    found = torch.cat((left + FIELD_LEFT, torch.where(long, LONG_PADDLE, SHORT_PADDLE)), 1)
+    long = gaps.gather(1, left + (screen.LONG_PADDLE - screen.SHORT_PADDLE)) == 0
+    found = torch.cat((left + FIELD_LEFT, torch.where(long, screen.LONG_PADDLE, screen.SHORT_PADDLE)), 1)
     return torch.cat((found[:, :1], torch.where(cut_off(found)[:, None], width, found[:, 1:])), 1)
 
 
 def cut_off(paddle: Tensor) -> Tensor:
     """Whether the right wall may hide a paddle's end, so that its width cannot be told: (B, 2) -> (B,) bool."""
-    return paddle[:, 0] + SHORT_PADDLE >= FIELD_RIGHT
+    return paddle[:, 0] + screen.SHORT_PADDLE >= FIELD_RIGHT
 
 
 def edges(counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,14 +75,14 @@ def look_on(frame: Tensor, before: Things, expected: Tensor, look: Appearance) -
     by_top, by_bottom = look.tables().edges
     there = (counts[:, :1] > 0).long()
     found = torch.stack((by_top[row + FIELD_TOP], left), 1) * there
-    other = torch.stack((by_bottom[last + FIELD_TOP], end + (FIELD_LEFT - BALL_WIDTH + 1)), 1) * there
+    other = torch.stack((by_bottom[last + FIELD_TOP], end + (FIELD_LEFT - screen.BALL_WIDTH + 1)), 1) * there
     # A brick of its own colour may hide a ball's upper or left part: then its last line and column tell where it is.
     balls, walls = torch.stack((other, expected[:, :2], found, before.ball), 1), (wall, wall, wall, before.wall)
     guesses = balls.reshape(-1, 2), paddles.reshape(-1, 2), torch.stack(walls, 1).reshape(-1, BRICK_ROWS, BRICK_COLUMNS)
     ball = look.ball(Things(*guesses, before.board))
     reach = len(look.ball_pixels)
     shown = frame.flatten(1).gather(1, ball.number.reshape(-1, 4 * reach)).reshape(-1, reach)
-    wrong = somewhere(ball.drawn & (shown != ball.stamp), (1,)).reshape(-1, 4)
+    wrong = somewhere(ball.drawn & (shown != ball.stamp)).reshape(-1, 4)
     seen = ball.seen.float().sum(1).reshape(-1, 4)
     # A guess gives this frame if all its pixels are there, and nothing else is that the layers leave unexplained.
     fits = ~wrong[:, :2] & (seen[:, :2] == counts)
@@ -114,17 +96,16 @@ def look_on(frame: Tensor, before: Things, expected: Tensor, look: Appearance) -
 def unexplained(frame: Tensor, wall: Tensor, paddles: Tensor, look: Appearance) -> tuple[Tensor, Tensor, Tensor]:
     """What bricks and each of two paddles (B, 2, 2) leave unexplained in the field. With the first, how many pixels in
     each of its rows (B, 164) and columns (B, 144); with each, how many pixels in all (B, 2). All are float."""
-    field = frame[:, FIELD_TOP:FIELD_BOTTOM]
-    rest = (field != look.beneath(wall, FIELD_TOP, FIELD_BOTTOM))[:, :, FIELD_LEFT:FIELD_RIGHT].float()
+    field = frame[:, FIELD_TOP : screen.FIELD_BOTTOM]
+    rest = (field != look.beneath(wall, FIELD_TOP, screen.FIELD_BOTTOM))[:, :, FIELD_LEFT:FIELD_RIGHT].float()
     number, stamp = look.paddle_at(paddles.reshape(-1, 2))
     band = look.plate[PADDLE_TOP:PADDLE_BOTTOM].flatten() + 0 * stamp[:, :1]
-    band = band.scatter(1, number - PADDLE_TOP * COLUMNS, stamp).reshape(-1, 2, PADDLE_BOTTOM - PADDLE_TOP, COLUMNS)
-    band = (band != frame[:, None, PADDLE_TOP:PADDLE_BOTTOM])[..., FIELD_LEFT:FIELD_RIGHT].float()  # (B, 2, 4, 144)
+    band = band.scatter(1, number - PADDLE_TOP * screen.COLUMNS, stamp)
+    band = band.reshape(-1, 2, PADDLE_BOTTOM - PADDLE_TOP, screen.COLUMNS) != frame[:, None, PADDLE_TOP:PADDLE_BOTTOM]
+    band = band[..., FIELD_LEFT:FIELD_RIGHT].float()  # (B, 2, 4, 144)
     top, bottom = PADDLE_TOP - FIELD_TOP, PADDLE_BOTTOM - FIELD_TOP
-    others = torch.tensor(
-        [float(not top <= row < bottom) for row in range(FIELD_BOTTOM - FIELD_TOP)], device=rest.device
-    )
-    columns = (others @ rest)[:, None] + band.sum(2)  # (B, 2, 144)
+    others = [float(not top <= row < bottom) for row in range(screen.FIELD_BOTTOM - FIELD_TOP)]
+    columns = (torch.tensor(others, device=rest.device) @ rest)[:, None] + band.sum(2)  # (B, 2, 144)
     rows = rest.amax(2)
     rows = torch.cat((rows[:, :top], band[:, 0].amax(2), rows[:, bottom:]), 1)
     return rows, columns[:, 0], columns.sum(2)

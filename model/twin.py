@@ -5,8 +5,6 @@ trains, plays one game or sixty-four, and is exported as graphs that need no PyT
 `model/engine.py`). Where it is `around`, that is `around_ball(state)`, which several functions can share.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
@@ -64,10 +62,9 @@ class Twin(nn.Module):
         return padded[:, [events.get(cell, EVENTS) for cell in range(CELLS)]]
 
     def choose(self, state: State, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Things]:
-        """THE way to choose codes: -> codes (B, 35), the frame they draw (B, 210, 160), and what it shows.
-
-        Of each of the six events the likeliest code, after `noise` (B, 6, 256) is added to the logits (zeros; or Gumbel
-        noise times a temperature, which draws from the softmax at that temperature)."""
+        """THE way to choose codes: -> codes (B, 35), the frame they draw (B, 210, 160), and what it shows. Of each of
+        the six events the likeliest code, after `noise` (B, 6, 256) is added to the logits (zeros; or Gumbel noise
+        times a temperature, which draws from the softmax at that temperature)."""
         return self.grid(state, (self.context(state, action) + noise).argmax(2))
 
     def draw(self, state: State, codes: Tensor, around: Around | None = None) -> tuple[Tensor, Things]:

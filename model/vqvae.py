@@ -1,73 +1,34 @@
 """The latent action VQ-VAE: what changes between two frames, as a 5 x 7 grid of codes out of 256.
 
-A cell that does not change is code 0 and is copied. One that does has the code of what happened there, and all cells
-that one event touches have the same code: the ball's step and the bricks it broke, the paddle's step, or new digits.
-
-- The encoder sees pixels: crops of what is there before and after, around what moved.
-- The codebook has 256 vectors of 128 numbers; code and state determine the next picture (no code says two things).
-- The decoder reads an event off a code's vector, whole: where the ball goes, which bricks go, which digits come. The
-  painter (`model/appearance.py`) draws what then is there. So no code draws half a ball, or scars a brick.
-
-van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, on events instead of patches. Where ball and paddle change
-in one cell, its code is the ball's; where the paddle goes then follows from the memory's knob (`Motion`).
+van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, on events instead of patches. A cell that does not change is
+code 0 and is copied; all cells that one event touches have that event's code: the ball's step and the bricks it broke,
+the paddle's step, or new digits. Where ball and paddle change in one cell, its code is the ball's; where the paddle
+goes then follows from the memory's knob (`Motion`). The encoder sees pixels. The decoder reads an event off a code's
+vector, whole, and the painter (`model/appearance.py`) draws it: so no code draws half a ball, or scars a brick.
 """
-
-from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from model import breakout as screen
+from model import context
 from model.appearance import somewhere
-from model.breakout import (
-    BALL_ROWS,
-    BRICK_COLUMNS,
-    BRICK_ROWS,
-    CELL_COLUMNS,
-    CELL_ROWS,
-    CELLS,
-    CODE_DIM,
-    CODES,
-    COLUMNS,
-    DIGIT_COLUMNS,
-    FIELD_LEFT,
-    GRID_COLUMNS,
-    GRID_ROWS,
-    LAST_PADDLE,
-    LONG_PADDLE,
-    SHORT_PADDLE,
-    UNCHANGED,
-)
-from model.context import (
-    AROUND_BALL,
-    BALL_STEP,
-    FROM_NEAR,
-    NEAR_BRICKS,
-    NEAR_COLUMNS,
-    NEAR_ROWS,
-    PADDLE_STEP,
-    Around,
-    Embedding,
-    Trunk,
-    around_ball,
-    paddle_step,
-    read,
-)
+from model.breakout import CELL_COLUMNS, CELL_ROWS, CELLS, CODE_DIM, CODES, COLUMNS, GRID_ROWS, LONG_PADDLE, UNCHANGED
+from model.context import AROUND_BALL, BALL_STEP, FROM_NEAR, NEAR_BRICKS, NEAR_COLUMNS, PADDLE_STEP, Around, paddle_step
 from model.encoder import FIELD_CELLS, PADDLE_CELLS, SCORE_CELLS, WALL_CELLS, Encoder, crops
-from model.quantizer import Quantizer
 from model.state import HISTORY, INDEX, PADDLE, SIZES, WIDTH, State, Things
 
 NONE, STEP, VANISH, APPEAR, SERVE = range(5)
 """What the ball does: nothing; a step; it goes under a wall or off the screen, or comes back; it is served."""
 SAME_DIGIT = 10
-STANDS, TO_LONG, TO_SHORT = range(3)
-"""The paddle's width stays as it is, or becomes long, or short."""
+STANDS, TO_LONG, TO_SHORT = range(3)  # the paddle's width stays as it is, or becomes long, or short
 HEADS = {
     "ball": 5,
     "ball_row_step": 2 * BALL_STEP + 1,
     "ball_column_step": 2 * BALL_STEP + 1,
-    "serve_row": BALL_ROWS,
+    "serve_row": screen.BALL_ROWS,
     "serve_column": COLUMNS,
     "new_wall": 2,
     "paddle": 2,
@@ -77,6 +38,7 @@ HEADS = {
     "right_digit": 11,
 }
 """What the decoder reads off a code, each a choice of so many; beside them, which of the near bricks go."""
+_HEAD = {name: number for number, name in enumerate(HEADS)}
 
 
 class Motion(nn.Module):
@@ -84,18 +46,17 @@ class Motion(nn.Module):
 
     def __init__(self, width: int = 192) -> None:
         super().__init__()
-        self.trunk = Trunk(AROUND_BALL, width)
+        self.trunk = context.Trunk(AROUND_BALL, width)
         self.parts = 1, HEADS["ball_row_step"], HEADS["ball_column_step"], NEAR_BRICKS
         self.ball = nn.Linear(width, sum(self.parts))
-        self.paddle = nn.Sequential(
-            Embedding((COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * (HISTORY - 1)), width), nn.ReLU(),
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, HEADS["paddle_step"]),
-        )  # fmt: skip
+        keys = COLUMNS, SIZES[INDEX["knob"]], *[2 * PADDLE_STEP + 1] * (HISTORY - 1)
+        first = context.Embedding(keys, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
+        self.paddle = nn.Sequential(*first, nn.Linear(width, HEADS["paddle_step"]))
 
     def forward(self, state: State, around: Around | None = None) -> tuple[Tensor, ...]:
         """A state -> logits: the ball goes for good (B, 1), its row and column step (B, 19) each, which near bricks go
-        (B, 21), the paddle's step (B, 17). `around` is `around_ball(state)`, if it is there."""
-        moves = self.ball(self.trunk(*(around or around_ball(state)), state.memory))
+        (B, 21), the paddle's step (B, 17)."""
+        moves = self.ball(self.trunk(*(around or context.around_ball(state)), state.memory))
         at, place = state.objects[:, :, PADDLE], state.memory[:, INDEX["knob"], None]
         knob = torch.cat((at[:, -1:].clamp(0, COLUMNS - 1), place, paddle_step(at[:, :-1], at[:, 1:])), 1)
         return *moves.split(self.parts, 1), self.paddle(knob)
@@ -117,10 +78,31 @@ class Decoder(nn.Module):
 
 
 class Events(NamedTuple):
-    """What each of 256 codes says, by name as in `HEADS`: (256,) int64 each; and bricks (256, 21) int64, 1 for gone."""
+    """What each of 256 codes says."""
 
-    said: dict[str, Tensor]
-    bricks: Tensor
+    said: dict[str, Tensor]  # by name as in `HEADS`, (256,) int64 each
+    bricks: Tensor  # (256, 21) int64, 1 for gone
+
+
+class Quantizer(nn.Module):
+    """From a vector of 128 numbers to one of 256 codes. Code 0 is the zero vector, means "this cell does not change",
+    and is never learned nor chosen by distance. How the codebook starts and codes move is in `train/vqvae.py`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Training moves it by hand, toward the mean of each code's vectors.
+        self.codebook = nn.Parameter(torch.zeros(CODES, CODE_DIM), requires_grad=False)
+        self.register_buffer("counts", torch.ones(CODES))  # unused; checkpoints hold it
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """The nearest code 1..255 of each vector: (M, 128) float -> (M,) int64."""
+        vectors, book = vectors.float(), self.codebook[1:]
+        # |v - c|^2 without the term |v|^2, which is the same for every code.
+        return (book.square().sum(1) - 2 * vectors @ book.T).argmin(1) + 1
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Codes (...) int64 0..255 -> vectors (..., 128) float32."""
+        return self.codebook[codes]
 
 
 class VQVAE(nn.Module):
@@ -134,13 +116,11 @@ class VQVAE(nn.Module):
         self._alike: Tensor | None = None
 
     def encode(self, before: Tensor, after: Tensor) -> Tensor:
-        """Frames (B, 210, 160) uint8 twice -> codes (B, 35) int64.
-
-        Few vectors are needed a pair: the ball's, the paddle's, a new wall's, and those of the score's cells.
-        """
+        """Frames (B, 210, 160) uint8 twice -> codes (B, 35) int64. Few vectors are needed a pair: the ball's, the
+        paddle's, a new wall's, and those of the score's cells."""
         shared, top, place, kind = crops(before, after)
         codes = self.quantizer(self.encoder.each(shared, top, place)).reshape(before.shape[0], -1)  # (B, 8)
-        columns = torch.arange(GRID_COLUMNS, device=before.device).repeat_interleave(GRID_ROWS)
+        columns = torch.arange(screen.GRID_COLUMNS, device=before.device).repeat_interleave(GRID_ROWS)
         grid = torch.where(kind == FIELD_CELLS, codes[:, :1], UNCHANGED)
         grid = torch.where(kind == PADDLE_CELLS, codes[:, 1:2], grid)
         grid = torch.where(kind == WALL_CELLS, codes[:, 2:3], grid)
@@ -176,11 +156,8 @@ class VQVAE(nn.Module):
     def follow(
         self, state: State, codes: Tensor, events: Events, hidden: Tensor, around: Around | None = None
     ) -> Things:
-        """What is there one step later, for codes (B, 35) in a state whose frame hides the ball or not (B,). `around`:
-        see `Motion`.
-
-        Of codes that contradict each other, those of the cells nearest to the ball count.
-        """
+        """What is there one step later, for codes (B, 35) in a state whose frame hides the ball or not (B,). Of codes
+        that contradict each other, those of the cells nearest to the ball count."""
         chosen, shared = gather_codes(state, codes, events)
         table = torch.stack([events.said[name] for name in HEADS], 1)  # (256, 11)
         of_ball, of_paddle, of_wall = table[chosen].unbind(1)
@@ -199,39 +176,31 @@ class VQVAE(nn.Module):
         unsaid = unsaid & (bricks.amax(1, keepdim=True) == 0) & (ball[:, :1] > 0)
         bricks = torch.where(unsaid, (hit > 0).long(), bricks)
         wall = break_bricks(state.wall, torch.where(after[:, :1] > 0, after, ball), bricks)
-        wall = torch.where(of_wall[:, NEW_WALL, None, None] == 1, torch.ones_like(wall), wall)
+        wall = torch.where(of_wall[:, _HEAD["new_wall"], None, None] == 1, torch.ones_like(wall), wall)
         slide = torch.where(shared[:, None], slide.argmax(1, keepdim=True), PADDLE_STEP)
-        return Things(after, _paddle(before, of_paddle, slide), wall, _board(state.board, codes, table))
-
-
-NEW_WALL, PADDLE_SAID, PADDLE_STEPS, PADDLE_WIDTH = (
-    [*HEADS].index(name) for name in ("new_wall", "paddle", "paddle_step", "paddle_width")
-)
-"""Columns of a table with what codes say, one for each of `HEADS`."""
-
-
-def _paddle(before: Tensor, said: Tensor, slide: Tensor) -> Tensor:
-    told = said[:, PADDLE_SAID, None] == 1
-    step = torch.where(told, said[:, PADDLE_STEPS, None], slide) - PADDLE_STEP
-    width = torch.where(told, said[:, PADDLE_WIDTH, None], STANDS)
-    wide = torch.where(width == TO_LONG, LONG_PADDLE, torch.where(width == TO_SHORT, SHORT_PADDLE, before[:, WIDTH:]))
-    column = (before[:, PADDLE, None] + step).clamp(FIELD_LEFT, LAST_PADDLE)  # whatever the codes, there is a paddle
-    return torch.cat((column, wide), 1)
+        told = of_paddle[:, _HEAD["paddle"], None] == 1
+        step = torch.where(told, of_paddle[:, _HEAD["paddle_step"], None], slide) - PADDLE_STEP
+        width = torch.where(told, of_paddle[:, _HEAD["paddle_width"], None], STANDS)
+        long, short = width == TO_LONG, width == TO_SHORT
+        wide = torch.where(long, LONG_PADDLE, torch.where(short, screen.SHORT_PADDLE, before[:, WIDTH:]))
+        # Whatever the codes, there is a paddle.
+        column = (before[:, PADDLE, None] + step).clamp(screen.FIELD_LEFT, screen.LAST_PADDLE)
+        return Things(after, torch.cat((column, wide), 1), wall, _board(state.board, codes, table))
 
 
 def _board(board: Tensor, codes: Tensor, table: Tensor) -> Tensor:
-    places = [divmod(column, CELL_COLUMNS) for column in DIGIT_COLUMNS]
+    places = [divmod(column, CELL_COLUMNS) for column in screen.DIGIT_COLUMNS]
     heads = ["left_digit" if side < CELL_COLUMNS // 2 else "right_digit" for _, side in places]
     code = codes[:, [cell * GRID_ROWS for cell, _ in places]]  # (B, 4)
-    columns = torch.tensor([[*HEADS].index(head) for head in heads], device=codes.device)
+    columns = torch.tensor([_HEAD[head] for head in heads], device=codes.device)
     new = table.flatten()[code * len(HEADS) + columns]
     return torch.where((new == SAME_DIGIT) | (code == UNCHANGED), board, new)
 
 
 def break_bricks(wall: Tensor, ball: Tensor, gone: Tensor) -> Tensor:
     """Take the near bricks `gone` (B, 21) out of walls (B, 6, 18), counted from balls (B, 2)."""
-    goes = read(gone.reshape(-1, len(NEAR_ROWS), len(NEAR_COLUMNS)), ball, FROM_NEAR)
-    return wall * (~goes.bool()).to(wall.dtype).reshape(-1, BRICK_ROWS, BRICK_COLUMNS)
+    goes = context.read(gone.reshape(-1, len(context.NEAR_ROWS), len(NEAR_COLUMNS)), ball, FROM_NEAR)
+    return wall * (~goes.bool()).to(wall.dtype).reshape(-1, screen.BRICK_ROWS, screen.BRICK_COLUMNS)
 
 
 def gather_codes(state: State, codes: Tensor, events: Events) -> tuple[Tensor, Tensor]:
@@ -252,4 +221,4 @@ def gather_codes(state: State, codes: Tensor, events: Events) -> tuple[Tensor, T
     far = across + down * torch.tensor((1, 0, 1), device=device)
     nearest = (far + (~among).long() * (1 << 20)).argmin(1, keepdim=True)  # all others are farther than any
     chosen = (codes[:, :, None] * among).gather(1, nearest)[:, 0]
-    return chosen, somewhere(low & (codes != UNCHANGED) & ~among[:, :, 1], (1,))
+    return chosen, somewhere(low & (codes != UNCHANGED) & ~among[:, :, 1])

@@ -1,58 +1,42 @@
 """The contract's interface: one game in RGB, a thin shell that holds one `State`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from model.breakout import CELLS, CODES, COLUMNS, ROWS, classes_from_rgb, rgb_from_classes
-from model.engine import CONTROLLERS, Engine, check_action, check_frames
-from model.state import VARIABLES, Array, Prediction, State
+from model.breakout import CELLS, CODES, COLUMNS, ROWS, Frame, classes_from_rgb, rgb_from_classes
+from model.engine import CONTROLLERS, Engine, check_action, check_frames, check_history
+from model.state import Array, Prediction, State, in_words
 
 
 class Predicted(NamedTuple):
-    """A predicted step: `frame` (210, 160, 3) uint8 RGB, `codes` (35,) int64."""
+    """A predicted step."""
 
-    frame: Array
-    codes: Array
+    frame: Array  # (210, 160, 3) uint8 RGB
+    codes: Array  # (35,) int64
 
 
 class WorldModel:
     """A twin of one game. Give it real frames (`reset`, `observe`) or let it dream (`step`).
 
     `state` is a value: keep it and give it back to be at that moment again. `seed` is of the chance that a temperature
-    above 0 draws from. Raises ValueError where input is bad, naming what was wrong.
-    """
+    above 0 draws from. `frameskip`: emulator frames in a step; `context`: how many past frames are worth giving to
+    `reset`; `checksum`: the SHA-256 of the weights. Raises ValueError where input is bad, naming what was wrong."""
 
     def __init__(self, engine: Engine, controller: str = "context", seed: int = 0) -> None:
         if controller not in CONTROLLERS:
             raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {controller!r}")
         self.engine, self.controller = engine, controller
+        self.frameskip, self.context, self.checksum = engine.frameskip, engine.context, engine.checksum
         self._rng = np.random.default_rng(seed)
         self._state: State | None = None
         self._last: tuple[int, Prediction | None] | None = None
 
     @classmethod
-    def load(cls, path: str | Path | None = None, controller: str = "context") -> WorldModel:
+    def load(cls, path: str | Path | None = None, controller: str = "context") -> "WorldModel":
         """Load a directory of weights; None: the shipped ones. FileError, a ValueError, if it is missing or damaged."""
-        return cls(Engine.load(None if path is None else Path(path)), controller)
-
-    @property
-    def frameskip(self) -> int:
-        """Emulator frames in a step."""
-        return self.engine.frameskip
-
-    @property
-    def context(self) -> int:
-        """How many past frames are worth giving to `reset`."""
-        return self.engine.context
-
-    @property
-    def checksum(self) -> str:
-        """The SHA-256 of the weights."""
-        return self.engine.checksum
+        return cls(Engine.load(path), controller)
 
     @property
     def state(self) -> State:
@@ -71,17 +55,7 @@ class WorldModel:
         """Begin from a history: frames (n, 210, 160, 3) uint8 RGB, oldest first, n >= 1, and the n - 1 actions between
         them, where they are known. `fresh`: the first is that of a game just reset, so the clock and all else that no
         frame shows is known."""
-        frames = check_frames(frames, "frames")
-        if frames.ndim != 4 or len(frames) < 1:
-            raise ValueError(f"frames must be (n, 210, 160, 3) with n >= 1, got {frames.shape}")
-        keys = None
-        if actions is not None:
-            keys = np.array([check_action(action) for action in actions], np.int64)[None]
-            if keys.shape[1] != len(frames) - 1:
-                raise ValueError(
-                    f"{len(frames)} frames have {len(frames) - 1} actions between them, got {keys.shape[1]}"
-                )
-        self.state = self.engine.begin(classes_from_rgb(frames)[None], keys, fresh)
+        self.state = self.engine.begin(*check_history(frames, actions), fresh)
 
     def predict(self, action: int, temperature: float = 0.0) -> Predicted:
         """The next frame if `action` is taken now; changes nothing. Temperature 0 takes the likeliest codes."""
@@ -97,13 +71,10 @@ class WorldModel:
     def observe(self, frame: Array, action: int | None = None) -> None:
         """A real frame (210, 160, 3) uint8 RGB becomes the newest (teacher forcing). `action` is the one that led to
         it; left out, it is taken to be the one that `predict` was last asked about (NOOP if it was not)."""
-        frame = check_frames(frame, "frame")
-        if frame.ndim != 3:
-            raise ValueError(f"frame must be (210, 160, 3), got {frame.shape}")
-        last = self._last
-        key = check_action(action) if action is not None else (last[0] if last else 0)
-        guess = last[1] if last and last[0] == key else None
-        self.state = self.engine.advance(self.state, np.array([key]), classes_from_rgb(frame)[None], guess)
+        asked, guess = self._last or (0, None)
+        key = asked if action is None else check_action(action)
+        guess = guess if key == asked else None
+        self.state = self.engine.advance(self.state, np.array([key]), _one_frame(frame), guess)
 
     def step(self, action: int, temperature: float = 0.0) -> Predicted:
         """Predict, and the prediction becomes the newest frame (dreaming)."""
@@ -113,11 +84,7 @@ class WorldModel:
 
     def encode(self, previous: Array, following: Array) -> Array:
         """The actual codes (35,) int64 of a real pair of frames (210, 160, 3) uint8 RGB."""
-        pair = [classes_from_rgb(check_frames(frame, "frame"))[None] for frame in (previous, following)]
-        if any(each.ndim != 3 for each in pair):
-            raise ValueError("encode takes one frame before and one after, each (210, 160, 3)")
-        codes: Array = self.engine.encode(*pair)[0]
-        return codes
+        return self.engine.encode(_one_frame(previous), _one_frame(following))[0]
 
     def decode(self, codes: Any) -> Array:
         """The next frame (210, 160, 3) uint8 RGB for codes (35,) in the present state."""
@@ -130,8 +97,11 @@ class WorldModel:
 
     def remembers(self) -> dict[str, tuple[str, float]]:
         """What the twin remembers that no frame shows: each variable in words, and how sure it is, 0..1."""
-        state = self.state
-        return {
-            variable.name: (variable.classes[int(state.memory[0, number])], float(state.certainty[0, number]))
-            for number, variable in enumerate(VARIABLES)
-        }
+        return in_words(self.state)
+
+
+def _one_frame(frame: Any) -> Frame:
+    """A frame (210, 160, 3) uint8 RGB as classes, a batch of one. Raises ValueError if it is none."""
+    if check_frames(frame).ndim != 3:
+        raise ValueError(f"a frame must be ({ROWS}, {COLUMNS}, 3), got {frame.shape}")
+    return classes_from_rgb(frame)[None]

@@ -1,7 +1,7 @@
 """`ship`: trained weights as what `play` plays without PyTorch: ONNX graphs, a manifest, and what they were made from.
 
 Each graph takes and gives plain tensors, batch first with a free batch size; a state goes in as its parts. The graphs
-hold no weights: those are in the checkpoint, once, and are put in when a graph is loaded (`model/graphs.py`)."""
+hold no weights: those are in the checkpoint, once, and are put in when a graph is loaded (`model/engine.py`)."""
 
 import hashlib
 import io

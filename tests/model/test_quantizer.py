@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.breakout import CODE_DIM, CODES, UNCHANGED
-from model.quantizer import Quantizer
+from model.vqvae import Quantizer
 
 
 @pytest.fixture
