@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from app.commands import app
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _headless(fake_weights: None, monkeypatch: pytest.MonkeyPatch) -> None:

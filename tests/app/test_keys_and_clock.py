@@ -99,6 +99,7 @@ def test_no_order_of_keys_loses_a_press_or_holds_on_to_one(events: list[str]) ->
     assert held.take() == Action.NOOP
 
 
+@pytest.mark.slow
 def test_the_paddle_goes_to_the_pointer_and_rests_there_in_both_games() -> None:
     """Targets over the whole width, from rest and after jumps of the pointer: the real game and dreams in one batch."""
     engine, emulator, rng = Engine.load(), Emulator(1), np.random.default_rng(0)

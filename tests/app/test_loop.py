@@ -50,6 +50,7 @@ def test_the_frames_asked_for_are_played_and_no_more(make_engine: Any) -> None:
     assert loop.session.taken == 7
 
 
+@pytest.mark.slow
 def test_a_game_that_is_over_waits_for_its_player_and_scripts_start_anew(make_engine: Any) -> None:
     lose = bytes([1, 3, 3, 3] * 500)
     screen = Prompted(*[None] * 2100)
@@ -194,6 +195,7 @@ def test_sound_without_a_device_says_so_and_the_game_goes_on(make_engine: Any, m
     loop.close()
 
 
+@pytest.mark.slow
 def test_sound_is_heard_for_walls_bricks_and_paddle(make_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
     loop = loop_of(make_engine, Prompted("sound", *[None] * 400), Autopilot("follow", 0))

@@ -23,6 +23,8 @@ from app.players import records_path
 from app.recording import COLOURS, NO_MP4, TOGETHER, Recorder, compose
 from collect.emulator import Emulator
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

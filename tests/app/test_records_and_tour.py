@@ -19,6 +19,8 @@ from collect.emulator import Emulator
 from model.breakout import Action
 from tests.app.conftest import Prompted, loop_of
 
+pytestmark = pytest.mark.slow
+
 # --- records and the first run ---
 
 

@@ -261,6 +261,7 @@ def test_the_autopilot_serves_whichever_side_waits(make_engine: Any) -> None:
     assert min(served) >= 1
 
 
+@pytest.mark.slow
 def test_what_rewinding_needs_is_kept_small(make_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 

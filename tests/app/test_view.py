@@ -246,6 +246,7 @@ def test_the_mark_of_a_recording_stays(make_engine: Any) -> None:
         assert painter.places.real.contains(pygame.Rect(xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1344, 772), (1000, 700), (640, 400), (300, 200), (1900, 1050), (700, 900)])
 def test_a_window_that_keeps_its_picture_shows_what_a_new_one_does(make_engine: Any, size: tuple[int, int]) -> None:
     session, futures, painter = session_of(make_engine, 20), Futures(), Painter()

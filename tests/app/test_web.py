@@ -26,6 +26,8 @@ from model.engine import SHIPPED, Engine
 from model.env import reset_state
 from model.files import FileError
 
+pytestmark = pytest.mark.slow
+
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 MEGABYTES = 30
 LOAD_SECONDS = 12.0

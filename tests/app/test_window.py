@@ -20,7 +20,10 @@ from model.breakout import PALETTE, Action
 
 Script = Generator[None, None, None]
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs an X server")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs an X server"),
+    pytest.mark.slow,
+]
 
 
 def test_arrows_letters_and_space_play(stage: Any) -> None:

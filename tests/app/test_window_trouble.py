@@ -13,6 +13,8 @@ import pytest
 
 from model.breakout import Action
 
+pytestmark = pytest.mark.slow
+
 Script = Generator[None, None, None]
 
 

@@ -13,6 +13,8 @@ from collect.drills import KINDS, speed
 from collect.frames import GAMES_EVERY, CollectSettings, collect_frames, play_episode
 from model.breakout import SHORT_PADDLE
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = CollectSettings(900, "drill", 2, 3, episode_seconds=10.0)
 
 

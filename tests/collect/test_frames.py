@@ -18,6 +18,8 @@ from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, collect_frames
 from model.files import FileError
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = CollectSettings(transitions=900, policy="mixed", frameskip=2, seed=11, episode_seconds=3.0)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from collect.emulator import Emulator, RealGames
 from model.breakout import Action
+
+pytestmark = pytest.mark.slow
 
 KEYS = [1] * 3 + [2] * 30 + [3] * 50 + [0] * 40
 

@@ -13,6 +13,8 @@ from collect.policies import POLICIES, make_policy, random_wall
 from collect.ram import LIVES, read_wall
 from model.breakout import Action
 
+pytestmark = pytest.mark.slow
+
 Play = Callable[[CollectSettings, int], Episode]
 WALL = (57, 93)
 BRICKS = 108

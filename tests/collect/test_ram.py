@@ -11,6 +11,8 @@ from collect.frames import CollectSettings, play_episode
 from collect.policies import FULL_WALL, lay_wall
 from model.breakout import BALL_CLASS, LONG_PADDLE, SHORT_PADDLE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def played() -> tuple[np.ndarray, ram.GameState]:

@@ -30,6 +30,8 @@ from evaluate.summaries import plain
 from model.breakout import CELLS, CODES, PALETTE
 from tests.evaluate.conftest import Perfect
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = AnalysisSettings(0, "people", 2, 40, 2, 2, 0.5, 3)
 
 

@@ -28,6 +28,8 @@ from model.breakout import CELLS, Action
 from model.metrics import Quartiles, Rate
 from tests.evaluate.conftest import Perfect
 
+pytestmark = pytest.mark.slow
+
 TINY = (
     *("--episodes", "2", "--game-seconds", "5", "--transitions", "9", "--runs", "2", "--least-seconds", "0.5"),
     *("--run-seconds", "1.5", "--alone", "1"),

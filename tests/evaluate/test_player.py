@@ -13,6 +13,8 @@ from evaluate import reports as measuring
 from evaluate.tables import print_players
 from model.player import SHAPES, Player
 
+pytestmark = pytest.mark.slow
+
 
 def test_games_are_played_to_their_ends_and_cut_at_the_longest() -> None:
     def fire(objects: np.ndarray) -> np.ndarray:

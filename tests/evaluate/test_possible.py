@@ -9,6 +9,8 @@ from evaluate.possible import Chaser, Possible, Reason, live_alone
 from model.breakout import Action, Frame
 from model.readers import find_balls
 
+pytestmark = pytest.mark.slow
+
 
 def play(policy: str, frameskip: int, seed: int, steps: int) -> tuple[Frame, np.ndarray]:
     """Frames of a real game and the actions that led to them."""

@@ -17,6 +17,8 @@ from model.breakout import CELLS
 from model.state import INDEX, NOT_KNOWN
 from tests.evaluate.conftest import Perfect
 
+pytestmark = pytest.mark.slow
+
 MARKS = np.array([30, 60])
 
 

@@ -16,6 +16,8 @@ from tests.model.random_states import random_state
 from train.appearance import _until
 from train.data import Data
 
+pytestmark = pytest.mark.slow
+
 
 def things_of(ball: tuple[int, int], paddle: tuple[int, int] = (70, LONG_PADDLE), wall: int = 0) -> Things:
     """One moment with score 0 and five lives; all bricks stand, or none."""

@@ -10,6 +10,8 @@ import pytest
 from tools.robustness.formats import FORMATS, Target
 from tools.robustness.mutate import damaged_bytes
 
+pytestmark = pytest.mark.slow
+
 fuzz = pytest.importorskip("tools.robustness.fuzz", reason="needs alarms as POSIX has them")
 
 

@@ -29,6 +29,8 @@ from train.action import (
 from train.loop import Run, Settings
 from train.weights import build, fill, load_part
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(batch=64, rate=3e-3, epochs=8, warmup=5, decay=0.0, log_every=1)
 LENGTHS = [100, 40, 60, 80, 20, 70, 90, 50, 30, 60]
 

@@ -20,6 +20,8 @@ from main import app
 from model.engine import Engine
 from tests.train.conftest import Trained
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = CliRunner()
 

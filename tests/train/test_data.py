@@ -103,6 +103,7 @@ def test_what_is_not_taught_costs_nothing() -> None:
     assert taught_loss(logits, torch.full((6,), -1)) == 0
 
 
+@pytest.mark.slow
 def test_targets_say_what_the_codes_say(frames: Path, trained: Trained) -> None:
     dataset = TransitionDataset.load(frames)
     data, (model, _) = Data.of(dataset), load_vqvae(trained.world)

@@ -23,6 +23,8 @@ from tests.train.conftest import Trained
 from train.export import PARTS, gather, ship_checkpoints
 from train.weights import arrays, fill
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 GAMES, STEPS = 4, 60
 

@@ -16,6 +16,8 @@ from tests.train.conftest import Trained
 from tests.train.test_commands import run
 from train import player as training
 
+pytestmark = pytest.mark.slow
+
 OBJECTS = np.array([[[100 + t, 80 - t, 40 + 2 * t, 16] for t in range(4)], [[0, 0, 90, 12]] * 4])
 
 

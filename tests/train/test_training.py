@@ -17,6 +17,8 @@ from model.files import FileError, UserError
 from tests.train.conftest import SETTINGS, Trained, begin, losses
 from train.loop import Loop, Run, Settings, Task, Tracker, TrainingError, choose_device, learning_rate, train
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("vqvae", "memory", "context")
 
 
