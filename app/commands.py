@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from app.loop import Loop
     from app.window import NoWindow
 
-TURN = 0.0005  # seconds after which the recorder's thread makes way for the game, a tenth of what Python grants it
+TURN = 0.0005  # seconds after which another thread makes way for the game, a tenth of what Python grants it
 app = typer.Typer(no_args_is_help=True)
 ControllerName = StrEnum("ControllerName", ["context", "action"])
 
@@ -40,6 +40,7 @@ class PlayOptions:
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same keys: the same session.")] = 0
     speed: Annotated[float, typer.Option(help="Times true pace, 0.25 to 4.", callback=finite(SLOWEST, FASTEST))] = 1.0
     fullscreen: Annotated[bool, typer.Option("--fullscreen", help="Begin in full screen.")] = False
+    sound: Annotated[bool, typer.Option("--sound", help="Begin with sound on.")] = False
     keys: Annotated[Path | None, typer.Option(help="Your own key map; see assets/keys.toml.")] = None
     back_after: Annotated[
         float | None, typer.Option(help="Seconds after which a parted dream goes back.", callback=finite(0.0, 3600.0))
@@ -112,6 +113,8 @@ def _play(options: PlayOptions) -> None:
             loop.start_recording(options.record)
         if not options.headless:
             loop.records = players.Records.load(players.records_path())
+            if options.sound:
+                loop.say(loop.sound.toggle())
         _run(loop, options, first=stay and player is None and not loop.records.introduced)
     print(players.summary(session))
     if loop.recording_error is not None:

@@ -84,6 +84,7 @@ def test_a_step_enters_the_engine_three_times_dreaming_or_not(make_engine: Any) 
         calls.clear()
         session.step(1)
         assert sorted(calls) == [("advance", rows), ("encode", 1), ("predict", rows)]
+        assert [call for call in calls if call[0] != "encode"] == [("predict", rows), ("advance", rows)]
         session.do("dream")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from collect.dataset import load_episode, read_manifest
 from collect.frames import CollectSettings, play_episode
-from collect.pairs import code_statistics, collect_pairs, stats_path
+from collect.pairs import code_statistics, collect_pairs, read_pairs, stats_path
 from model.breakout import CELLS, CODES, Frame, changed_cells, to_cells
 from model.files import FileError, checksum
 
@@ -97,3 +97,20 @@ def test_a_failure_leaves_what_was_there(frames_dir: Path, tmp_path: Path) -> No
         collect_pairs(encode, 4, out, 90, frames=frames_dir)
     assert (out.read_bytes(), stats_path(out).read_bytes()) == before
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[]", "are empty"),
+        ("{}", "are not a JSON list"),
+        ("[3]", "entry 0 has no action of 0..3"),
+        ('[{"action": 4, "latent_code": []}]', "entry 0 has no action of 0..3"),
+        ('[{"action": 0}]', "entry 0 has no latent code of 35 integers 0..255"),
+    ],
+)
+def test_pairs_that_are_none_are_refused(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "pairs.json"
+    path.write_text(text)
+    with pytest.raises(FileError, match=why):
+        read_pairs(path)
