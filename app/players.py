@@ -72,7 +72,7 @@ class Autopilot:
     One paddle plays two balls in a dream that has parted: the one that falls is looked after, the dream's own first."""
 
     def __init__(self, name: str, seed: int) -> None:
-        from model import player  # loads what takes long: only now, with the window there
+        from collect import player  # loads what takes long: only now, with the window there
 
         self.name, self.title = name, AUTOPILOTS[name]
         self._rng = np.random.default_rng(seed)

@@ -182,9 +182,9 @@ def evaluate_player(
     """Let players play the real game, with and without sticky actions, beside chance and the built-in autopilot.
 
     Example: python main.py evaluate-player --games 30 --json players.json"""
+    from collect.player import SHIPPED
     from evaluate import tables
     from evaluate.reports import RIVAL, evaluate_players
-    from model.player import SHIPPED
 
     playing = (player or [path for path in (SHIPPED, RIVAL) if path.exists()], games, seed, dream, weights)
     _report("evaluate-player", json, lambda show: evaluate_players(*playing, show), tables.print_players)

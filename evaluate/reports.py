@@ -10,8 +10,9 @@ import numpy as np
 from collect.dataset import Episode
 from collect.dataset import TransitionDataset as Dataset
 from collect.drills import play as play_on
-from collect.emulator import Emulator, RealGames
+from collect.emulator import Emulator
 from collect.frames import CollectSettings, play_episode
+from collect.player import LONGEST, MOST_NOOPS, SHIPPED, DreamGames, Follower, Games, Player, RealGames
 from collect.policies import make_policy
 from console import Show, quiet, within
 from evaluate import Without, heldout, summaries
@@ -22,7 +23,6 @@ from model.breakout import ACTIONS, EMULATOR_HZ, Action
 from model.engine import Engine
 from model.files import SCHEMA
 from model.metrics import kaplan_meier, mean
-from model.player import LONGEST, MOST_NOOPS, SHIPPED, DreamGames, Follower, Games, Player
 from model.readers import Bools, Ints
 from model.state import BALL_COLUMN, BALL_ROW, PADDLE, WIDTH, Array
 

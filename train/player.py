@@ -19,18 +19,17 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from collect.emulator import RealGames
+from collect import player as rules
+from collect.player import HOLD, LONGEST, MOVES, DreamGames, Games, Player, RealGames, features, with_serves
 from console import Show, quiet
-from model import player as rules
 from model.files import FileError, make_directory
-from model.player import HOLD, LONGEST, MOVES, DreamGames, Games, Player, features, with_serves
 from model.state import Array
 from train.loop import Tracker
 from train.weights import arrays
 
 GAMES, ROLLOUT, RATE = 16, 128, 1e-3
 LAYERS = {"0": "mlp_extractor.policy_net.0", "1": "mlp_extractor.policy_net.2", "2": "action_net"}
-"""What stable-baselines3 calls the layers of `model.player.SHAPES`."""
+"""What stable-baselines3 calls the layers of `collect.player.SHAPES`."""
 
 
 class Lessons(VecEnv):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.players import AUTOPILOTS, Autopilot
-from model.player import SHAPES, Player
+from collect.player import SHAPES, Player
 from tests.app.conftest import Prompted, alone, loop_of
 
 
@@ -19,7 +19,7 @@ def one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tensors = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
     tensors["2.bias"][1] = 50
     Player(tensors, {"world": "dream"}, np.random.default_rng(0)).save(tmp_path / "player.safetensors")
-    monkeypatch.setattr("model.player.SHIPPED", tmp_path / "player.safetensors")
+    monkeypatch.setattr("collect.player.SHIPPED", tmp_path / "player.safetensors")
 
 
 @pytest.mark.usefixtures("one_way")
@@ -50,7 +50,7 @@ def test_the_player_plays_both_games(make_engine: Any, dream: str) -> None:
 
 
 def test_without_its_weights_the_next_one_plays(make_engine: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("model.player.SHIPPED", tmp_path / "none.safetensors")
+    monkeypatch.setattr("collect.player.SHIPPED", tmp_path / "none.safetensors")
     loop = loop_of(make_engine, Prompted("autopilot", None))
     loop.run()
     assert isinstance(loop.player, Autopilot)

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from collect.emulator import RealGames
+from collect.player import SHAPES, Player, RealGames
 from evaluate import reports as measuring
 from evaluate.tables import print_players
-from model.player import SHAPES, Player
 
 pytestmark = pytest.mark.slow
 

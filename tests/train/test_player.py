@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from collect.player import HOLD, DreamGames, Player, features
 from model.checkpoint import load_tensors
-from model.player import HOLD, DreamGames, Player, features
 from tests.train.conftest import Trained
 from tests.train.test_commands import run
 from train import player as training

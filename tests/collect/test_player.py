@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collect.player import FEATURES, HOLD, SHAPES, SHIPPED, Attention, Follower, Player, features, with_serves
 from model.breakout import Action
 from model.checkpoint import save_tensors
 from model.files import FileError
-from model.player import FEATURES, HOLD, SHAPES, SHIPPED, Attention, Follower, Player, features, with_serves
 
 RISING = [[[120 - 2 * t, 80 + t, 60 + 3 * t, 16] for t in range(4)]]
 NO_BALL = [[[0, 50, 60, 16]] * 4]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collect.emulator import Emulator, RealGames
+from collect.emulator import Emulator
+from collect.player import RealGames
 from model.breakout import Action
 
 pytestmark = pytest.mark.slow

@@ -1,14 +1,15 @@
-"""The player that learned in the dream, at play: a small network in numpy, and what it looks at.
+"""The player that learned in the dream, at play: a small network in numpy, what it looks at, and the games it plays.
 
 It sees what `State.objects` holds, so it plays a dream and the real game alike. `docs/player.md` says how it was
 trained and what it scores.
 """
 
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from collect import ram
+from collect.emulator import Emulator
 from model.breakout import LONG_PADDLE, Action
 from model.checkpoint import check_fit, load_tensors, save_tensors
 from model.env import NeuralBreakoutVector
@@ -131,22 +132,25 @@ class Follower:
         return int(Action.RIGHT if off > _SLACK else Action.LEFT if off < -_SLACK else Action.NOOP)
 
 
-class Games(Protocol):
-    """N games in step, dreamt or real, as a player meets them: `collect.emulator.RealGames` and `DreamGames`."""
+class Games:
+    """N games in step, as a player meets them: `DreamGames` or `RealGames`."""
 
     objects: Array  # (N, 4, 4) int64, as `State.objects`
     lives: Array  # (N,) int64, 0..5
 
     def begin(self, mask: Array) -> None:
         """Start the games of `mask` (N,) bool anew."""
+        raise NotImplementedError
 
     def step(self, keys: Array) -> Array:
-        """One frame of every game, keys (N,) 0..3: the points of each, (N,) float64."""
+        """One frame of every game, keys (N,) 0..3: the points of each, (N,) float64. A game that is over stands
+        still."""
+        raise NotImplementedError
 
 
-class DreamGames:
-    """Games in the twin of a directory of weights (None: the shipped ones); see `Games`. `sticky`: of each frame, the
-    probability that the last key is taken again."""
+class DreamGames(Games):
+    """Games in the twin of a directory of weights (None: the shipped ones). `sticky`: of each frame, the probability
+    that the last key is taken again."""
 
     def __init__(self, number: int, weights: Path | None = None, sticky: float = 0.0, seed: int = 0) -> None:
         self.env = NeuralBreakoutVector(number, weights, repeat_action_probability=sticky)
@@ -163,4 +167,36 @@ class DreamGames:
     def step(self, keys: Array) -> Array:
         points = self.env.dream(keys)
         self._look()
+        return points
+
+
+class RealGames(Games):
+    """Games in the emulator; `objects` are read from RAM. `sticky`: of each emulator frame, the probability that the
+    last key is taken again, which is what ALE's `repeat_action_probability` does (Machado et al. 2018,
+    https://arxiv.org/abs/1709.06009)."""
+
+    def __init__(self, number: int, sticky: float = 0.0, seed: int = 0) -> None:
+        self._emulators = [Emulator(frameskip=1) for _ in range(number)]
+        self._sticky, self._rng = sticky, np.random.default_rng([seed, 1])
+        self._last = np.zeros(number, np.int64)
+        self.begin(np.ones(number, np.bool_))
+
+    def begin(self, mask: Array) -> None:
+        for number in np.flatnonzero(mask):
+            self._emulators[number].reset()
+        now, self._last = self._look(), np.where(mask, 0, self._last)
+        fresh = np.repeat(now[:, None], HISTORY, 1)
+        self.objects = np.where(mask[:, None, None], fresh, getattr(self, "objects", fresh))
+
+    def _look(self) -> Array:
+        state = ram.read(np.stack([emulator.ram() for emulator in self._emulators]))
+        self.lives = np.where([emulator.over for emulator in self._emulators], 0, state.lives).astype(np.int64)
+        column = np.where(state.ball_row > 0, state.ball_column, 0)
+        return np.stack((state.ball_row, column, state.paddle_column, state.paddle_width), 1).astype(np.int64)
+
+    def step(self, keys: Array) -> Array:
+        self._last = np.where(self._rng.random(len(keys)) < self._sticky, self._last, keys)
+        pairs = zip(self._emulators, self._last.tolist(), strict=True)
+        points = np.array([0 if emulator.over else emulator.advance(key) for emulator, key in pairs], np.float64)
+        self.objects = np.concatenate((self.objects[:, 1:], self._look()[:, None]), 1)
         return points
