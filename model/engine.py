@@ -32,7 +32,8 @@ _LIMIT = 1 << 24
 
 
 class Engine:
-    """A trained twin. `controllers` are "context" and "action"; `majority` (35,) int64 are the commonest codes."""
+    """A trained twin. `controllers` are "context" and "action"; `majority` (35,) int64 are the commonest codes; `says`
+    has for each of the 256 codes what it says, in words."""
 
     controllers = CONTROLLERS
     context = CONTEXT
@@ -42,6 +43,7 @@ class Engine:
         self.frameskip = int(manifest["frameskip"])
         self.checksum = str(manifest["checksum"])
         self.majority = np.array(manifest["majority"], np.int64)
+        self.says: list[str] = manifest.get("says", [""] * CODES)
         sessions = {name: _session(graphs[name], name) for name in NAMES}
         self._sessions = {name: (each, [part.name for part in each.get_inputs()]) for name, each in sessions.items()}
 
@@ -204,14 +206,15 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise FileError(f"{path} does not describe weights")
     if manifest.get("schema") != WEIGHTS_SCHEMA:
         raise FileError(f"weights {directory} are of another version; make them with: python main.py ship")
-    skip, fresh = manifest.get("frameskip"), manifest.get("fresh", ())
+    skip, fresh, wants = manifest.get("frameskip"), manifest.get("fresh", ()), manifest["wants"].values()
     if not _numbers(fresh, len(SIZES)):
         raise FileError(f"{path} does not say what is known of a new game")
     if any(not 0 <= known < size for known, size in zip(fresh, SIZES, strict=True)):
         raise FileError(f"{path} says of a new game what the memory cannot hold")
-    parts = manifest["wants"].values()
-    if not all(isinstance(part, list) and all(isinstance(name, str) for name in part) for part in parts):
-        raise FileError(f"{path} does not say which weights its graphs want")
+    says = manifest.get("says", [""] * CODES)
+    texts = all(isinstance(part, list) and all(isinstance(each, str) for each in part) for part in (*wants, says))
+    if not texts or len(says) != CODES:
+        raise FileError(f"{path} does not say which weights its graphs want, or what each of its codes says")
     sound = type(skip) is int and 1 <= skip <= EMULATOR_HZ and isinstance(manifest.get("checksum"), str)
     if not sound or not _numbers(manifest.get("majority"), CELLS):
         raise FileError(f"{path} lacks its frame skip, majority codes or checksum")

@@ -23,6 +23,7 @@ from model.state import HISTORY, INDEX, PADDLE, SIZES, WIDTH, State, Things
 NONE, STEP, VANISH, APPEAR, SERVE = range(5)
 """What the ball does: nothing; a step; it goes under a wall or off the screen, or comes back; it is served."""
 SAME_DIGIT = 10
+FAR = 1e3  # where the codebook keeps a code without an event: far from every vector
 STANDS, TO_LONG, TO_SHORT = range(3)  # the paddle's width stays as it is, or becomes long, or short
 HEADS = {
     "ball": 5,

@@ -13,13 +13,13 @@ from collect.ram import Bytes
 from console import Show
 from model.appearance import Appearance, shows
 from model.breakout import CELL_COLUMNS, DIGIT_COLUMNS, GRID_ROWS, LONG_PADDLE
-from model.context import BALL_STEP, NEAR, PADDLE_STEP, read
+from model.context import BALL_STEP, NEAR, NEAR_COLUMNS, NEAR_ROWS, PADDLE_STEP, read
 from model.encoder import BALL_BOX, CROPS, FIELD_CELLS, NEW_WALL, PADDLE_CELLS, SCORE_CELLS, STRIP, WALL_CELLS, crops
 from model.files import FileError
 from model.readers import Ints
 from model.state import Things
 from model.tracker import cut_off
-from model.vqvae import APPEAR, HEADS, NONE, SAME_DIGIT, SERVE, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
+from model.vqvae import APPEAR, FAR, HEADS, NONE, SAME_DIGIT, SERVE, STANDS, STEP, TO_LONG, TO_SHORT, VANISH, VQVAE
 from train.data import Data
 
 CERTAIN = 0.95  # the least share of what looks the same that must be the same event, for a code to say so
@@ -68,6 +68,36 @@ def digit_events(before: Things, after: Things) -> list[dict[str, Tensor]]:
         name = "left_digit" if side < CELL_COLUMNS // 2 else "right_digit"
         found[column][name] = torch.where(old == new, SAME_DIGIT, new)
     return list(found.values())
+
+
+def way(rows: int, columns: int) -> str:
+    """A step in pixels in words: "2 right, 3 up", "still"."""
+    across = f"{abs(columns)} {'right' if columns > 0 else 'left'}" if columns else ""
+    along = f"{abs(rows)} {'down' if rows > 0 else 'up'}" if rows else ""
+    return ", ".join(filter(None, (across, along))) or "still"
+
+
+def in_words(model: VQVAE) -> list[str]:
+    """What each of the 256 codes says: "ball 2 right, 3 up; brick 1 left goes", "paddle 8 left", "left digit 4". Steps
+    are in pixels, and a brick's place is counted in bricks from the ball's; of a code without an event "unused"."""
+    events, words = model.events(), list[str]()
+    for code, far in enumerate((model.quantizer.codebook.amax(1) > FAR / 2).tolist()):
+        says = {name: int(labels[code]) for name, labels in events.said.items()}
+        step = way(says["ball_row_step"] - BALL_STEP, says["ball_column_step"] - BALL_STEP)
+        serve = f"served at row {says['serve_row']}, column {says['serve_column']}"
+        does = {STEP: step, VANISH: "goes out of sight", APPEAR: "appears", SERVE: serve}
+        parts = [f"ball {does[says['ball']]}"] if says["ball"] != NONE else []
+        for number in torch.nonzero(events.bricks[code]).flatten().tolist():
+            row, column = divmod(number, len(NEAR_COLUMNS))
+            parts.append(f"brick {way(NEAR_ROWS[row], NEAR_COLUMNS[column])} goes".replace("still ", ""))
+        if says["paddle"]:
+            width = {STANDS: "", TO_LONG: ", long", TO_SHORT: ", short"}[says["paddle_width"]]
+            parts.append(f"paddle {way(0, says['paddle_step'] - PADDLE_STEP)}{width}")
+        digits = {name.replace("_", " "): says[name] for name in ("left_digit", "right_digit")}
+        parts += [f"{name} {digit}" for name, digit in digits.items() if digit != SAME_DIGIT]
+        parts += ["new wall"] if says["new_wall"] else []
+        words.append("unused" if far else "; ".join(parts) or "nothing changes")
+    return words
 
 
 def labels(before: Things, after: Things, look: Appearance, game: Tensor, cell: Tensor, kind: Tensor) -> Tensor:

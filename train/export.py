@@ -31,6 +31,7 @@ from model.twin import Twin, no_noise
 from model.vqvae import VQVAE
 from train.action import ACTION_NAME
 from train.data import fresh_memory
+from train.events import in_words
 from train.weights import Arrays, arrays, build, fill, load_part
 
 OPSET = 18
@@ -208,6 +209,7 @@ def ship(twin: Twin, out: Path, frameskip: int, majority: Tensor | Sequence[int]
         "majority": [int(code) for code in majority],
         "checksum": hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest(),
         "fresh": fresh_memory(frameskip),
+        "says": in_words(twin.vqvae),
         "files": files,
         "wants": {name: wants for name, (_, wants) in graphs.items()},
         "made": about,

@@ -22,7 +22,7 @@ from model.appearance import Appearance, shows
 from model.breakout import CODES, UNCHANGED
 from model.context import BALL_STEP, NEAR_BRICKS, paddle_step
 from model.files import FileError
-from model.vqvae import HEADS, VQVAE
+from model.vqvae import FAR, HEADS, VQVAE
 from train.appearance import learn
 from train.data import Data, Sampler, about, hide, interesting, load_frames, taught_loss
 from train.events import Patterns, broken, find_patterns
@@ -135,7 +135,7 @@ class VQVAETask(Task):
         sums = torch.zeros(events, vectors.shape[1], device=device).index_add_(0, event, vectors)
         means = sums / torch.bincount(event, minlength=events).clamp(min=1)[:, None]
         book = self.model.quantizer.codebook
-        book.fill_(1e3)  # a code without an event is far from every vector
+        book.fill_(FAR)
         book[UNCHANGED] = 0
         book[1 : len(order) + 1] = means[order]
         self.extra["assigned"].copy_(torch.where(code[event] > 0, code[event], self.model.quantizer(vectors)))

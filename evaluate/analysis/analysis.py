@@ -11,20 +11,10 @@ from console import Show, quiet, within
 from evaluate import heldout, summaries
 from evaluate.analysis import statistics
 from evaluate.heldout import SEED_OFFSET, Event, Report, Starts, Zone, about, label_of
-from evaluate.rollouts import (
-    Doubles,
-    Pass,
-    Predicted,
-    Rollout,
-    dream,
-    predict_all,
-    probabilities,
-    select,
-    watched_games,
-)  # fmt: skip
+from evaluate.rollouts import Pass, Predicted, Rollout, dream, predict_all, probabilities, select, watched_games
 from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, UNCHANGED, Action, Frame
 from model.engine import Engine
-from model.metrics import ball_error, paddle_error
+from model.metrics import Numbers, ball_error, paddle_error
 from model.readers import Bools, Floats, Ints
 
 WORST, CHANGES = 7, 5  # steps shown as the worst of all; codes shown for each action, all positions together
@@ -69,7 +59,7 @@ class Sample(NamedTuple):
     dataset: TransitionDataset
     events: Ints  # of each frame
     found: Pass
-    shares: dict[str, Doubles]  # (4, 35, 256), probabilities summed over even steps by action
+    shares: dict[str, Numbers]  # (4, 35, 256) float64, probabilities summed over even steps by action
     wrong: dict[int, Frame]  # what the first controller drew, where that was wrong, by frame number
     even: Bools  # (N,) whether a step was drawn evenly
     starts: Starts
@@ -118,7 +108,7 @@ def analyse(
     predicted = {name: select(one, sample.even) for name, one in sample.found.predicted.items()}
     counts = count_codes(truth.actions, truth.codes)
     distributions = _compare_distributions(engine, sample, counts, pairs)
-    top = statistics.top_codes(sample.shares, counts, settings.top)
+    top = statistics.top_codes(sample.shares, counts, taken := counts[:, 0].sum(-1), settings.top)
     wanted = {(entry["code"], cell) for cells in top.values() for cell, of in enumerate(cells) for entry in of}
     examples = statistics.collect_examples(dataset, every, wanted)
     dreams = _dreams_by_temperature(engine, sample, within(show, 0.65, 0.95))
@@ -133,12 +123,12 @@ def analyse(
         "controllers": names,
         "distributions": distributions,
         "top_codes": top,
-        "top_changes": statistics.top_changes(distributions, names, CHANGES),
+        "top_changes": statistics.top_changes(sample.shares, counts, taken, CHANGES),
         "dreams": dreams,
         "futures": futures_report,
         "sample": played | steps,
         "accuracy": statistics.accuracy(truth, predicted, engine.majority),
-        "codes": statistics.describe_codes(every.codes, examples),
+        "codes": statistics.describe_codes(every.codes, engine.says),
         "codebook": statistics.codebook(truth, predicted),
         "calibration": {name: statistics.calibration(truth, one) for name, one in predicted.items()},
         "temperature": {name: statistics.temperatures(truth, one) for name, one in predicted.items()},

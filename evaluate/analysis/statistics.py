@@ -1,19 +1,14 @@
-"""Accuracy, distributions, calibration and temperature from predictions of held-out steps; and what each code does.
+"""Accuracy, distributions, calibration, temperature and examples of each code, from predictions of held-out steps."""
 
-An example of a code is a step in which a cell got it. By RAM the ball or paddle there went a way, and the median way is
-the code's name: "ball 2 right, 3 up", "paddle 8 left"."""
-
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from collect import ram
 from collect.dataset import TransitionDataset
 from evaluate.rollouts import TEMPERATURES, Doubles, Predicted, Truth
-from evaluate.summaries import TOP, ball_cells, ball_seen, codebook_use, summarise_predicted, summarise_truth
-from model.breakout import CELLS, CODES, GRID_ROWS, UNCHANGED, Action, Frame, to_cells
+from evaluate.summaries import TOP, codebook_use, summarise_predicted, summarise_truth
+from model.breakout import CELLS, CODES, UNCHANGED, Action, Frame, to_cells
 from model.metrics import Rate, mean, ratio
 from model.readers import Bools, Ints
 
@@ -22,7 +17,7 @@ BINS = 10
 # A cell is in doubt where the controller gives "nothing changes" less. Its own doubt does not spoil the calibration.
 IN_DOUBT = 0.95
 LEAST_SHARE = 0.001
-EXAMPLES = 6  # examples that a code's name is measured on, fewer for a rare code
+EXAMPLES = 6  # of each code, fewer of a rare one
 
 
 def accuracy(truth: Truth, predicted: dict[str, Predicted], majority: Ints) -> dict[str, Any]:
@@ -72,32 +67,29 @@ def distances(actual: Ints, predicted: Doubles, source: str) -> dict[str, Any]:
     return {"source": source, "by_action": found}
 
 
-def top_codes(shares: dict[str, Doubles], actual: Ints, top: int) -> dict[str, list[Any]]:
+def top_codes(shares: dict[str, Doubles], actual: Ints, steps: Ints, top: int) -> dict[str, list[Any]]:
     """The `top` likeliest codes of each action and position, by the first of the controllers in `shares`, which gives
-    them `LEAST_SHARE` or more. Each is {code, actual, <controller>...}, shares of the steps with that action."""
+    them `LEAST_SHARE` or more. Each is {code, actual, <controller>...}, shares of the `steps` (4,) with that action.
+    Shares and counts are (4, P, 256), for P positions."""
     columns, first = {"actual": actual, **shares}, next(iter(shares.values()))
-    found = {name: [list[Any]() for _ in range(CELLS)] for name in ACTION_NAMES}
-    for action, name in enumerate(ACTION_NAMES):
-        steps = int(actual[action, 0].sum())
-        for cell, entries in enumerate(found[name] if steps else ()):
+    found = {name: [list[Any]() for _ in actual[0]] for name in ACTION_NAMES}
+    for action, (name, taken) in enumerate(zip(ACTION_NAMES, steps.tolist(), strict=True)):
+        for cell, entries in enumerate(found[name] if taken else ()):
             for code in np.argsort(-first[action, cell], kind="stable")[:top].tolist():
-                if first[action, cell, code] >= LEAST_SHARE * steps:
-                    rates = {column: float(of[action, cell, code] / steps) for column, of in columns.items()}
+                if first[action, cell, code] >= LEAST_SHARE * taken:
+                    rates = {column: float(of[action, cell, code] / taken) for column, of in columns.items()}
                     entries.append({"code": code, **rates})
     return found
 
 
-def top_changes(distributions: dict[str, Any], names: list[str], top: int) -> dict[str, list[Any]]:
-    """The `top` likeliest codes of each action but code 0, all positions together, by the first of the controllers, of
-    their `distances`. Each is {code, actual, <controller>...}, times a step; `actual` is of the first one's steps."""
-    found: dict[str, list[Any]] = {}
-    for action in ACTION_NAMES:
-        of = {name: distributions[name]["by_action"][action] for name in names}
-        times = {name: d["predicted_a_step"] for name, d in of.items() if d["predicted_a_step"] is not None}
-        columns = {"actual": of[names[0]]["actual_a_step"], **times}
-        order: Any = 1 + np.argsort(-np.array(times[names[0]])[1:], kind="stable")[:top] if names[0] in times else []
-        found[action] = [{"code": int(code), **{name: of[code] for name, of in columns.items()}} for code in order]
-    return found
+def top_changes(shares: dict[str, Doubles], actual: Ints, steps: Ints, top: int) -> dict[str, list[Any]]:
+    """As `top_codes`, but all positions together, and without code 0: how often in a step."""
+
+    def pooled(counts: Any) -> Any:
+        return counts.sum(1, keepdims=True) * (np.arange(CODES) != UNCHANGED)
+
+    found = top_codes({name: pooled(of) for name, of in shares.items()}, pooled(actual), steps, top)
+    return {name: entries for name, (entries,) in found.items()}
 
 
 def codebook(truth: Truth, predicted: dict[str, Predicted]) -> dict[str, Any]:
@@ -149,19 +141,11 @@ def temperatures(truth: Truth, predicted: Predicted) -> list[dict[str, Any]]:
 
 
 class Example(NamedTuple):
-    """One cell before and after a step in which it got this code, and what happened there."""
+    """One cell, (30, 32) uint8 classes, before and after a step in which it got a code."""
 
-    code: int
     cell: int
-    before: Frame  # (30, 32) uint8 classes
+    before: Frame
     after: Frame
-    ways: dict[str, tuple[float, float]]  # of "ball" and "paddle", if they are here: rows and columns gone
-    others: tuple[str, ...]  # what else happened
-
-    @property
-    def kind(self) -> tuple[str, ...]:
-        """What sort of thing it is, without how far it went."""
-        return (*self.ways, *self.others) or ("something else",)
 
 
 Examples = dict[int, list[Example]]  # by code, in the order of the codes
@@ -172,62 +156,22 @@ def collect_examples(dataset: TransitionDataset, truth: Truth, wanted: Iterable[
     rows, cells = np.nonzero(truth.codes != UNCHANGED)
     codes = truth.codes[rows, cells]
     missing, found = set(wanted), {int(code): list[Example]() for code in np.unique(codes)}
-    now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
-    here, was, there = ball_cells(now, after), ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1)
     for number in np.random.default_rng(0).permutation(len(codes)):
-        code, cell, n = int(codes[number]), int(cells[number]), int(rows[number])
-        if len(found[code]) >= EXAMPLES and (code, cell) not in missing:
-            continue
-        missing.discard((code, cell))
-        ways: dict[str, tuple[float, float]] = {}
-        others, row = list[str](), cell % GRID_ROWS
-        moved = float(after.paddle_column[n] - now.paddle_column[n])
-        if row == 0:
-            others.append("digits")
-        elif here[n, cell]:
-            if was[n] and there[n]:
-                step = after.ball_row[n] - now.ball_row[n], after.ball_column[n] - now.ball_column[n]
-                ways["ball"] = float(step[0]), float(step[1])
-            elif was[n] or there[n]:
-                others.append("ball appears" if there[n] else "ball goes out of sight")
-            if (now.wall[n] & ~after.wall[n]).any():
-                others.append("brick goes")
-        if moved and row == GRID_ROWS - 1:
-            ways["paddle"] = 0.0, moved
-        pair = to_cells(dataset.frame(truth.t[n] + np.arange(2)))[:, cell]
-        found[code].append(Example(code, cell, pair[0], pair[1], ways, tuple(others)))
+        code, cell = int(codes[number]), int(cells[number])
+        if len(found[code]) < EXAMPLES or (code, cell) in missing:
+            missing.discard((code, cell))
+            pair = to_cells(dataset.frame(truth.t[rows[number]] + np.arange(2)))[:, cell]
+            found[code].append(Example(cell, *pair))
     return found
 
 
-def way_text(rows: float, columns: float) -> str:
-    """A way in words: "2 right, 3 up", "still"."""
-    across = f"{abs(columns):g} {'right' if columns > 0 else 'left'}" if columns else ""
-    along = f"{abs(rows):g} {'down' if rows > 0 else 'up'}" if rows else ""
-    return ", ".join(part for part in (across, along) if part) or "still"
-
-
-def _commonest(examples: list[Example]) -> tuple[str, ...]:
-    kinds = Counter(example.kind for example in examples)
-    return min(kinds, key=lambda kind: (-kinds[kind], kind))
-
-
-def describe(examples: list[Example]) -> str:
-    """The name of a code by the median ways of its examples of the commonest kind."""
-    kind = _commonest(examples)
-    same = [example for example in examples if example.kind == kind]
-    ways = {thing: np.median([example.ways[thing] for example in same], 0) for thing in same[0].ways}
-    name = "; ".join([f"{thing} {way_text(*way)}" for thing, way in ways.items()] + list(kind[len(ways) :]))
-    return name if 2 * len(same) > len(examples) else f"mixed, often {name}"
-
-
 def representative(examples: list[Example]) -> Example:
-    """The example that shows a code best: of the commonest kind, with most to see."""
-    kind = _commonest(examples)
-    return min(examples, key=lambda one: (one.kind != kind, -int((one.before != one.after).sum())))
+    """The example that shows a code best: the one of the middle, by how much there is to see."""
+    changes = [int((one.before != one.after).sum()) for one in examples]
+    return examples[int(np.argsort(changes, kind="stable")[len(changes) // 2])]
 
 
-def describe_codes(codes: Ints, examples: Examples) -> dict[str, dict[str, Any]]:
-    """Each code's name, and how often it was `seen` in codes (N, 35); one never seen has no name."""
-    names = {code: describe(of) for code, of in examples.items()} | {UNCHANGED: "nothing changes"}
-    counts = np.bincount(codes.ravel(), minlength=CODES)
-    return {str(code): {"seen": int(counts[code]), "name": names.get(code)} for code in range(CODES)}
+def describe_codes(codes: Ints, says: list[str]) -> dict[str, dict[str, Any]]:
+    """What each code says, and how often it was `seen` in codes (N, 35); of one never seen nothing is said."""
+    counts = np.bincount(codes.ravel(), minlength=CODES).tolist()
+    return {str(code): {"seen": seen, "name": says[code] if seen else None} for code, seen in enumerate(counts)}

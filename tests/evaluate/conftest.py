@@ -28,6 +28,7 @@ class CopyLast:
 
     def __init__(self) -> None:
         self.majority, self.meta = np.zeros(CELLS, np.int64), {}
+        self.says = [f"code {code}" for code in range(CODES)]
         self._cells: dict[tuple[int, int, bytes], bytes] = {}
 
     def _state(self, frames: Frame) -> State:

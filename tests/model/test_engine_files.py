@@ -97,6 +97,9 @@ def test_a_manifest_that_is_too_long(copy: Path) -> None:
         ("fresh", [1.0] * len(SIZES), "known of a new game"),
         ("fresh", list(SIZES), "what the memory cannot hold"),
         ("fresh", [-1] * len(SIZES), "what the memory cannot hold"),
+        ("says", "paddle 1 left", "each of its codes says"),
+        ("says", ["paddle 1 left"], "each of its codes says"),
+        ("says", [1] * 256, "each of its codes says"),
     ],
 )
 def test_a_manifest_with_an_entry_that_cannot_be(copy: Path, key: str, value: Any, says: str) -> None:
@@ -109,5 +112,6 @@ def test_a_sound_manifest_says_what_the_engine_is(weights: Path, engine: Engine)
     assert engine.frameskip == manifest["frameskip"] == 1
     assert engine.checksum == manifest["checksum"]
     assert engine.majority.tolist() == manifest["majority"]
+    assert engine.says == manifest["says"]
     assert engine.meta == manifest
     assert set(manifest["files"]) == {path.name for path in weights.iterdir()} - {MANIFEST}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,29 @@ def test_codes_of_what_changes_are_right(steps: list[Step]) -> None:
 def test_codes_say_what_changes(shipped: Engine, steps: list[Step]) -> None:
     assert all(np.array_equal(step.actual != 0, changed_cells(step.before, step.after)) for step in steps)
     assert len(np.unique(np.stack([step.actual for step in steps]))) > 10, "a codebook that has collapsed"
+
+
+def test_no_two_codes_say_the_same_and_each_does_what_it_says(shipped: Engine, steps: list[Step]) -> None:
+    used = [says for says in shipped.says if says != "unused"]
+    assert used[0] == "nothing changes"
+    assert len(used) == len(set(used)) > 100
+    states = (shipped.begin(step.before[None, None]) for step in steps)
+    state = next(state for state in states if 110 < state.objects[0, -1, 0] < 150)  # the ball flies free
+    row, column, paddle, _ = state.objects[0, -1].tolist()
+    for words, code in zip(shipped.says, range(256), strict=True):
+        codes = np.zeros((1, 35), np.int64)
+        found = re.fullmatch(r"(ball|paddle)(?: (\d) (left|right),?)?(?: (\d) (up|down))?", words)
+        if found is None:
+            continue
+        thing, across, side, along, way = found.groups()
+        cell = column // 32 * 7 + row // 30 if thing == "ball" else (paddle + 8) // 32 * 7 + 6
+        codes[0, cell] = code
+        things = shipped.follow(state, codes).things
+        right, down = int(across or 0) * (1 - 2 * (side == "left")), int(along or 0) * (1 - 2 * (way == "up"))
+        if thing == "ball":
+            assert things.ball.tolist() == [[row + down, column + right]], words
+        else:
+            assert things.paddle[0, 0] == min(144, max(8, paddle + right)), words
 
 
 def test_it_predicts_what_it_did_when_it_was_shipped(shipped: Engine) -> None:
