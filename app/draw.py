@@ -1,6 +1,7 @@
 """Draws a `View` onto a pygame surface of any size: the panels and what lies over them. Decides nothing."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class Painter(Charts):
             self._screen("real", view.real, places.real, strips, REAL, view.recording, False, ())
             if view.difference:
                 twin, wrong = difference(view.real, twin)
-        codes = (view.grid > 1, *(tuple(each.tolist()) for each in view.codes)) if view.grid and view.codes else ()
+        codes = (view.says, *(tuple(each.tolist()) for each in view.codes)) if view.grid and view.codes else ()
         self._screen("twin", twin, places.twin, view.strips, tone, alone and view.recording, wrong, codes)
         if places.roomy:
             self._titles(places, view, tone)
@@ -207,28 +208,42 @@ class Painter(Charts):
             self.put((view.mode, view.mode.split(",")[0]), (10, 8, 7, 6), tone, room, topleft=(4, 0))
             self.put((view.accuracy, view.accuracy.split(PART)[0]), (10, 8, 7, 6), tone, room, topleft=(4, 10))
 
-    def _grid(self, rect: Rect, spelled: bool, predicted: tuple[int, ...], actual: tuple[int, ...]) -> None:
-        """The cells, with those that are wrong; `spelled`: with their codes, too."""
-        surface, u, brighten, darken = self.surface, self.u, pygame.BLEND_RGB_ADD, pygame.BLEND_RGB_MULT
+    def _grid(self, rect: Rect, says: list[str], predicted: tuple[int, ...], actual: tuple[int, ...]) -> None:
+        """The cells, with those that are wrong, and what the codes of those that change say, if `says` tells."""
+        surface, brighten = self.surface, pygame.BLEND_RGB_ADD
         across, down = rect.width / GRID_COLUMNS, rect.height / GRID_ROWS
         for column in range(1, GRID_COLUMNS):
             surface.fill((46, 46, 46), (rect.left + int(column * across), rect.top, 1, rect.height), brighten)
         for row in range(1, GRID_ROWS):
             surface.fill((46, 46, 46), (rect.left, rect.top + int(row * down), rect.width, 1), brighten)
-        numbers = spelled and across >= u(52) and down >= u(24)  # elsewhere they would hide the game
         for cell in range(CELLS):
             column, row = divmod(cell, GRID_ROWS)
             box = Rect(round(column * across), round(row * down), round(across), round(down)).move(rect.topleft)
-            right = predicted[cell] == actual[cell]
-            if not right:
+            code, truth = predicted[cell], actual[cell]
+            if code != truth:
                 surface.fill([part // 4 for part in EXTRA], box, brighten)
                 pygame.draw.rect(surface, EXTRA, box, 2)
-            if numbers and not (right and actual[cell] == 0):
-                words = str(actual[cell]) if right else f"{predicted[cell]}\N{RIGHTWARDS ARROW}{actual[cell]}"
-                picture = self.picture(words, 13 if across >= u(90) else 10, TEXT if right else WARN)
-                back = Rect(box.left + u(3), box.top + u(3), picture.get_width() + 4, picture.get_height())
-                surface.fill((65, 65, 65), back, darken)
-                surface.blit(picture, (back.left + 2, back.top))
+            if says and (code or truth):
+                words, number = [says[code]], f"{code}"
+                if code != truth:
+                    words, number = [says[code], f"is: {says[truth]}"], f"{code}\N{RIGHTWARDS ARROW}{truth}"
+                self._spell(box, words, number, code == truth)
+
+    def _spell(self, box: Rect, words: list[str], number: str, right: bool) -> None:
+        """Words in a cell, in few lines or in more, or where there is no room for them a code's number, or nothing: it
+        is the game that must be seen."""
+        wordings = [[line for each in words for line in re.split(at, each)] for at in ("; ", "; |, ")]
+        for lines in (*wordings, [number]):
+            for size in (12, 10, 8):
+                pictures = [self.picture(line, size, TEXT if right else WARN) for line in lines]
+                wide, high = max(p.get_width() for p in pictures), sum(p.get_height() for p in pictures)
+                if wide <= box.width - self.u(8) and high <= box.height - self.u(4):
+                    x, y = box.left + self.u(3), box.top + self.u(3)
+                    self.surface.fill((65, 65, 65), (x, y, wide + 4, high), pygame.BLEND_RGB_MULT)
+                    for picture in pictures:
+                        self.surface.blit(picture, (x + 2, y))
+                        y += picture.get_height()
+                    return
 
     def _footer(self, view: View) -> None:
         """The keys that everybody needs at the right, pace at the left; a notice takes the place of the pace."""

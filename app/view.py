@@ -78,6 +78,7 @@ class View:
     facts: list[str] = field(default_factory=list)
     difference: bool = False
     codes: tuple[Ints, Ints] | None = None
+    says: list[str] = field(default_factory=list)  # of each code in words, to be shown
     timeline: Timeline | None = None
     # What the loop adds:
     toast: str = ""
@@ -144,6 +145,7 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
         view.real_strip = serve if session.objects.ball is None else ""
         view.table, view.facts = _table(session), _facts(session)
         view.difference, view.codes = choices.difference, (moment.predicted, moment.actual)
+        view.says = session.engine.says if choices.grid > 1 else []
         span, now = session.steps(REMEMBERED_SECONDS), session.taken
         marks = [(step, what) for step, what in session.marks if now - step < span]
         view.timeline = span, now, session.tally, marks

@@ -134,7 +134,6 @@ class Page {
     context.clearRect(0, 0, canvas.width, canvas.height);
     if (!this.showsCodes) return;
     const [wide, high] = [canvas.width / 5, canvas.height / 7];
-    context.font = `${Math.round(high / 3.4)}px Mono`;
     context.textAlign = "center";
     context.textBaseline = "middle";
     this.game.codes.forEach((code, cell) => {
@@ -145,7 +144,11 @@ class Page {
       context.fillStyle = "rgb(255 166 64 / 16%)";
       context.fillRect(x, y, wide, high);
       context.fillStyle = "rgb(255 214 160)";
-      context.fillText(code, x + wide / 2, y + high / 2);
+      const lines = INFO.says[code].replaceAll("; ", ", ").split(", ");
+      const longest = Math.max(...lines.map((line) => line.length)); // a letter is three fifths as wide as high
+      const size = Math.min(high / (1.15 * lines.length), (0.94 * wide) / (0.6 * longest), high / 3.4);
+      context.font = `${size}px Mono`;
+      lines.forEach((line, n) => context.fillText(line, x + wide / 2, y + high / 2 + 1.15 * size * (n + 0.5 - lines.length / 2)));
     });
   }
 

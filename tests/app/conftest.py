@@ -56,6 +56,7 @@ class FakeEngine:
     controllers = ("context", "action")
     checksum, name, meta = "stand-in" + "0" * 56, "stand-in", {}
     context = 4
+    says = tuple(f"code {code}; of pixels" for code in range(256))
 
     def __init__(self, frameskip: int = 2, mistakes: bool = False, still: bool = False, least_lives: int = 0) -> None:
         self.frameskip, self.mistakes, self.still, self.least_lives = frameskip, mistakes, still, least_lives

@@ -246,6 +246,24 @@ def test_the_mark_of_a_recording_stays(make_engine: Any) -> None:
         assert painter.places.real.contains(pygame.Rect(xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1))
 
 
+def test_codes_are_spelled_in_words_and_in_numbers_where_there_is_no_room(make_engine: Any) -> None:
+    session = session_of(make_engine)
+    while (session.moment.predicted > 0).sum() < 2:
+        session.step(2)
+    view = view_of(session, grid=2)
+    assert view.says == session.engine.says
+
+    def shown(says: Any, size: tuple[int, int]) -> np.ndarray:
+        return pygame.surfarray.array3d(painted(replace(view, says=says), *size)[1])
+
+    numbers, endless = tuple(map(str, range(256))), tuple("x" * 99 for _ in range(256))
+    for size in ((1344, 772), (900, 640)):
+        assert np.array_equal(shown(endless, size), shown(numbers, size))
+        assert not np.array_equal(shown(view.says, size), shown(numbers, size))
+        assert not np.array_equal(shown(numbers, size), shown((), size))
+        assert np.array_equal(shown((), size), pygame.surfarray.array3d(painted(view_of(session, grid=1), *size)[1]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(1344, 772), (1000, 700), (640, 400), (300, 200), (1900, 1050), (700, 900)])
 def test_a_window_that_keeps_its_picture_shows_what_a_new_one_does(make_engine: Any, size: tuple[int, int]) -> None:
