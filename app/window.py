@@ -17,6 +17,7 @@ from app.draw import Painter
 from app.keys import Held, KeyMap
 from app.session import Session
 from app.view import View
+from collect import ram
 from model.breakout import COLUMNS, Action
 from model.files import write_atomic
 
@@ -25,9 +26,6 @@ SMALLEST = 240, 160
 BUTTONS = {0: "fire", 1: "rewind", 2: "dream", 3: "resync", 6: "help", 7: "restart"}  # A, B, X, Y, Back, Start
 _LOST_SECONDS, _TILT = 2.0, 0.5
 _RATE, _TONE_SECONDS, _LOUDNESS = 22050, 0.07, 5000
-_TIMER, _KIND = 95, 64
-"""RAM 95: the upper two bits say what the ball has met (brick, wall, paddle), the lower three count the tone down. To
-read it costs nothing; ALE gives sound only together with every observation, which would slow each step down."""
 PITCHES: dict[str | int, int] = {"wall": 165, "paddle": 247, 1: 330, 4: 440, 7: 587}  # hertz; bricks by points
 
 
@@ -267,7 +265,8 @@ class Sound:
         """The step just taken: play what it sounds like."""
         if not self.tones or session.emulator is None or session.objects is None:
             return
-        kind, left = divmod(int(session.emulator.ram()[_TIMER]), _KIND)
+        # ALE gives sound only together with every observation, which would slow each step down; RAM costs nothing.
+        kind, left = divmod(int(session.emulator.ram()[ram.SOUND]), ram.MET)
         points, self._score = session.objects.score - self._score, session.objects.score
         began, self._left = (left & 7) > self._left, left & 7
         if began:

@@ -26,6 +26,8 @@ LIVES, KNOB, PADDLE_X, SCORE_HIGH, SCORE_LOW, CLOCK = 57, 70, 72, 76, 77, 90
 BALL_X, BALL_X_FRACTION, BALL_Y, BALL_Y_FRACTION = 99, 100, 101, 102
 SPEED_Y, SPEED_Y_FRACTION, SPEED_X, SPEED_X_FRACTION = 103, 104, 105, 106
 CONTACT, STEEP = 107, 109
+SOUND, MET = 95, 64
+"""The tone: divided by `MET` what the ball has met (0 brick, 1 or 3 wall, 2 paddle); its lower bits count it down."""
 SPRITE, NARROW, SPRITE_PLACE = 55, 97, 108
 """The paddle's picture, whether it is narrow (bit 7), and how far the picture lies off its place."""
 

@@ -15,7 +15,7 @@ from main import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-ROOMS = "app|model|collect|train|evaluate|docs|tools|tests|runs|assets|experiments|examples"
+ROOMS = "app|model|collect|train|evaluate|docs|tools|tests|runs|assets|examples"
 TESTED = re.compile(r"((?:\w+/)?test_\w+\.py): ([\w, \[\].]+)")
 
 

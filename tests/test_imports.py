@@ -55,7 +55,7 @@ def file_of(module: str) -> Path | None:
 
 @pytest.mark.parametrize("room", MAY)
 def test_imports_run_one_way(room: str) -> None:
-    ours = {*ROOMS, "console", "main", "tools", "tests", "examples", "experiments"}
+    ours = {*ROOMS, "console", "main", "tools", "tests", "examples"}
     for path in files_of(room):
         wrong = {module for module in imports(path) if module.partition(".")[0] in ours - MAY[room]}
         assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}; {room} may import {sorted(MAY[room])}"

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("app", "collect", "evaluate", "model", "train", "examples", "experiments")
+ROOMS = ("app", "collect", "evaluate", "model", "train", "examples")
 FILE, FUNCTION = 350, 60
 PROGRAM, MODEL = 12_480, 2_900
 """Ceilings to be lowered: 7,500 and 1,600 lines are the aim."""

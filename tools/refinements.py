@@ -1,6 +1,6 @@
 """The seed design's controller and what may be done to it, by the same held-out metrics as the context controller.
 
-    python -m experiments.refinements [--json OUT.json]
+    python -m tools.refinements [--json OUT.json]
 
 The seed maps the key alone to codes. Its refinements: balanced actions, a model for each action, and drawing codes
 instead of taking the likeliest (once, and the best of many, which looks at the truth to choose). What was found is in
