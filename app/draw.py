@@ -239,7 +239,7 @@ class Painter(Charts):
                 wide, high = max(p.get_width() for p in pictures), sum(p.get_height() for p in pictures)
                 if wide <= box.width - self.u(8) and high <= box.height - self.u(4):
                     x, y = box.left + self.u(3), box.top + self.u(3)
-                    self.surface.fill((65, 65, 65), (x, y, wide + 4, high), pygame.BLEND_RGB_MULT)
+                    self.surface.fill((110, 110, 110), (x, y, wide + 4, high), pygame.BLEND_RGB_MULT)
                     for picture in pictures:
                         self.surface.blit(picture, (x + 2, y))
                         y += picture.get_height()
