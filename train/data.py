@@ -52,14 +52,14 @@ class Data:
     @classmethod
     def of(cls, dataset: TransitionDataset) -> Self:
         """All frames of a dataset."""
-        game, first = read(dataset.ram), np.repeat(dataset.first[:-1], np.diff(dataset.first))
-        row = np.clip(game.ball_row, 0, BALL_ROWS - 1)
-        column = np.where(row > 0, game.ball_column, 0)
+        game, first = read(dataset.ram), np.repeat(dataset.first[:-1], np.diff(dataset.first))  # first: (N,) int64
+        row = np.clip(game.ball_row, 0, BALL_ROWS - 1)  # (N,) 0..223: a lost ball falls on, out of sight
+        column = np.where(row > 0, game.ball_column, 0)  # so that no ball is always the same place, (0, 0)
         objects = np.stack((row, column, game.paddle_column, game.paddle_width), 1).astype(np.int16)
         behind = np.maximum(np.arange(len(first)) - 1, first)  # the screen shows score and lives a frame later
-        board = game.board()[behind]
-        knob = knob_places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)
-        memory = hidden(game, board, knob).astype(np.int16)
+        board = game.board()[behind]  # (N, 4) uint8
+        knob = knob_places(dataset.ram, dataset.actions, dataset.first, dataset.frameskip)  # (N,), -1: unknown
+        memory = hidden(game, board, knob).astype(np.int16)  # (N, V)
         # What the screen shows of score and lives in an episode's first frame, RAM does not say.
         steps = dataset.transitions()
         steps = steps[steps > first[steps]]
@@ -68,10 +68,10 @@ class Data:
 
     def state(self, t: Tensor, memory: Tensor | None = None) -> State:
         """The states at frames t (B,), with what RAM says for memory, or another one. The frame itself is left out."""
-        back = torch.arange(1 - HISTORY, 1, device=t.device)
-        objects = self.objects[torch.maximum(t[:, None] + back, self.first[t][:, None])].long()
-        truth = self.memory[t].long().clamp(min=0) if memory is None else memory
-        return State(t, objects, self.wall[t], self.board[t].long(), truth, truth)
+        back = torch.arange(1 - HISTORY, 1, device=t.device)  # -3..0; before an episode's first frame, that one again
+        objects = self.objects[torch.maximum(t[:, None] + back, self.first[t][:, None])].long()  # (B, 4, 4)
+        truth = self.memory[t].long().clamp(min=0) if memory is None else memory  # (B, V); untaught is not known
+        return State(t, objects, self.wall[t], self.board[t].long(), truth, truth)  # t where the frame would be
 
     def things(self, t: Tensor) -> Things:
         """What is there at frames t (B,)."""
@@ -81,8 +81,8 @@ class Data:
 
 def interesting(data: Data) -> Tensor:
     """How often each of the `steps` is to be drawn, (T,) float32, 1 for free flight: more where something happens."""
-    t, speed = data.steps, data.memory[:, 0]
-    turned = speed[t] != speed[t + 1]
+    t, speed = data.steps, data.memory[:, 0]  # speed: (N,) int16, its class
+    turned = speed[t] != speed[t + 1]  # (T,) bool
     broke = (data.wall[t] != data.wall[t + 1]).flatten(1).any(1)
     counted = (data.board[t] != data.board[t + 1]).any(1)
     ball = (data.objects[t, 0] > 0) != (data.objects[t + 1, 0] > 0)
@@ -96,7 +96,7 @@ class Sampler:
         if not len(data.steps):  # as of scenes of one step each
             raise FileError("the dataset has no steps to train on: collect longer episodes")
         # The weights added up, (T,) float64: a step is where a random number falls among them.
-        self._upto = interesting(data).double().cumsum(0)
+        self._upto = interesting(data).double().cumsum(0)  # float32 would lose single steps from 2**24 on
 
     def __call__(self, batch: int, generator: torch.Generator) -> Tensor:
         """Numbers (B,) int64 among the `steps`, drawn with replacement."""
@@ -106,7 +106,7 @@ class Sampler:
 
 def held_out(data: Data, most: int = 10_000) -> dict[str, Tensor]:
     """The steps that a validation looks at, by number among `steps`: of those where something happens, and of all."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)  # the CPU's: the same steps for every device
     steps, happens = torch.arange(len(data.steps)), torch.nonzero(interesting(data) > 1)[:, 0].cpu()
     kinds = {"events": happens if len(happens) else steps, "steps": steps}
     chosen = {name: part[torch.randperm(len(part), generator=generator)[:most]] for name, part in kinds.items()}
@@ -116,26 +116,26 @@ def held_out(data: Data, most: int = 10_000) -> dict[str, Tensor]:
 def taught_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     """Mean cross-entropy of logits (B, n) against classes (B,), where they are 0 or more; 0 if none is."""
     total = F.cross_entropy(logits, wanted.clamp(min=-1), ignore_index=-1, reduction="sum")
-    return total / (wanted >= 0).sum().clamp(min=1)
+    return total / (wanted >= 0).sum().clamp(min=1)  # cross_entropy's own mean would be nan where none is
 
 
 def hide(memory: Tensor, generator: torch.Generator, whole: float = 0.5, wrong: float = 0.0) -> Tensor:
     """What a network is told of the true memory (B, V): in a `whole` share of the rows all that RAM tells, elsewhere a
     random part is not known, and a share of the known is `wrong`."""
     games, device = len(memory), generator.device
-    rate = torch.rand(games, 1, generator=generator, device=device)
+    rate = torch.rand(games, 1, generator=generator, device=device)  # (B, 1): how much of each row is hidden
     rate = rate * (torch.rand(games, 1, generator=generator, device=device) >= whole)
-    hidden = torch.rand(memory.shape, generator=generator, device=device) < rate
+    hidden = torch.rand(memory.shape, generator=generator, device=device) < rate  # (B, V) bool
     if wrong:
-        other = memory[torch.randint(games, (games,), generator=generator, device=device)]
+        other = memory[torch.randint(games, (games,), generator=generator, device=device)]  # (B, V), of other rows
         mistaken = torch.rand(memory.shape, generator=generator, device=device) < wrong
         memory = torch.where(mistaken, other, memory)
     told = torch.where(hidden | (memory < 0), NOT_KNOWN, memory)
     # Of the row's fraction a part is known where it is hidden: other eighths are possible too.
-    number = INDEX["half_row"]
+    number = INDEX["half_row"]  # its class is a set, bit n for n/8; all eight together are as good as not known
     chance = torch.rand(games, 1, generator=generator, device=device)
-    others = torch.rand(games, FRACTIONS, generator=generator, device=device) < chance
-    others = (others * 2 ** torch.arange(FRACTIONS, device=device)).sum(1)
+    others = torch.rand(games, FRACTIONS, generator=generator, device=device) < chance  # (B, 8) bool
+    others = (others * 2 ** torch.arange(FRACTIONS, device=device)).sum(1)  # (B,) 0..255: their bits
     possible = torch.where(rate[:, 0] > 0, memory[:, number] | others, memory[:, number]) % ((1 << FRACTIONS) - 1)
     told[:, number] = torch.where(hidden[:, number] & (rate[:, 0] > PARTLY), NOT_KNOWN, possible)
     return told
@@ -177,5 +177,5 @@ def about(dataset: TransitionDataset) -> dict[str, Any]:
 
 def fresh_memory(frameskip: int) -> list[int]:
     """The classes of the memory in the first frame of a game: the same for every game."""
-    game = read(Emulator(frameskip).ram()[None])
+    game = read(Emulator(frameskip).ram()[None])  # RAM (1, 128)
     return hidden(game, game.board(), np.array([KNOB_CENTRE]))[0].tolist()
