@@ -29,7 +29,7 @@ def step_number(before: Tensor, after: Tensor) -> Tensor:
     """The ball's step between two places (..., 2) by number (...), below `STEPS`."""
     step = (after - before).clamp(-BALL_STEP, BALL_STEP)
     number = (step * torch.tensor((_ACROSS, 1), device=step.device)).sum(-1) + BALL_STEP * (_ACROSS + 1)
-    return torch.where(torch.minimum(before, after)[..., 0] > 0, number, STEPS - 1)
+    return torch.where(torch.minimum(before, after)[..., 0] > 0, number, STEPS - 1)  # row 0: no ball
 
 
 def paddle_step(before: Tensor, after: Tensor) -> Tensor:
@@ -47,6 +47,7 @@ class Lens(NamedTuple):
 
 def _lens(height: int, width: int, rows: Tensor, columns: Tensor) -> Lens:
     """From the cells of a grid that each row and column of a ball asks for; those beyond are of the border."""
+    # Added up they are (row + 1) * (width + 2) + column + 1: the border is one cell wide.
     return Lens(rows.clamp(-1, height) * (width + 2), columns.clamp(-1, width) + (width + 3))
 
 
@@ -54,11 +55,11 @@ def _brick(row: Tensor, column: Tensor) -> tuple[Tensor, Tensor]:
     return (row - screen.WALL_TOP) // BRICK_HEIGHT, (column - FIELD_LEFT) // BRICK_WIDTH
 
 
-_ROW, _COLUMN = torch.arange(BALL_ROWS)[:, None], torch.arange(COLUMNS)[:, None]
+_ROW, _COLUMN = torch.arange(BALL_ROWS)[:, None], torch.arange(COLUMNS)[:, None]  # (224, 1), (160, 1)
 _AT_ROW, _AT_COLUMN = _brick(_ROW, _COLUMN)
 NEAR = _lens(BRICK_ROWS, BRICK_COLUMNS, _AT_ROW + torch.tensor(NEAR_ROWS), _AT_COLUMN + torch.tensor(NEAR_COLUMNS))
 """From a wall to the near bricks."""
-_CROP = _ROW + torch.arange(-CROP_UP, CROP_DOWN), _COLUMN + torch.arange(-CROP_LEFT, CROP_RIGHT)
+_CROP = _ROW + torch.arange(-CROP_UP, CROP_DOWN), _COLUMN + torch.arange(-CROP_LEFT, CROP_RIGHT)  # (224, 16), (160, 12)
 CROPPED = _lens(BRICK_ROWS, BRICK_COLUMNS, *_brick(*_CROP))  # from a wall to the pixels of a crop
 _BACK = torch.arange(-NEAR_ROWS[0], BRICK_ROWS - NEAR_ROWS[0]), torch.arange(BRICK_COLUMNS) - NEAR_COLUMNS[0]
 FROM_NEAR = _lens(len(NEAR_ROWS), len(NEAR_COLUMNS), _BACK[0] - _AT_ROW, _BACK[1] - _AT_COLUMN)
@@ -67,19 +68,19 @@ FROM_NEAR = _lens(len(NEAR_ROWS), len(NEAR_COLUMNS), _BACK[0] - _AT_ROW, _BACK[1
 
 def read(grid: Tensor, ball: Tensor, lens: Lens) -> Tensor:
     """What a lens shows of grids (B, H, W) from balls (B, 2): (B, r * c); 0 beyond the grid."""
-    rows = lens.rows.to(ball.device)[ball[:, 0].clamp(0, BALL_ROWS - 1)]
+    rows = lens.rows.to(ball.device)[ball[:, 0].clamp(0, BALL_ROWS - 1)]  # (B, r); codes may send balls off the screen
     columns = lens.columns.to(ball.device)[ball[:, 1].clamp(0, COLUMNS - 1)]
     return nn.functional.pad(grid, (1, 1, 1, 1)).flatten(1).gather(1, (rows[:, :, None] + columns[:, None]).flatten(1))
 
 
-_HEIGHT = torch.where((_ROW > OPEN_TOP) & (_ROW < OPEN_BOTTOM), OPEN_TOP, _ROW)
+_HEIGHT = torch.where((_ROW > OPEN_TOP) & (_ROW < OPEN_BOTTOM), OPEN_TOP, _ROW)  # (224, 1)
 BY_ROW = torch.cat((_HEIGHT, (_ROW - screen.WALL_TOP) % BRICK_HEIGHT, torch.full_like(_ROW, ACTIONS + 1)), 1)
 BY_ROW[0] = torch.tensor((0, BRICK_HEIGHT, ACTIONS))
 """What a ball's row tells: its height, where it is in its brick's box, and whether there is no ball, when alone the key
 counts, which is put in its place."""
 _SIDES = torch.cat((_COLUMN - (FIELD_LEFT - 3), screen.FIELD_RIGHT + 1 - _COLUMN), 1).clamp(0, NEAR_WALL)
 _NO_BALL = torch.tensor([[NEAR_WALL + 1, NEAR_WALL + 1, BRICK_WIDTH]])
-BY_COLUMN = torch.cat((torch.cat((_SIDES, (_COLUMN - FIELD_LEFT) % BRICK_WIDTH), 1), _NO_BALL))
+BY_COLUMN = torch.cat((torch.cat((_SIDES, (_COLUMN - FIELD_LEFT) % BRICK_WIDTH), 1), _NO_BALL))  # (161, 3)
 """What a ball's column tells: how far the left and the right wall are, and where it is in its brick's box. (Which brick
 the ball's top left corner is in next depends on that.) The last line is for no ball."""
 
@@ -99,15 +100,15 @@ def around_ball(state: State) -> Around:
     memory: Tensor = state.memory
     device = memory.device
     row, column = now[:, 0].clamp(0, BALL_ROWS - 1), now[:, 1].clamp(0, COLUMNS - 1)
-    by_row = BY_ROW.to(device)[row]
-    by_column = BY_COLUMN.to(device)[torch.where(row > 0, column, COLUMNS)]
-    beside = (now[:, PADDLE] - now[:, BALL_COLUMN]).clamp(-BESIDE, BESIDE) + BESIDE
+    by_row = BY_ROW.to(device)[row]  # (B, 3)
+    by_column = BY_COLUMN.to(device)[torch.where(row > 0, column, COLUMNS)]  # (B, 3)
+    beside = (now[:, PADDLE] - now[:, BALL_COLUMN]).clamp(-BESIDE, BESIDE) + BESIDE  # (B,), 0..80
     low = torch.cat((beside[:, None], memory[:, LOW]), 1)  # what counts near the paddle
     low = torch.where((row >= OPEN_BOTTOM)[:, None], low, torch.tensor(NOT_LOW, device=device))
     long = (now[:, WIDTH] == screen.LONG_PADDLE).long()
-    clock = torch.where(row > 0, SIZES[CLOCK], memory[:, CLOCK])
+    clock = torch.where(row > 0, SIZES[CLOCK], memory[:, CLOCK])  # it counts for a serve alone
     step = step_number(state.objects[:, -2, :2], now[:, :2])
-    step = torch.where(memory[:, SPEED] == NOT_KNOWN, step, STEPS)
+    step = torch.where(memory[:, SPEED] == NOT_KNOWN, step, STEPS)  # a known speed says more
     told = torch.cat((by_row, by_column, low, torch.stack((long, memory[:, CONTACT], clock, step), 1)), 1)
     return Around(told[:, ORDER], read(state.wall, now[:, :2], CROPPED).float())
 
@@ -137,11 +138,11 @@ class Embedding(nn.Module):
 
     def __init__(self, sizes: tuple[int, ...], width: int) -> None:
         super().__init__()
-        self.table = nn.Parameter(torch.randn(sum(sizes), width) * len(sizes) ** -0.5 * 0.5)
+        self.table = nn.Parameter(torch.randn(sum(sizes), width) * len(sizes) ** -0.5 * 0.5)  # a sum's deviation is 0.5
         self.offsets = nn.Buffer(torch.tensor((0, *sizes[:-1])).cumsum(0), persistent=False)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        rows = numbers + self.offsets
+        rows = numbers + self.offsets  # (B, n)
         if torch.onnx.is_in_onnx_export():  # the same sum: the exporter makes a loop of `embedding_bag`
             return self.table[rows].sum(1)
         return nn.functional.embedding_bag(rows, self.table, mode="sum")
@@ -168,7 +169,7 @@ class Place(nn.Module):
     def forward(self, memory: Tensor) -> Tensor:
         speed, half = memory[:, INDEX["speed"]], memory[:, INDEX["half_column"]]
         belief = self.sets[memory[:, INDEX["half_row"]]]  # (B, 8)
-        which = speed[:, None] * FRACTIONS + torch.arange(FRACTIONS, device=memory.device)
+        which = speed[:, None] * FRACTIONS + torch.arange(FRACTIONS, device=memory.device)  # (B, 8): each eighth's row
         columns = self.columns[speed * SIZES[INDEX["half_column"]] + half]
         if torch.onnx.is_in_onnx_export():  # as in `Embedding`
             return (self.rows[which] * belief[:, :, None]).sum(1) + columns

@@ -57,17 +57,17 @@ class ContextController(nn.Module):
         """A state and actions (B,) int64 -> (B, 6, 256) logits."""
         told, bricks = around or around_ball(state)
         memory = state.memory
-        ball, width = self.ball(self.trunk(press(told, action), bricks, memory)).split(CODES, 1)
-        digits = self.digits(torch.cat((state.board, memory[:, DUE]), 1)).reshape(-1, 3, CODES)
+        ball, width = self.ball(self.trunk(press(told, action), bricks, memory)).split(CODES, 1)  # (B, 256) each
+        digits = self.digits(torch.cat((state.board, memory[:, DUE]), 1)).reshape(-1, 3, CODES)  # (B, 3, 256)
         hundreds, tens, ones, _ = state.board.unbind(1)
-        bare = state.wall.flatten(1).amax(1) == 0
+        bare = state.wall.flatten(1).amax(1) == 0  # (B,) bool; a graph's `any` is slow
         score = torch.where(bare, 100 * hundreds + 10 * tens + ones, NO_SCORE)
-        wall = self.wall(torch.stack((score, memory[:, INDEX["contact"]]), 1))
-        at, knob = state.objects[:, :, PADDLE], memory[:, INDEX["knob"]]
+        wall = self.wall(torch.stack((score, memory[:, INDEX["contact"]]), 1))  # (B, 256)
+        at, knob = state.objects[:, :, PADDLE], memory[:, INDEX["knob"]]  # (B, 4), (B,)
         long, column = (state.objects[:, -1, WIDTH] == LONG_PADDLE).long(), at[:, -1].clamp(0, COLUMNS - 1)
-        moved = paddle_step(at[:, :-1], at[:, 1:])
-        paddle = self.keys(torch.cat((torch.stack((long, column, knob, action), 1), moved), 1))
-        return torch.cat((torch.stack((ball, width + paddle), 1), digits, wall[:, None]), 1)
+        moved = paddle_step(at[:, :-1], at[:, 1:])  # (B, 3): its steps until now
+        paddle = self.keys(torch.cat((torch.stack((long, column, knob, action), 1), moved), 1))  # (B, 256)
+        return torch.cat((torch.stack((ball, width + paddle), 1), digits, wall[:, None]), 1)  # one code: step and width
 
 
 def _small(sizes: tuple[int, ...], width: int, out: int) -> nn.Sequential:

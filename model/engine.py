@@ -28,7 +28,7 @@ CONTROLLERS = ("context", "action")
 EVENTS = 6  # events of a step that have a code each: see `model/controllers.py`
 CONTEXT = 64  # so many past frames are worth giving: most of what is hidden shows itself within a second
 STILL = 30.0  # the logit of code 0 in a cell that does not change
-_LIMIT = 1 << 24
+_LIMIT = 1 << 24  # bytes: many times what a graph has without its weights
 
 
 class Engine:
@@ -61,8 +61,8 @@ class Engine:
         """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions (B, n
         - 1) between them, where they are known; without them NOOP is taken for all. `fresh`: the first frame is that of
         a game that has just been reset, so what no frame shows is known."""
-        objects, wall, board = self._run("start", frame=frames[:, 0])
-        memory = np.zeros((len(frames), len(SIZES)), np.int64)
+        objects, wall, board = self._run("start", frame=frames[:, 0])  # (B, 4, 4), (B, 6, 18), (B, 4)
+        memory = np.zeros((len(frames), len(SIZES)), np.int64)  # (B, V): nothing is known
         if fresh:
             memory += np.array(self.meta["fresh"], np.int64)
         state = State(frames[:, 0], objects, wall, board, memory, (memory > 0).astype(np.float32))
@@ -85,11 +85,11 @@ class Engine:
         if controller not in CONTROLLERS:
             raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {controller!r}")
         if controller == "action":
-            logits = self._run("action", action=action)[0]
+            logits = self._run("action", action=action)[0]  # (B, 35, 256)
             return self.follow(state, (logits + _gumbel(temperature, logits.shape, rng)).argmax(2))
-        noise = _gumbel(temperature, (len(action), EVENTS, CODES), rng)
+        noise = _gumbel(temperature, (len(action), EVENTS, CODES), rng)  # (B, 6, 256)
         codes, drawn, *rest, _ = self._run("predict", **state._asdict(), action=action, noise=noise)
-        return Prediction(codes, drawn, Things(*rest[:4]), rest[4:])
+        return Prediction(codes, drawn, Things(*rest[:4]), rest[4:])  # last: told (B, 14), bricks (B, 192)
 
     def advance(self, state: State, action: Array, frame: Array, guess: Prediction | None = None) -> State:
         """The state one step later: `action` (B,) led to `frame` (B, 210, 160) uint8 classes, a real or a drawn one.
@@ -97,7 +97,7 @@ class Engine:
         is that the frame does not show."""
         action = np.asarray(action, np.int64)
         guess = guess or self.predict(state, action)
-        expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)
+        expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)  # (B, 4)
         told, bricks = guess.around
         about = {"action": action, "next_frame": frame, "expected": expected, "told": told, "bricks": bricks}
         return State(frame, *self._run("advance", **state._asdict(), **about))
@@ -126,7 +126,7 @@ class Engine:
         codes, *_, heads = self._run("predict", **state._asdict(), action=action, noise=noise)
         logits = np.zeros((len(action), CELLS, CODES), np.float32)
         logits[:, :, 0] = STILL
-        likeliest = heads.argmax(2)
+        likeliest = heads.argmax(2)  # (B, 6)
         for game, cell in zip(*np.nonzero(codes), strict=True):
             logits[game, cell] = heads[game, _event(cell, codes[game, cell], likeliest[game])]
         return logits
@@ -136,7 +136,7 @@ def _event(cell: int, code: int, likeliest: npt.NDArray[np.int64]) -> int:
     """Which event a changed cell shows: those of the score's row by column, else the one with the cell's code."""
     column, row = divmod(int(cell), GRID_ROWS)
     if row == 0:
-        return min(max(column, 1), 3) + 1
+        return min(max(column, 1), 3) + 1  # digits are in columns 1..3; in the two beside them no code comes
     # A ball that the frame hides has another code there than its event.
     return next((event for event in (0, 1, 5) if likeliest[event] == code), 0)
 
@@ -144,7 +144,7 @@ def _event(cell: int, code: int, likeliest: npt.NDArray[np.int64]) -> int:
 def _gumbel(temperature: float, shape: tuple[int, ...], rng: np.random.Generator | None) -> npt.NDArray[np.float32]:
     """Noise that makes an argmax a draw from softmax(logits / temperature) (Gumbel 1954; Maddison et al. 2014,
     https://arxiv.org/abs/1411.0030). Raises ValueError for a temperature that is negative or not finite."""
-    if not 0 <= temperature < float("inf"):
+    if not 0 <= temperature < float("inf"):  # nor NaN
         raise ValueError(f"temperature must be 0 or more and finite, got {temperature}")
     if temperature == 0:
         return np.zeros(shape, np.float32)
@@ -165,7 +165,7 @@ def read_weights(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     for name in NAMES:
         file, wants = directory / f"{name}.onnx", manifest["wants"].get(name, [])
         data = read_bytes(file, "weights", _LIMIT)
-        check(file, hashlib.sha256(data).hexdigest())
+        check(file, hashlib.sha256(data).hexdigest())  # before anything is read from it
         if b"location" in data:  # the key by which a graph names a file that holds its data
             raise FileError(f"weights {file} name another file to be read, which no graph of this program does")
         if any(each not in tensors for each in wants):
@@ -190,12 +190,12 @@ def with_weights(graph: bytes, weights: dict[str, npt.NDArray[Any]]) -> bytes:
 def _field(number: int, value: int | bytes) -> bytes:
     """A field of a protobuf message: a whole number, or bytes after their length."""
     if isinstance(value, int):
-        return bytes([number << 3]) + _varint(value)
+        return bytes([number << 3]) + _varint(value)  # the low three bits say what follows: 0, a varint
     return bytes([number << 3 | 2]) + _varint(len(value)) + value
 
 
 def _varint(value: int) -> bytes:
-    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + _varint(value >> 7)
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + _varint(value >> 7)  # the low bits first
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -222,14 +222,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def _numbers(value: Any, count: int) -> bool:
-    return isinstance(value, list) and len(value) == count and all(type(each) is int for each in value)
+    return isinstance(value, list) and len(value) == count and all(type(each) is int for each in value)  # no bools
 
 
 def _session(data: bytes, name: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     # The graphs are small: a second thread costs more than it gives, and would spin beside the game.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
+    options.log_severity_level = 4  # fatal alone: the exception says it
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime has an exception for each of its stages

@@ -43,8 +43,8 @@ class StepScore(NamedTuple):
 
 def score_step(before: Frame, real: Frame, twin: Frame, predicted: Ints, actual: Ints, majority: Ints) -> StepScore:
     """Score a prediction: frames (210, 160), codes (35,); `before` is the real frame before."""
-    wrong, moved = twin != real, before != real
-    right, often, dynamic = predicted == actual, majority == actual, changed_cells(before, real)
+    wrong, moved = twin != real, before != real  # (210, 160) bool
+    right, often, dynamic = predicted == actual, majority == actual, changed_cells(before, real)  # (35,) bool
     cells = right, often, dynamic, right & dynamic, often & dynamic
     return StepScore(*(int(np.count_nonzero(part)) for part in (*cells, wrong, moved, moved & ~wrong)))
 
@@ -70,21 +70,21 @@ class Tally:
     Steps with the ball in play are summed apart as well: without a ball there is little to get wrong."""
 
     def __init__(self, memory: int) -> None:
-        self._ring = np.zeros((memory, len(_COLUMNS)), np.int64)
+        self._ring = np.zeros((memory, len(_COLUMNS)), np.int64)  # (memory, 13)
         self._totals = np.zeros((2, len(_COLUMNS)), np.int64)  # of all steps, of those with the ball in play
         self.steps = 0
 
     def add(self, score: StepScore, in_play: bool = True) -> None:
         """Count one step; `in_play`: whether there was a ball."""
-        row = self._ring[self.steps % len(self._ring)]
+        row = self._ring[self.steps % len(self._ring)]  # (13,), a view: what is written here stands in the ring
         row[:] = (*score, score.exact, score.pixels_changed == 0, CELLS, 1, in_play)
-        self._totals[: 1 + in_play] += row
+        self._totals[: 1 + in_play] += row  # without a ball the first row alone
         self.steps += 1
 
     def _last(self, steps: int) -> Ints:
         """The newest `steps` rows or fewer, oldest first."""
         newest = min(steps, self.steps, len(self._ring))
-        return self._ring[np.arange(self.steps - newest, self.steps) % len(self._ring)]
+        return self._ring[np.arange(self.steps - newest, self.steps) % len(self._ring)]  # (n, 13)
 
     def series(self, steps: int) -> tuple[Ints, Ints]:
         """Codes right and wrong pixels of the newest steps, oldest first."""
@@ -97,12 +97,12 @@ class Tally:
         sums = self._totals[int(in_play)]
         if steps is not None:
             rows = self._last(steps)
-            sums = (rows[:, -1] >= in_play) @ rows
+            sums = (rows[:, -1] >= in_play) @ rows  # (n,) @ (n, 13) -> (13,): the last column is "in_play"
         of = dict(zip(_COLUMNS, sums.tolist(), strict=True))
         return {name: of[part] / of[whole] if of[whole] else None for name, (part, whole) in _RATES.items()}
 
 
-_SQUARED = ((PALETTE.astype(np.int64)[:, None] - PALETTE.astype(np.int64)[None]) ** 2).sum(-1)
+_SQUARED = ((PALETTE.astype(np.int64)[:, None] - PALETTE.astype(np.int64)[None]) ** 2).sum(-1)  # (9, 9), by class
 
 
 def psnr(real: Frame, drawn: Frame) -> npt.NDArray[np.float64]:
@@ -110,8 +110,8 @@ def psnr(real: Frame, drawn: Frame) -> npt.NDArray[np.float64]:
     is psnr of the codes of the real pair less psnr of codes for a random action (Bruce et al. 2024, Genie,
     https://arxiv.org/abs/2402.15391, delta PSNR)."""
     differ = real != drawn
-    squared = np.zeros(len(real))
-    np.add.at(squared, np.nonzero(differ)[0], _SQUARED[real[differ], drawn[differ]])
+    squared = np.zeros(len(real))  # (B,)
+    np.add.at(squared, np.nonzero(differ)[0], _SQUARED[real[differ], drawn[differ]])  # `+=` would add one a frame
     mean_error = squared / (3 * ROWS * COLUMNS)
     return np.minimum(60.0, 20 * math.log10(255) - 10 * np.log10(np.maximum(mean_error, 1e-12)))
 
@@ -121,9 +121,9 @@ def ambiguous(codes: Ints, outcomes: Ints) -> Bools:
     happened (ball step, bricks gone, digits changed); a code is ambiguous as far as it does not tell."""
     pairs, pair, counts = np.unique(np.stack((codes, outcomes)), axis=1, return_inverse=True, return_counts=True)
     commonest = np.zeros(CODES, np.int64)
-    order = np.argsort(counts, kind="stable")
+    order = np.argsort(counts, kind="stable")  # (n,), the commonest pair last
     commonest[pairs[0][order]] = order  # the last one written is the commonest
-    return commonest[codes] != pair.reshape(-1)
+    return commonest[codes] != pair.reshape(-1)  # numpy 2.0 gave it an axis more
 
 
 def ball_error(real: Frame, drawn: Frame) -> Floats:
@@ -143,16 +143,16 @@ def _apart(there: Floats, here: Floats) -> Floats:
 
 def wrong_bricks(real: Frame, drawn: Frame) -> Ints:
     """How many of the 108 bricks stand in only one of two frames, each (B, 210, 160): (B,) int64."""
-    return (find_bricks(real) != find_bricks(drawn)).sum((1, 2))
+    return (find_bricks(real) != find_bricks(drawn)).sum((1, 2))  # (B, 6, 18) each
 
 
 def is_off(real: Frame, twin: Frame) -> Bools:
     """Whether dreamt frames are too far from the real ones, (B, 210, 160) each: (B,) bool; three running part them."""
-    wrong = (real != twin).sum((1, 2))
+    wrong = (real != twin).sum((1, 2))  # (B,) pixels
     off = wrong > PARTED_PIXELS
     look = np.flatnonzero((wrong > 0) & ~off)  # in an equal frame the ball is where it should be
     if len(look):
-        off[look] = ball_error(real[look], twin[look]) > PARTED_DISTANCE
+        off[look] = ball_error(real[look], twin[look]) > PARTED_DISTANCE  # no real ball: NaN, which is not above
     return off
 
 
@@ -182,10 +182,10 @@ class Parting:
 def horizons(off: Bools, steps: Ints) -> tuple[Ints, Bools]:
     """Steps that runs stayed true, and whether they parted, (R,) each, from `is_off` of each step (R, S) and how many
     of the steps each run has (R,). A run that did not part stayed true to its end; there it is censored."""
-    inside = off & (np.arange(off.shape[1]) < steps[:, None])
-    running = inside[:, 2:] & inside[:, 1:-1] & inside[:, :-2]
+    inside = off & (np.arange(off.shape[1]) < steps[:, None])  # (R, S): off, and within the run
+    running = inside[:, 2:] & inside[:, 1:-1] & inside[:, :-2]  # (R, S - 2): this step and the next two
     parted: Bools = np.any(running, axis=1)
-    return np.where(parted, running.argmax(1) if running.size else 0, steps), parted
+    return np.where(parted, running.argmax(1) if running.size else 0, steps), parted  # of no steps argmax raises
 
 
 @dataclass(frozen=True)
@@ -214,13 +214,13 @@ def ratio(parts: Numbers, wholes: Numbers, episodes: Numbers) -> Rate:
     total = float(wholes.sum())
     if total == 0:
         return Rate(None, None, None, 0)
-    names, which = np.unique(episodes, return_inverse=True)
+    names, which = np.unique(episodes, return_inverse=True)  # (E,) episodes, (N,) of each sample
     low = high = None
     if len(names) > 1:
-        a, b = (np.bincount(which, each.astype(np.float64), len(names)) for each in (parts, wholes))
+        a, b = (np.bincount(which, each.astype(np.float64), len(names)) for each in (parts, wholes))  # (E,) each
         # A fixed seed: the interval belongs to the numbers, not to the run.
         draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), 1000)
-        sums = draws @ b
+        sums = draws @ b  # (1000,)
         low, high = (float(v) for v in np.quantile((draws @ a)[sums > 0] / sums[sums > 0], (0.025, 0.975)))
     return Rate(float(parts.sum()) / total, low, high, int(total) if total.is_integer() else total)
 
@@ -243,10 +243,10 @@ def kaplan_meier(values: Numbers, parted: Bools) -> Quartiles:
     """Quartiles of horizons (R,) of which some are censored, not `parted` (Kaplan & Meier 1958). None where fewer have
     parted than the quartile asks for: it is beyond what was watched."""
     times = np.unique(values[parted])
-    at_risk = (values[:, None] >= times).sum(0)
+    at_risk = (values[:, None] >= times).sum(0)  # (n,) runs that last as long
     events = ((values[:, None] == times) & parted[:, None]).sum(0)
-    survival = np.cumprod(1 - events / np.maximum(at_risk, 1))
-    reached = (times[survival <= 1 - q + 1e-12] for q in _QUARTERS)
+    survival = np.cumprod(1 - events / np.maximum(at_risk, 1))  # (n,): the share that lasts longer
+    reached = (times[survival <= 1 - q + 1e-12] for q in _QUARTERS)  # 1e-12: products are rounded
     low, median, high = (float(of[0]) if len(of) else None for of in reached)
     return Quartiles(low, median, high, len(values))
 

@@ -31,10 +31,10 @@ class Twin(nn.Module):
     def start(self, frame: Tensor) -> State:
         """The state of games of which one frame (B, 210, 160) uint8 is known: all stands still, nothing is known."""
         games = frame.shape[0]
-        width = torch.full((games,), LONG_PADDLE, dtype=torch.long, device=frame.device)
+        width = torch.full((games,), LONG_PADDLE, dtype=torch.long, device=frame.device)  # of one that is cut off
         nowhere = torch.zeros((games, 4), dtype=torch.long, device=frame.device)
         things = look_at(frame, width, nowhere, self.appearance)
-        objects = torch.cat((things.ball, things.paddle), 1)[:, None].expand(-1, HISTORY, -1)
+        objects = torch.cat((things.ball, things.paddle), 1)[:, None].expand(-1, HISTORY, -1)  # (B, 4, 4)
         memory = torch.zeros((games, len(SIZES)), dtype=torch.long, device=frame.device)
         return State(frame, objects, things.wall, things.board, memory, torch.zeros_like(memory, dtype=torch.float32))
 
@@ -43,7 +43,7 @@ class Twin(nn.Module):
         leaves as it was has code 0."""
         spread, was = self._spread(codes), shows(_things(state), self.appearance)
         frame, things, there = self._draw(state, spread, was, around)
-        kind = crops(state.frame, frame)[3]
+        kind = crops(state.frame, frame)[3]  # (B, 35), as the encoder sees it
         grid = torch.where(kind == FIELD_CELLS, self._seen(codes[:, BALL], was, there)[:, None], UNCHANGED)
         grid = torch.where(kind == PADDLE_CELLS, codes[:, PADDLE_EVENT, None], grid)
         grid = torch.where(kind == WALL_CELLS, codes[:, NEW_WALL, None], grid)
@@ -52,13 +52,13 @@ class Twin(nn.Module):
     def _seen(self, code: Tensor, was: Tensor, there: Tensor) -> Tensor:
         """The code (B,) of what one sees of the ball's event `code` (B,), of a ball that frames show before and after,
         or not: with a step to where the frame hides it it vanishes, with one from there it appears."""
-        vanish, appear = self.vqvae.alike()
+        vanish, appear = self.vqvae.alike()  # (256,) each
         return torch.where(was == there, code, torch.where(was, vanish[code], appear[code]))
 
     def _spread(self, codes: Tensor) -> Tensor:
         """Events (B, 6) on a grid (B, 35) that says each once, where its kind of event may be."""
         events = SCORE_CELLS | {1: BALL, 2: NEW_WALL, CELLS - 1: PADDLE_EVENT}
-        padded = nn.functional.pad(codes, (0, 1), value=UNCHANGED)
+        padded = nn.functional.pad(codes, (0, 1), value=UNCHANGED)  # (B, 7): the seventh is no event's
         return padded[:, [events.get(cell, EVENTS) for cell in range(CELLS)]]
 
     def choose(self, state: State, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Things]:
@@ -83,9 +83,9 @@ class Twin(nn.Module):
         """The state one step later: `action` (B,) led to `frame`, real or drawn; `expected` (B, 4) is where ball and
         paddle should be in it (`choose`'s), for what the frame does not show."""
         things, seen = look_on(frame, _things(state), expected, self.appearance)
-        after = torch.cat((things.ball, things.paddle), 1)
+        after = torch.cat((things.ball, things.paddle), 1)  # (B, 4)
         memory, certainty = settle(self.memory(state, action, things, seen, around))
-        objects = torch.cat((state.objects[:, 1:], after[:, None]), 1)
+        objects = torch.cat((state.objects[:, 1:], after[:, None]), 1)  # (B, 4, 4): the oldest moment goes
         return State(frame, objects, things.wall, things.board, memory, certainty)
 
     def encode(self, before: Tensor, after: Tensor) -> Tensor:

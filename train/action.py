@@ -39,7 +39,7 @@ class ActionLatentPairDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.actions)
 
     def __getitem__(self, number: int | list[int]) -> tuple[Tensor, Tensor]:
-        return F.one_hot(self.actions[number], ACTIONS).float(), self.codes[number]
+        return F.one_hot(self.actions[number], ACTIONS).float(), self.codes[number]  # (4,), (35,), or (B, 4), (B, 35)
 
     __getitems__ = __getitem__  # whole batches are looked up at once: item by item it would be slower than the network
 
@@ -49,7 +49,7 @@ def get_action_latent_dataloaders(path: Path, batch: int = 1024, seed: int = 0) 
     FileError if the pairs cannot be used."""
     pairs = load_pairs(path)
     training, held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths, seed))
-    shuffled = RandomSampler(training, generator=torch.Generator().manual_seed(seed))
+    shuffled = RandomSampler(training, generator=torch.Generator().manual_seed(seed))  # its own: no other draw counts
     return DataLoader(training, batch, sampler=shuffled, collate_fn=tuple), DataLoader(held, batch, collate_fn=tuple)
 
 
@@ -58,8 +58,8 @@ def accuracies(predicted: Tensor, actions: Tensor, codes: Tensor) -> dict[str, A
     all and of cells that changed (`dynamic`). A share of nothing (an action that never occurs) is None."""
 
     def shares(chosen: Tensor) -> dict[str, float | None]:
-        right = predicted[actions[chosen]] == codes[chosen]
-        parts = {"accuracy": right, "dynamic_accuracy": right[codes[chosen] != UNCHANGED]}
+        right = predicted[actions[chosen]] == codes[chosen]  # (n, 35) bool
+        parts = {"accuracy": right, "dynamic_accuracy": right[codes[chosen] != UNCHANGED]}  # (n, 35), (m,) of m cells
         return {name: part.double().mean().item() if part.numel() else None for name, part in parts.items()}
 
     per_action = {Action(number).name: shares(actions == number) for number in range(ACTIONS)}
@@ -69,9 +69,9 @@ def accuracies(predicted: Tensor, actions: Tensor, codes: Tensor) -> dict[str, A
 def majority_by_action(actions: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
     """The most frequent codes per position: overall (35,), and per action (4, 35), int64. An action that never occurs
     gets the overall ones; the lower code wins a tie."""
-    counts = torch.from_numpy(count_codes(actions.numpy(), codes.numpy()))
-    overall = counts.sum(0).argmax(-1)
-    seen = counts.sum((1, 2)) > 0
+    counts = torch.from_numpy(count_codes(actions.numpy(), codes.numpy()))  # (4, 35, 256) int64
+    overall = counts.sum(0).argmax(-1)  # (35,)
+    seen = counts.sum((1, 2)) > 0  # (4,) bool
     return overall, torch.where(seen[:, None], counts.argmax(-1), overall)
 
 
@@ -82,13 +82,13 @@ class ActionTask(Task):
         super().__init__()
         device, batch = run.device, run.settings.batch
         self.model = ActionToLatentMLP().to(device)
-        self.module = nn.ModuleDict({"action": self.model})
+        self.module = nn.ModuleDict({"action": self.model})  # named as in the `Twin`
         training, self._held = (ActionLatentPairDataset(pairs, part) for part in split_episodes(pairs.lengths))
-        self._actions, self._codes = training.actions.to(device), training.codes.to(device)
-        self._majority, self._ceiling = majority_by_action(training.actions, training.codes)
+        self._actions, self._codes = training.actions.to(device), training.codes.to(device)  # (N,), (N, 35)
+        self._majority, self._ceiling = majority_by_action(training.actions, training.codes)  # (35,), (4, 35)
         self._inputs, self._cells = torch.eye(ACTIONS, device=device), torch.arange(CELLS, device=device)
-        self._seed, self._steps = run.settings.seed, -(-len(training) // batch)
-        self._order: tuple[int, Tensor] | None = None
+        self._seed, self._steps = run.settings.seed, -(-len(training) // batch)  # rounded up: the last batch is smaller
+        self._order: tuple[int, Tensor] | None = None  # an epoch, and its order (N,)
         self.samples = self._steps * batch  # whole batches, so that an epoch of the loop goes through the pairs once
         stats = pairs.stats or {}
         about = {name: stats.get(name) for name in ("policy", "seed", "pairs_sha256")}
@@ -102,24 +102,24 @@ class ActionTask(Task):
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean cross-entropy of the codes. Every epoch goes through all pairs, in an order of its own."""
-        epoch, number = divmod(step, self._steps)
+        epoch, number = divmod(step, self._steps)  # of the step alone: a resumed run goes on in the same place
         if self._order is None or self._order[0] != epoch:
             order = np.random.default_rng([self._seed, epoch]).permutation(len(self._actions))
             self._order = epoch, torch.from_numpy(order).to(self._actions.device)
-        which = self._order[1][number * batch : (number + 1) * batch]
+        which = self._order[1][number * batch : (number + 1) * batch]  # (B,) numbers of pairs
         scores = F.log_softmax(self.model(self._inputs.repeat(MASKS, 1)), -1)  # (MASKS * 4, 35, 256)
-        row = torch.arange(len(which), device=which.device) % MASKS * ACTIONS + self._actions[which]
+        row = torch.arange(len(which), device=which.device) % MASKS * ACTIONS + self._actions[which]  # (B,): 0..63
         return -scores[row[:, None], self._cells, self._codes[which]].mean(), {}
 
     def validate(self) -> tuple[float, dict[str, Any]]:
         """Code accuracy on held-out episodes, overall and per action, beside its baselines."""
-        logits = self.model(self._inputs).float().cpu()
+        logits = self.model(self._inputs).float().cpu()  # (4, 35, 256)
         actions, codes = self._held.actions, self._held.codes
-        chosen = F.log_softmax(logits, -1)[actions[:, None], torch.arange(CELLS), codes]
+        chosen = F.log_softmax(logits, -1)[actions[:, None], torch.arange(CELLS), codes]  # (N, 35)
         found = accuracies(logits.argmax(-1), actions, codes)
         figures = {
             **found,
-            "majority": accuracies(self._majority.expand(ACTIONS, -1), actions, codes),
+            "majority": accuracies(self._majority.expand(ACTIONS, -1), actions, codes),  # the same whatever the action
             "majority_by_action": accuracies(self._ceiling, actions, codes),
             "loss": -chosen.double().mean().item(),
         }

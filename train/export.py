@@ -36,8 +36,8 @@ from train.weights import Arrays, arrays, build, fill, load_part
 
 OPSET = 18
 OUTSIDE_FROM = 256  # weights of so many numbers or more are left out of the graph
-STATE = ("frame", "objects", "wall", "board", "memory")
-THINGS = ("ball", "paddle", "new_wall", "new_board")
+STATE = ("frame", "objects", "wall", "board", "memory")  # a state's parts but its certainty, which no function reads
+THINGS = ("ball", "paddle", "new_wall", "new_board")  # `Things`; "wall" and "board" are names of inputs already
 PARTS: dict[str, type[nn.Module]] = {"vqvae": VQVAE, "memory": Memory, "context": ContextController}
 COUNTED, FILES = 4000, 16  # majority codes are counted over so many steps, of a dataset's first files
 SURE = 10.0  # the logit of the majority codes where they stand in for an action-only controller
@@ -50,32 +50,32 @@ class _Graph(nn.Module):
         super().__init__()
         self.twin, self.which = twin, which
         self.eval()  # the exporter gives a graph its mode back when it is done: without this the next one had dropout
-        self.table = nn.Buffer(twin.action_logits().detach())
+        self.table = nn.Buffer(twin.action_logits().detach())  # (4, 35, 256): all that it can ever say
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """The inputs and outputs that `GRAPHS` names."""
         twin = self.twin
         if self.which == "start":
-            return twin.start(*inputs)[1:4]
+            return twin.start(*inputs)[1:4]  # objects (B, 4, 4), wall (B, 6, 18), board (B, 4)
         if self.which == "encode":
-            return (twin.encode(*inputs),)
+            return (twin.encode(*inputs),)  # (B, 35)
         if self.which == "action":
             return (self.table[inputs[0]],)  # four actions: what the MLP says of each
         state = State(*inputs[:5], inputs[4])  # type: ignore[call-arg]  # no function reads the certainty
         if self.which == "advance":
-            action, frame, expected, *around = inputs[5:]
-            return twin.advance(state, action, frame, expected, Around(*around))[1:]
-        told = around_ball(state)
+            action, frame, expected, *around = inputs[5:]  # (B,), (B, 210, 160), (B, 4), and the two of `Around`
+            return twin.advance(state, action, frame, expected, Around(*around))[1:]  # but the frame, which is given
+        told = around_ball(state)  # (B, 14), (B, 192): looked up once for all that need it
         if self.which == "draw":
             frame, things = twin.draw(state, inputs[5], told)
             return frame, *things, *told
-        action, noise = inputs[5:]
-        heads = twin.context(state, action, told)
-        codes, frame, things = twin.grid(state, (heads + noise).argmax(2), told)
+        action, noise = inputs[5:]  # (B,), (B, 6, 256)
+        heads = twin.context(state, action, told)  # (B, 6, 256)
+        codes, frame, things = twin.grid(state, (heads + noise).argmax(2), told)  # (B, 35)
         return codes, frame, *things, *told, heads
 
 
-AFTER = tuple(f"next_{name}" for name in (*STATE[1:], "certainty"))
+AFTER = tuple(f"next_{name}" for name in (*STATE[1:], "certainty"))  # no next frame among them: it is given
 GRAPHS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "start": (("frame",), ("objects", "wall", "board")),
     "predict": ((*STATE, "action", "noise"), ("codes", "drawn", *THINGS, *Around._fields, "heads")),
@@ -97,8 +97,8 @@ def _examples(twin: Twin, games: int = 2) -> dict[str, Tensor]:
 def export(twin: Twin) -> dict[str, tuple[bytes, list[str]]]:
     """Each of `GRAPHS`: the bytes of an ONNX file without its weights, and the names of the weights it wants."""
     twin.eval()
-    twin.vqvae.fix()
-    twin.appearance.fix()
+    twin.vqvae.fix()  # what all 256 codes say is then a constant of the graphs
+    twin.appearance.fix()  # and so is what follows from the stamps
     return {name: _export(twin, name, *ends) for name, ends in GRAPHS.items()}
 
 
@@ -114,12 +114,12 @@ def _export(twin: Twin, name: str, takes: Sequence[str], gives: Sequence[str]) -
             output_names=list(gives),
             dynamic_axes={each: {0: "games"} for each in (*takes, *gives)},
             opset_version=OPSET,
-            dynamo=False,
+            dynamo=False,  # by tracing, which is enough: no branch of the twin depends on data
         )
     model = onnx.load_from_string(file.getvalue())
     onnx.checker.check_model(model)
-    weights, wants = {name for name, _ in twin.named_parameters()}, []
-    for tensor in list(model.graph.initializer):
+    weights, wants = {name for name, _ in twin.named_parameters()}, []  # buffers stay in the graph
+    for tensor in list(model.graph.initializer):  # a copy, for some are removed
         large = tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= OUTSIDE_FROM
         if large and (own := tensor.name.removeprefix(PREFIX)) in weights:
             wants.append(own)
@@ -135,7 +135,7 @@ def gather(world: Path, action: Path, say: Callable[[str], None]) -> tuple[Twin,
         path = world / f"{name}.safetensors"
         found, meta = load_part(path, f"train {name}")
         setattr(twin, name, build(kind, meta, name, path, found))
-        tensors |= found
+        tensors |= found  # each has its part's name before it: none is there twice
         made[name] = meta
     if made["context"].get("codes_sha256") != made["vqvae"]["sha256"]:
         raise FileError(f"{world}: the context controller was trained on codes of another VQ-VAE: train it anew")
@@ -165,11 +165,11 @@ def majority_codes(twin: Twin, frames: Path, frameskip: int) -> Tensor:
     if it is of another frame skip."""
     manifest = read_manifest(frames, frameskip)
     dataset = TransitionDataset(islice(read_episodes(frames, manifest), FILES), manifest)
-    t = np.random.default_rng(0).permutation(dataset.transitions())[:COUNTED]
+    t = np.random.default_rng(0).permutation(dataset.transitions())[:COUNTED]  # (n,); the same in every run
     counts = torch.zeros(CELLS, CODES, dtype=torch.long)
-    for part in np.array_split(t, max(1, len(t) // 256)):
+    for part in np.array_split(t, max(1, len(t) // 256)):  # in parts, for memory's sake
         codes = twin.encode(*(torch.from_numpy(dataset.frame(part + later)) for later in (0, 1)))  # (B, 35)
-        counts += one_hot(codes, CODES).sum(0)
+        counts += one_hot(codes, CODES).sum(0)  # (B, 35, 256) -> (35, 256)
     return counts.argmax(1)
 
 
@@ -183,8 +183,8 @@ def ship_checkpoints(world: Path, action: Path, frames: Path, out: Path, say: Ca
         say("note: there is no action-only controller yet: in its place the majority codes are given")
         last: Any = twin.action.layers[-1]
         with torch.no_grad():
-            last.weight.zero_()
-            last.bias.copy_(SURE * one_hot(majority, CODES).flatten())
+            last.weight.zero_()  # so the key does not count
+            last.bias.copy_(SURE * one_hot(majority, CODES).flatten())  # (35 * 256,)
     about = {name: {k: v for k, v in meta.items() if k not in ("schema", "palette")} for name, meta in made.items()}
     return ship(twin, out, frameskip, majority, {"codes_sha256": made["vqvae"]["sha256"], **about})
 
@@ -194,7 +194,7 @@ def ship(twin: Twin, out: Path, frameskip: int, majority: Tensor | Sequence[int]
     weights were made. Returns the engine that plays them."""
     # Of the action-only controller its graph holds all that it can say, so its many weights need not be shipped.
     tensors = arrays(_without_action(twin))
-    with torch.no_grad():
+    with torch.no_grad():  # so that graphs and words are made of what is shipped
         for name, tensor in rounded(tensors).items():
             twin.state_dict()[name].copy_(torch.from_numpy(tensor))
     graphs = export(twin)
@@ -207,12 +207,12 @@ def ship(twin: Twin, out: Path, frameskip: int, majority: Tensor | Sequence[int]
         "schema": WEIGHTS_SCHEMA,
         "frameskip": frameskip,
         "majority": [int(code) for code in majority],
-        "checksum": hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest(),
-        "fresh": fresh_memory(frameskip),
+        "checksum": hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest(),  # sorted: in any order
+        "fresh": fresh_memory(frameskip),  # (V,) classes
         "says": in_words(twin.vqvae),
         "files": files,
         "wants": {name: wants for name, (_, wants) in graphs.items()},
         "made": about,
     }
     write_json(out / MANIFEST, manifest)  # last: it is what makes the rest valid
-    return Engine.load(out)
+    return Engine.load(out)  # as `play` does: what cannot be read is found now

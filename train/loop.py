@@ -43,16 +43,16 @@ class Settings:
     seed: int = 0
     minutes: float | None = None
     epochs: float | None = None
-    warmup: int = 100
-    clip: float = 5.0
+    warmup: int = 100  # steps; the first rest on few gradients, so they are small
+    clip: float = 5.0  # a gradient's greatest norm: no odd batch shall undo much
     decay: float = 0.02
-    validate_every: int = 500
+    validate_every: int = 500  # steps; `last` is saved then too: a kill costs no more than these
     log_every: int = 50
 
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.epochs is None):
             raise ValueError("give either minutes or epochs")
-        if not (self.minutes or self.epochs or 0) > 0:
+        if not (self.minutes or self.epochs or 0) > 0:  # NaN is not above 0 either
             raise ValueError("minutes and epochs must be above 0")
 
 
@@ -73,7 +73,7 @@ def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, floa
     for key, value in figures.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}/")
-        elif isinstance(value, (int, float)):
+        elif isinstance(value, (int, float)):  # a share of nothing is None: no point of a curve
             yield prefix + key, float(value)
 
 
@@ -103,11 +103,11 @@ class Tracker(ExitStack):
             self.callback(self._wandb.finish)
         if self._path.exists():
             with open(self._path, "rb+") as file:  # cut off what a kill left of a line
-                file.truncate(file.read().rfind(b"\n") + 1)
+                file.truncate(file.read().rfind(b"\n") + 1)  # no line end: -1 + 1, so all of it
 
     def log(self, figures: dict[str, Any]) -> None:
         """One line; `figures` holds "step" and may nest."""
-        with open(self._path, "a", encoding="utf-8") as file:
+        with open(self._path, "a", encoding="utf-8") as file:  # anew each time: a kill loses no line before it
             file.write(json.dumps(figures) + "\n")
         flat = dict(_flat(figures))
         step = int(flat.pop("step", 0))
@@ -158,7 +158,7 @@ def choose_device(name: str) -> torch.device:
 
 def learning_rate(settings: Settings, step: int, progress: float) -> float:
     """Linear warm-up over `warmup` steps, then linear in `progress` 0..1 down to a hundredth."""
-    return settings.rate * min(1.0, (step + 1) / settings.warmup) * (1 - 0.99 * progress)
+    return settings.rate * min(1.0, (step + 1) / settings.warmup) * (1 - 0.99 * progress)  # + 1: the first moves too
 
 
 class TrainingError(UserError):
@@ -172,7 +172,7 @@ def _fixed(settings: Any) -> Any:
 
 def _number(meta: dict[str, Any], name: str, path: Path) -> float:
     value: Any = meta.get(name)
-    if type(value) not in (int, float) or not abs(value) < 2**53:
+    if type(value) not in (int, float) or not abs(value) < 2**53:  # NaN fails too; above, floats skip whole numbers
         raise FileError(f"checkpoint {path}: its {name} is no number of a run")
     return float(value)
 
@@ -183,16 +183,16 @@ class Loop:
     def __init__(self, task: Task, name: str, run: Run, log: Callable[[dict[str, Any]], None]) -> None:
         self.task, self._asked, self.settings = task, run, run.settings
         self._log_line = log
-        stem = name.removesuffix("_best")
+        stem = name.removesuffix("_best")  # the seed design calls its best weights so
         names = name, f"{stem}_last", f"{stem}_before"
         self.best_path, self.last_path, self.before_path = (run.out / f"{each}.safetensors" for each in names)
-        trained = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
+        trained = [parameter for parameter in task.module.parameters() if parameter.requires_grad]  # not the codebook
         self.optimiser = torch.optim.AdamW(trained, lr=self.settings.rate, weight_decay=self.settings.decay, fused=True)
         for of in trained:  # as the first step would make it; made now, a checkpoint finds its places
-            moments = {name: torch.zeros_like(of) for name in ("exp_avg", "exp_avg_sq")}
-            self.optimiser.state[of] = {"step": torch.zeros((), device=of.device), **moments}
+            moments = {name: torch.zeros_like(of) for name in ("exp_avg", "exp_avg_sq")}  # AdamW's own names
+            self.optimiser.state[of] = {"step": torch.zeros((), device=of.device), **moments}  # where `fused` wants it
         self.step, self.elapsed = 0, 0.0
-        self.best: float | None = None
+        self.best: float | None = None  # None: not validated yet
 
     def _meta(self, **more: Any) -> dict[str, Any]:
         progress = {"step": self.step, "elapsed_seconds": round(self.elapsed, 1), "best_score": self.best}
@@ -201,7 +201,7 @@ class Loop:
     def save_last(self) -> None:
         """Write `last`; what it was is kept as `before`, and `last` stays sound until it is replaced as a whole."""
         if self.last_path.exists():
-            keep_as(self.last_path, self.before_path)
+            keep_as(self.last_path, self.before_path)  # a copy: after a rename there would be no `last` for a while
         save_tensors(self.last_path, arrays(self._parts()), self._meta())
 
     def _parts(self) -> dict[str, Tensor]:
@@ -210,6 +210,7 @@ class Loop:
         parts |= {f"extra.{name}": tensor for name, tensor in self.task.extra.items()}
         for number, state in enumerate(self.optimiser.state.values()):
             parts |= {f"optimiser.{number}.{name}": tensor for name, tensor in state.items()}
+        # A number alone is saved as an array of one. Reshaped it is still a view, so what is filled is the run's own.
         return {name: tensor if tensor.ndim else tensor.reshape(1) for name, tensor in parts.items()}
 
     def resume(self) -> None:
@@ -220,7 +221,7 @@ class Loop:
             try:
                 self._take(*load_tensors(path), path)
             except FileError as error:
-                errors.append(str(error))
+                errors.append(str(error))  # if none is sound, the newest one's is told
                 continue
             if errors:
                 newest = f"the newest checkpoint is damaged ({errors[0]}); going on from the one before"
@@ -231,10 +232,10 @@ class Loop:
     def _take(self, tensors: dict[str, np.ndarray], meta: dict[str, Any], path: Path) -> None:
         wanted = {**self.task.meta, "training": _fixed(asdict(self.settings))}
         found = {**meta, "training": _fixed(meta.get("training"))}
-        for key, value in json.loads(json.dumps(wanted)).items():
+        for key, value in json.loads(json.dumps(wanted)).items():  # as a file gives it back: tuples become lists
             if found.get(key) != value:
                 raise FileError(f"checkpoint {path} is of another run: its {key} differs; choose another --out")
-        fill(self._parts(), tensors, path)
+        fill(self._parts(), tensors, path)  # in place: the module and the optimiser hold these very tensors
         self.step, self.elapsed = int(_number(meta, "step", path)), _number(meta, "elapsed_seconds", path)
         self.best = None if meta.get("best_score") is None else _number(meta, "best_score", path)
 
@@ -247,21 +248,21 @@ class Loop:
     def run(self) -> dict[str, Any]:
         """Train to the end. Returns the last validation's figures. TrainingError if the loss stops being a number; the
         checkpoints on disk are then the last good ones."""
-        generator = torch.Generator(self._asked.device)
+        generator = torch.Generator(self._asked.device)  # seeded anew at each step
         figures: dict[str, Any] | None = None
-        start = time.monotonic() - self.elapsed
+        start = time.monotonic() - self.elapsed  # what was trained before a resume counts
         self._logged, self._logged_at = self.step, time.monotonic()
         while (progress := self.progress()) < 1:
-            self.task.progress, figures = progress, None
+            self.task.progress, figures = progress, None  # figures from before this step are old
             found = self._train(generator)
             self.elapsed = time.monotonic() - start
             if self.step % self.settings.log_every == 0:
                 self._log(found)
             if self.step % self.settings.validate_every == 0:
                 figures = self.validate()
-                self.elapsed = time.monotonic() - start
-                self.save_last()
-        if figures is None:
+                self.elapsed = time.monotonic() - start  # to validate takes of the run's minutes too
+                self.save_last()  # after `validate`: it says what the best score is
+        if figures is None:  # the last step was not one to validate after
             figures = self.validate()
             self.save_last()
         return figures
@@ -272,15 +273,15 @@ class Loop:
             seed(int(np.random.SeedSequence((self.settings.seed, self.step, use)).generate_state(1)[0]))
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, self.step, self.task.progress)
-        self.task.module.train()
+        self.task.module.train()  # anew: to validate turned dropout off
         loss, log = self.task.loss(self.step, self.settings.batch, generator)
         self.optimiser.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), self.settings.clip)
+        norm = nn.utils.clip_grad_norm_(self.task.module.parameters(), self.settings.clip)  # (), before it is cut
         if not torch.isfinite(loss + norm):  # before the weights are touched
             raise self._stopped("the loss is not a number")
         self.optimiser.step()
-        self.task.after_step(self.step)
+        self.task.after_step(self.step)  # the codebook follows its vectors by hand
         self.step += 1
         return {"loss": loss.detach(), "norm": norm, **log}
 
@@ -321,7 +322,7 @@ def begin(name: str, run: Run) -> None:
     last = run.out / f"{name.removesuffix('_best')}_last.safetensors"
     if last.exists() and not run.resume:
         raise FileError(f"{run.out} holds a run of {name} already: add --resume, or choose another --out")
-    torch.manual_seed(run.settings.seed)
+    torch.manual_seed(run.settings.seed)  # the first weights are drawn from it
 
 
 def train(task: Task, name: str, run: Run) -> dict[str, Any]:

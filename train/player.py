@@ -27,7 +27,7 @@ from model.state import Array
 from train.loop import Tracker
 from train.weights import arrays
 
-GAMES, ROLLOUT, RATE = 16, 128, 1e-3
+GAMES, ROLLOUT, RATE = 16, 128, 1e-3  # games at once, choices of each in a rollout, and about the highest learning rate
 LAYERS = {"0": "mlp_extractor.policy_net.0", "1": "mlp_extractor.policy_net.2", "2": "action_net"}
 """What stable-baselines3 calls the layers of `collect.player.SHAPES`."""
 
@@ -38,15 +38,15 @@ class Lessons(VecEnv):
     def __init__(self, games: Games, seed: int) -> None:
         number = len(games.lives)
         super().__init__(number, Box(-np.inf, np.inf, (rules.FEATURES,), np.float32), Discrete(len(MOVES)))
-        self.games, self._rng = games, np.random.default_rng([seed, 2])
-        self._frames, self._noops = np.zeros((2, number), np.int64)
-        self._score = np.zeros(number)
+        self.games, self._rng = games, np.random.default_rng([seed, 2])  # [seed, 1] is `RealGames`' own
+        self._frames, self._noops = np.zeros((2, number), np.int64)  # (N,) each: of the game so far; NOOP until then
+        self._score = np.zeros(number)  # (N,)
         self.scores: list[float] = []  # of games that have ended
 
     def _begin(self, mask: Array) -> None:
         self.games.begin(mask)
         self._frames[mask], self._score[mask] = 0, 0
-        self._noops[mask] = self._rng.integers(0, rules.MOST_NOOPS + 1, int(mask.sum()))
+        self._noops[mask] = self._rng.integers(0, rules.MOST_NOOPS + 1, int(mask.sum()))  # or all begin alike
 
     def reset(self) -> Array:
         """All games anew: features (N, 11) float32."""
@@ -55,27 +55,27 @@ class Lessons(VecEnv):
 
     def step_async(self, actions: Array) -> None:
         """Choices (N,) 0..2 for the next step."""
-        self._keys = MOVES[actions]
+        self._keys = MOVES[actions]  # (N,), held until the next choice
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
         """Features (N, 11), points (N,), whether a life was lost or the game cut (N,), and infos."""
-        before, points = self.games.lives, np.zeros(self.num_envs, np.float32)
+        before, points = self.games.lives, np.zeros(self.num_envs, np.float32)  # (N,) each
         for _ in range(HOLD):
-            keys = with_serves(self._keys, self.games.objects)
-            points += self.games.step(np.where(self._frames < self._noops, 0, keys))
+            keys = with_serves(self._keys, self.games.objects)  # asked in each frame: a ball may be lost in any
+            points += self.games.step(np.where(self._frames < self._noops, 0, keys))  # 0: NOOP, and no serve
             self._frames += 1
         self._score += points
-        lost, cut = self.games.lives < before, self._frames >= LONGEST
-        over, seen = (self.games.lives == 0) | cut, features(self.games.objects)
-        cuts = (cut & ~lost).tolist()
+        lost, cut = self.games.lives < before, self._frames >= LONGEST  # (N,) bool each
+        over, seen = (self.games.lives == 0) | cut, features(self.games.objects)  # (N,), (N, 11): of the old games
+        cuts = (cut & ~lost).tolist()  # it would have gone on: PPO adds what it expects of that
         infos = [{"terminal_observation": s, "TimeLimit.truncated": c} for s, c in zip(seen, cuts, strict=True)]
         if over.any():
             self.scores += self._score[over].tolist()
             self._begin(over)
-        return features(self.games.objects), points, lost | over, infos
+        return features(self.games.objects), points, lost | over, infos  # (N, 11), of new games too
 
     def _nothing(self, *args: Any, **kwargs: Any) -> list[Any]:
-        return [None] * self.num_envs
+        return [None] * self.num_envs  # stable-baselines3 asks for a render mode: there is none
 
     close = get_attr = set_attr = env_method = env_is_wrapped = _nothing  # type: ignore[assignment]
 
@@ -98,17 +98,17 @@ class Keeper(BaseCallback):
 
     def share(self) -> float:
         """The share of the training that is done, 0..1."""
-        done = time.monotonic() - self._start, self.num_timesteps * HOLD
+        done = time.monotonic() - self._start, self.num_timesteps * HOLD  # PPO counts choices, of all games
         return min(1.0, max(part / limit for part, limit in zip(done, self._limits, strict=True) if limit))
 
     def _on_step(self) -> bool:
-        return self.share() < 1
+        return self.share() < 1  # False ends the training
 
-    def _on_rollout_start(self) -> None:
+    def _on_rollout_start(self) -> None:  # a rollout begins where an update ends, but for the first
         found, tensors = self.figures(), arrays(self.model.policy.state_dict())
         parts = {f"{n}.{p}": tensors[f"{layer}.{p}"] for n, layer in LAYERS.items() for p in ("weight", "bias")}
         about = {**self._about, "frames": found["step"], "seconds": found["seconds"]}
-        Player(parts, about, np.random.default_rng(0)).save(self._out / "player.safetensors")
+        Player(parts, about, np.random.default_rng(0)).save(self._out / "player.safetensors")  # to save draws nothing
         self._tracker.log(found)
         self._show(self.share(), f"{found['step']} frames, points of the last games {found['points']:.1f}")
 
@@ -138,8 +138,8 @@ def train_player(
     keeper = Keeper(out, minutes, frames, about, show)
     model = PPO(
         "MlpPolicy", Lessons(games, seed), n_steps=ROLLOUT, batch_size=GAMES * ROLLOUT // 4, n_epochs=8, gamma=0.99,
-        ent_coef=0.005, learning_rate=lambda _: RATE * (1.02 - keeper.share()),
+        ent_coef=0.005, learning_rate=lambda _: RATE * (1.02 - keeper.share()),  # `_`, what is left of 1 << 40, stays 1
         policy_kwargs={"net_arch": [rules.HIDDEN, rules.HIDDEN]}, device="cpu", seed=seed,
     )  # fmt: skip
-    model.learn(1 << 40, callback=keeper)
+    model.learn(1 << 40, callback=keeper)  # no end: `Keeper` knows when
     return keeper.figures()

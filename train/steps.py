@@ -27,10 +27,10 @@ from train.weights import load_vqvae
 
 MEMORY_WHOLE, MEMORY_WRONG, CONTEXT_WHOLE = 0.5, 0.02, 0.7
 """The share of a batch that is told all its memory, and the share of what is known that is made wrong."""
-PART = 4096
+PART = 4096  # so many steps at a time where nothing is learned: all at once might not fit in memory
 Sizes = dict[str, int] | None
 NO_CODE = -1  # in place of a code: no code says this event
-_ODD = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9
+_ODD = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9  # SplitMix64's, less the highest bit; odd, so that no bit is lost
 
 
 class StepTask(Task):
@@ -43,10 +43,10 @@ class StepTask(Task):
     def __init__(self, model: Any, dataset: TransitionDataset, run: Run) -> None:
         super().__init__()
         self.data, self.held = Data.split(dataset, run.device)
-        self._held_steps = held_out(self.held)
+        self._held_steps = held_out(self.held)  # (n,) int64 each; the same at every validation, so that scores compare
         self.sampler, self.samples = Sampler(self.data), len(self.data.steps)
         self.model = model.to(run.device)
-        self.module = nn.ModuleDict({self.name: self.model})
+        self.module = nn.ModuleDict({self.name: self.model})  # its tensors are then named as in the `Twin`
         self.meta = {"kind": self.name, "model": {self.name: self.model.settings}, **about(dataset)}
 
     def judge(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,8 +60,8 @@ class StepTask(Task):
         for name, numbers in self._held_steps.items():
             parts = [self.judge(part) for part in numbers.split(PART)]
             right, known = (torch.cat(each) for each in zip(*parts, strict=True))
-            figures[f"{name}_right"] = float((right | ~known).all(1).float().mean())
-            shares = (right & known).sum(0) / known.sum(0).clamp(min=1)
+            figures[f"{name}_right"] = float((right | ~known).all(1).float().mean())  # what is not known is not wrong
+            shares = (right & known).sum(0) / known.sum(0).clamp(min=1)  # (answers,): 0 where RAM never tells
             figures[f"{name}_by_{self.each}"] = dict(zip(self.names, shares.tolist(), strict=True))
         return figures["events_right"], figures
 
@@ -74,9 +74,9 @@ def row_step(before: Tensor, after: Tensor) -> Tensor:
 def answers(memory: Tensor) -> Tensor:
     """The true classes (B, V) of the memory as numbers of the network's logits, -1 where they are not known. Of the
     row's fraction the truth is one eighth, not a set of several."""
-    bits = 2 ** torch.arange(FRACTIONS, device=memory.device)
-    found = (memory - 1).clamp(min=-1)
-    found[:, FRACTION] = (memory[:, FRACTION, None] == bits).long().argmax(1)
+    bits = 2 ** torch.arange(FRACTIONS, device=memory.device)  # (8,): the classes that are a set of one eighth
+    found = (memory - 1).clamp(min=-1)  # class 0, "not known", has no logit: the first is of class 1
+    found[:, FRACTION] = (memory[:, FRACTION, None] == bits).long().argmax(1)  # (B, 8) -> (B,): RAM always tells it
     return found
 
 
@@ -96,23 +96,23 @@ class MemoryTask(StepTask):
         a step later."""
         tables, now = self.model.fractions, answers(self.data.memory[t].long())
         step = row_step(self.data.objects[t].long(), self.data.objects[t + 1].long())
-        speed, was = later[:, SPEED], now[:, FRACTION]
+        speed, was = later[:, SPEED], now[:, FRACTION]  # later: a bounce is decided before the ball moves
         known, at = (speed >= 0) & (was >= 0), (speed.clamp(min=0), was.clamp(min=0))
-        steps, moves = (torch.where(known, wanted, -1) for wanted in (step, later[:, FRACTION]))
-        return taught_loss(tables.steps[at], steps) + taught_loss(tables.moves[at], moves)
+        steps, moves = (torch.where(known, wanted, -1) for wanted in (step, later[:, FRACTION]))  # (B,) each
+        return taught_loss(tables.steps[at], steps) + taught_loss(tables.moves[at], moves)  # logits (B, 20), (B, 8)
 
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum over variables of their cross-entropy, where RAM tells them."""
-        t = self.data.steps[self.sampler(batch, generator)]
-        told = hide(self.data.memory[t].long(), generator, MEMORY_WHOLE, MEMORY_WRONG)
+        t = self.data.steps[self.sampler(batch, generator)]  # (B,) frames
+        told = hide(self.data.memory[t].long(), generator, MEMORY_WHOLE, MEMORY_WRONG)  # (B, V)
         with self.coarse():
             logits, truth = self._predict(self.data, t, told)
         losses = [taught_loss(each.float(), truth[:, n]) for n, each in enumerate(logits) if n != FRACTION]
-        return torch.stack(losses).sum() + self._fractions_loss(t, truth), {}
+        return torch.stack(losses).sum() + self._fractions_loss(t, truth), {}  # the tables learn from the truth alone
 
     def judge(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         t = self.held.steps[numbers]
-        logits, truth = self._predict(self.held, t, self.held.memory[t].long().clamp(min=0))
+        logits, truth = self._predict(self.held, t, self.held.memory[t].long().clamp(min=0))  # untaught: not known
         return torch.stack([each.argmax(1) for each in logits], 1) == truth, truth >= 0
 
 
@@ -128,8 +128,8 @@ def _keys(said: dict[str, Any], bricks: Tensor) -> Tensor:
     """One number for each combination of labels: (M,) int64. (A hash.)"""
     key: Any = 0
     for name, labels in HEADS.items():
-        key = key * (labels + 1) + said[name]
-    weights = 2 ** torch.arange(bricks.shape[1], device=bricks.device)
+        key = key * (labels + 1) + said[name]  # (M,): the labels are its digits, and it stays below 2**43
+    weights = 2 ** torch.arange(bricks.shape[1], device=bricks.device)  # (21,): a bit for each near brick
     return (key * _ODD[0] + (bricks * weights).sum(1) * _ODD[1]) >> 1  # whole numbers of 64 bits wrap
 
 
@@ -139,27 +139,27 @@ def targets(data: Data, model: VQVAE) -> Tensor:
     `NO_CODE` where no code says it. The ball's is that of its true step, also where a frame hides it; which code a
     frame then shows, a step or a ball that vanishes, follows from the drawing (`Twin.grid`)."""
     events, found = model.events(), []
-    book, none = _keys(events.said, events.bricks), torch.zeros_like(events.bricks[:1])
-    book[UNCHANGED] = -(1 << 62) - 1
+    book, none = _keys(events.said, events.bricks), torch.zeros_like(events.bricks[:1])  # (256,), (1, 21)
+    book[UNCHANGED] = -(1 << 62) - 1  # below every key: no event is to find code 0
     book, codes = book.sort(stable=True)  # should two codes say the same: the commoner one
 
     def code(said: dict[str, Tensor], happens: Tensor, bricks: Tensor = none) -> Tensor:
         keys = _keys(NOTHING | said, bricks)
-        at = torch.searchsorted(book, keys).clamp(max=len(book) - 1)
+        at = torch.searchsorted(book, keys).clamp(max=len(book) - 1)  # a key above all others would be at 256
         return torch.where(happens, torch.where(book[at] == keys, codes[at], NO_CODE), UNCHANGED)
 
     for t in data.steps.split(4 * PART):
-        before, after = data.things(t), data.things(t + 1)
+        before, after = data.things(t), data.things(t + 1)  # of n steps
         ball, bricks, paddle = ball_event(before, after), broken(before, after), paddle_event(before, after)
-        moves = (paddle["paddle_step"] != PADDLE_STEP) | (paddle["paddle_width"] != STANDS)
+        moves = (paddle["paddle_step"] != PADDLE_STEP) | (paddle["paddle_width"] != STANDS)  # (n,) bool
         digits = digit_events(before, after)
         changes = [torch.stack([new != SAME_DIGIT for new in each.values()]).any(0) for each in digits]
-        relaid = (after.wall > before.wall).flatten(1).sum(1) > 1
+        relaid = (after.wall > before.wall).flatten(1).sum(1) > 1  # (n,) bool
         of_ball = code(ball, (ball["ball"] != NONE) | bricks.any(1), bricks)
         of_wall = code({"new_wall": torch.ones_like(t)}, relaid)
         # In the order of `model.controllers`.
         events_of = of_ball, code(paddle, moves), *map(code, digits, changes), of_wall
-        found.append(torch.stack(events_of, 1).to(torch.int16))
+        found.append(torch.stack(events_of, 1).to(torch.int16))  # (n, 6)
     return torch.cat(found)
 
 
@@ -176,8 +176,8 @@ class ContextTask(StepTask):
     def loss(self, step: int, batch: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The sum over events of the cross-entropy of their codes; a step that no code says is left out."""
         drawn = self.sampler(batch, generator)
-        t, wanted = self.data.steps[drawn], self._wanted[drawn].long()
-        told = hide(self.data.memory[t].long(), generator, CONTEXT_WHOLE)
+        t, wanted = self.data.steps[drawn], self._wanted[drawn].long()  # (B,) frames, (B, 6) codes
+        told = hide(self.data.memory[t].long(), generator, CONTEXT_WHOLE)  # (B, V), a part hidden
         with self.coarse():
             logits = self.model(self.data.state(t, told), self.data.action[t].long()).float()  # (B, 6, 256)
         return torch.stack([taught_loss(logits[:, event], wanted[:, event]) for event in range(EVENTS)]).sum(), {}
@@ -187,7 +187,7 @@ class ContextTask(StepTask):
         right = self.model(self.held.state(t), self.held.action[t].long()).argmax(2) == self._held_wanted[numbers]
         # Where RAM does not tell the knob, nobody can know where the paddle goes.
         right[:, PADDLE_EVENT] |= self.held.memory[t, INDEX["knob"]] < 0
-        return right, torch.ones_like(right)
+        return right, torch.ones_like(right)  # (n, 6): RAM tells what happened in all six
 
     def validate(self) -> tuple[float, dict[str, Any]]:
         """See `StepTask`; and how often no code says what happens."""
@@ -203,8 +203,8 @@ def train_context(frames: Sequence[Path], weights: Path, run: Run, sizes: Sizes 
     dataset = load_frames(frames, run.show, pictures=False)
     run.show(0.0, "preparing: finding the codes of every step")
     vqvae, of = load_vqvae(weights)
-    if of["frameskip"] != dataset.frameskip:
+    if of["frameskip"] != dataset.frameskip:  # its codes would say other steps
         raise FileError(f"the dataset is of frame skip {dataset.frameskip}, the weights {weights} of {of['frameskip']}")
     task = ContextTask(vqvae, ContextController(**(sizes or {})), dataset, run)
-    task.meta["codes_sha256"] = of["sha256"]
+    task.meta["codes_sha256"] = of["sha256"]  # `ship` refuses codes of another VQ-VAE by it
     return train(task, "context", run)

@@ -26,9 +26,9 @@ def arrays(tensors: Mapping[str, Tensor]) -> Arrays:
 @torch.no_grad()
 def fill(own: Mapping[str, Tensor], found: Arrays, path: Path) -> None:
     """Copy arrays into tensors of the same names. FileError if one is missing, misshapen or left over."""
-    check_fit({name: tuple(tensor.shape) for name, tensor in own.items()}, found, path)
+    check_fit({name: tuple(tensor.shape) for name, tensor in own.items()}, found, path)  # before any is changed
     for name, tensor in own.items():
-        tensor.copy_(torch.from_numpy(found[name]))
+        tensor.copy_(torch.from_numpy(found[name]))  # in place, and onto its device
 
 
 def load_part(path: Path, command: str) -> tuple[Arrays, dict[str, Any]]:
@@ -37,7 +37,7 @@ def load_part(path: Path, command: str) -> tuple[Arrays, dict[str, Any]]:
     if not path.exists():
         raise FileError(f"weights {path} do not exist; make them with: python main.py {command}")
     tensors, meta = load_tensors(path)
-    if not isinstance(meta.get("model"), dict) or not isinstance(meta.get("frameskip"), int):
+    if not isinstance(meta.get("model"), dict) or not isinstance(meta.get("frameskip"), int):  # a player's lacks both
         raise FileError(f"weights {path} do not say of what model and frame skip they are")
     return tensors, meta
 
@@ -45,15 +45,15 @@ def load_part(path: Path, command: str) -> tuple[Arrays, dict[str, Any]]:
 def build(kind: type[nn.Module], meta: dict[str, Any], name: str, path: Path, found: Arrays) -> Any:
     """A network of the sizes that a checkpoint gives for it, still without its weights. FileError if `found`, the
     checkpoint's tensors, are not of these sizes."""
-    sizes = meta["model"].get(name)
+    sizes = meta["model"].get(name)  # as its `settings` were: what its class is called with
     try:
         # On "meta" a network takes no memory: a small file may speak of a huge one, or of an empty one, which warns.
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
             shapes = {f"{name}.{own}": tuple(tensor.shape) for own, tensor in kind(**sizes).state_dict().items()}
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError):  # no mapping, other names, text, numbers below 0
         raise FileError(f"weights {path}: {name} cannot have the sizes {sizes}") from None
     check_fit(shapes, {own: array for own, array in found.items() if own.startswith(f"{name}.")}, path)
-    return kind(**sizes)
+    return kind(**sizes)  # no larger than the file: its tensors fill it
 
 
 def load_vqvae(directory: Path) -> tuple[VQVAE, dict[str, Any]]:
