@@ -43,10 +43,13 @@ class Data:
 
     @classmethod
     def split(cls, dataset: TransitionDataset, device: torch.device | str = "cpu") -> tuple[Self, Self]:
-        """For training and held out: the same frames, and the steps of other episodes. FileError as the dataset's."""
+        """For training and held out: the same frames, and the steps of other episodes. FileError as the dataset's, and
+        if either has none, as of scenes of one step each."""
         whole = cls(*(part.to(device) for part in vars(cls.of(dataset)).values()))
         steps = (torch.from_numpy(dataset.transitions(part)).to(device) for part in dataset.split())
         training, held = (replace(whole, steps=part[part > whole.first[part]]) for part in steps)
+        if not len(training.steps) or not len(held.steps):
+            raise FileError("the dataset has too few steps to train on and to hold out: collect more, longer episodes")
         return training, held
 
     @classmethod
@@ -90,11 +93,9 @@ def interesting(data: Data) -> Tensor:
 
 
 class Sampler:
-    """Draws from the data's `steps`, each as often as it is `interesting`. FileError if there are none."""
+    """Draws from the data's `steps`, each as often as it is `interesting`."""
 
     def __init__(self, data: Data) -> None:
-        if not len(data.steps):  # as of scenes of one step each
-            raise FileError("the dataset has no steps to train on: collect longer episodes")
         # The weights added up, (T,) float64: a step is where a random number falls among them.
         self._upto = interesting(data).double().cumsum(0)  # float32 would lose single steps from 2**24 on
 

@@ -170,9 +170,9 @@ def _fixed(settings: Any) -> Any:
     return {k: v for k, v in settings.items() if k not in FREE} if isinstance(settings, dict) else None
 
 
-def _number(meta: dict[str, Any], name: str, path: Path) -> float:
+def _number(meta: dict[str, Any], name: str, path: Path, least: float = 0) -> float:
     value: Any = meta.get(name)
-    if type(value) not in (int, float) or not abs(value) < 2**53:  # NaN fails too; above, floats skip whole numbers
+    if type(value) not in (int, float) or not least <= value < 2**53:  # NaN fails too; above, floats skip whole numbers
         raise FileError(f"checkpoint {path}: its {name} is no number of a run")
     return float(value)
 
@@ -193,16 +193,18 @@ class Loop:
             self.optimiser.state[of] = {"step": torch.zeros((), device=of.device), **moments}  # where `fused` wants it
         self.step, self.elapsed = 0, 0.0
         self.best: float | None = None  # None: not validated yet
+        self._damaged = False  # whether `last` is, so that all hangs on `before`
 
     def _meta(self, **more: Any) -> dict[str, Any]:
         progress = {"step": self.step, "elapsed_seconds": round(self.elapsed, 1), "best_score": self.best}
         return {**self.task.meta, "training": asdict(self.settings), **progress, **more}
 
     def save_last(self) -> None:
-        """Write `last`; what it was is kept as `before`, and `last` stays sound until it is replaced as a whole."""
-        if self.last_path.exists():
+        """Write `last`; what it was, if sound, is kept as `before`, and it stays until it is replaced as a whole."""
+        if self.last_path.exists() and not self._damaged:
             keep_as(self.last_path, self.before_path)  # a copy: after a rename there would be no `last` for a while
         save_tensors(self.last_path, arrays(self._parts()), self._meta())
+        self._damaged = False
 
     def _parts(self) -> dict[str, Tensor]:
         """All tensors of the run, by the names that they have in its checkpoint: whoever fills them goes on from it."""
@@ -223,6 +225,7 @@ class Loop:
             except FileError as error:
                 errors.append(str(error))  # if none is sound, the newest one's is told
                 continue
+            self._damaged = bool(errors)
             if errors:
                 newest = f"the newest checkpoint is damaged ({errors[0]}); going on from the one before"
                 self._asked.show(0.0, f"warning: {newest}")
@@ -237,7 +240,7 @@ class Loop:
                 raise FileError(f"checkpoint {path} is of another run: its {key} differs; choose another --out")
         fill(self._parts(), tensors, path)  # in place: the module and the optimiser hold these very tensors
         self.step, self.elapsed = int(_number(meta, "step", path)), _number(meta, "elapsed_seconds", path)
-        self.best = None if meta.get("best_score") is None else _number(meta, "best_score", path)
+        self.best = None if meta.get("best_score") is None else _number(meta, "best_score", path, -(2**53))
 
     def progress(self) -> float:
         """The share of the run that is done, 0..1."""
@@ -314,6 +317,7 @@ class Loop:
         if self.best is None or score > self.best:
             self.best = score
             save_tensors(self.best_path, arrays(self.task.module.state_dict()), self._meta(validation=figures))
+        self._logged, self._logged_at = self.step, time.monotonic()  # the pace is that of training alone
         return figures
 
 

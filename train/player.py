@@ -81,8 +81,8 @@ class Lessons(VecEnv):
 
 
 class Keeper(BaseCallback):
-    """Ends the training in time, and keeps what it has learned after each update. `minutes` and `frames`, of all games
-    together, say how long: what is over first; None is no limit."""
+    """Ends the training in time; keeps what it has learned when it begins and after each update. `minutes` and
+    `frames`, of all games together, say how long: what is over first; None is no limit."""
 
     def __init__(self, out: Path, minutes: float | None, frames: int | None, about: dict[str, Any], show: Show) -> None:
         super().__init__()

@@ -67,13 +67,13 @@ class StepTask(Task):
 
 
 def row_step(before: Tensor, after: Tensor) -> Tensor:
-    """The ball's step in rows between two places (B, 2) by number (B,), below `ROW_STEPS`."""
+    """The ball's step in rows between two moments' objects (B, 4) by number (B,), below `ROW_STEPS`."""
     return rows_of(step_number(before[:, :2], after[:, :2]))
 
 
 def answers(memory: Tensor) -> Tensor:
     """The true classes (B, V) of the memory as numbers of the network's logits, -1 where they are not known. Of the
-    row's fraction the truth is one eighth, not a set of several."""
+    row's fraction, which RAM always tells, the truth is one eighth, not a set of several."""
     bits = 2 ** torch.arange(FRACTIONS, device=memory.device)  # (8,): the classes that are a set of one eighth
     found = (memory - 1).clamp(min=-1)  # class 0, "not known", has no logit: the first is of class 1
     found[:, FRACTION] = (memory[:, FRACTION, None] == bits).long().argmax(1)  # (B, 8) -> (B,): RAM always tells it

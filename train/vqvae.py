@@ -21,7 +21,6 @@ from collect.dataset import TransitionDataset
 from model.appearance import Appearance, shows
 from model.breakout import CODES, UNCHANGED
 from model.context import BALL_STEP, NEAR_BRICKS, paddle_step
-from model.files import FileError
 from model.vqvae import FAR, HEADS, VQVAE
 from train.appearance import learn
 from train.data import Data, Sampler, about, hide, interesting, load_frames, taught_loss
@@ -164,8 +163,6 @@ class VQVAETask(Task):
 
 def _draw(data: Data, half_seen: Tensor, number: int, generator: torch.Generator) -> Tensor:
     weights = (interesting(data) + OFTEN * half_seen[data.steps]).cpu()  # (T,), on the CPU as the generator
-    if not len(weights):
-        raise FileError("the dataset has too few steps to train on and to hold out: collect more")
     drawn = torch.multinomial(weights, min(number, len(weights)), generator=generator).sort().values
     return data.steps[drawn.to(data.steps.device)]
 

@@ -103,7 +103,27 @@ def test_a_checkpoint_changed_on_the_disk_falls_back_to_the_one_before(tmp_path:
         loop_in(tmp_path)[0].resume()
 
 
-@pytest.mark.parametrize("change", [{"step": None}, {"step": "1"}, {"step": -(10**400)}, {"elapsed_seconds": []}])
+def test_a_full_disk_after_such_a_fall_leaves_the_sound_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path, 1, 2)[0].last_path.write_bytes(b"damaged")
+    resumed, _ = loop_in(tmp_path)
+    resumed.resume()
+    with monkeypatch.context() as full:
+        full.setattr("train.loop.save_tensors", lambda *given: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        for _ in range(2):
+            with pytest.raises(OSError, match="full"):
+                resumed.save_last()
+    again, task = loop_in(tmp_path)
+    again.resume()
+    assert again.step == task.module.weight.item() == 1
+    for step in (2, 3):
+        again.step = step
+        again.save_last()
+    assert [load_tensors(path)[1]["step"] for path in (again.before_path, again.last_path)] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "change", [{"step": None}, {"step": "1"}, {"step": -1}, {"step": -(10**400)}, {"elapsed_seconds": []}]
+)
 def test_a_checkpoint_whose_numbers_are_none_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
     loop, _ = saved(tmp_path, 1)
     tensors, meta = load_tensors(loop.last_path)

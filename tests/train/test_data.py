@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from collect.dataset import TransitionDataset
-from collect.frames import CollectSettings, collect_frames
+from collect.frames import CollectSettings, collect_frames, play_episode
 from model.files import FileError
 from model.state import INDEX, NOT_KNOWN, Things
 from model.vqvae import SAME_DIGIT, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
@@ -65,6 +65,14 @@ def test_a_split_is_by_whole_episode(frames: Path) -> None:
     assert len(held.steps) > 100
     for data in (training, held):
         assert (data.first[data.steps] == data.first[data.steps + 1]).all()
+
+
+def test_too_few_steps_to_hold_any_out_are_refused_in_words() -> None:
+    settings = CollectSettings(0, "random", 1, 0)
+    for lengths in ((1, 1, 1), (30, 1)):  # an episode's first step is not learned from: its digits are not known
+        games = [play_episode(settings, number, length) for number, length in enumerate(lengths)]
+        with pytest.raises(FileError, match="collect more, longer episodes"):
+            Data.split(TransitionDataset(games, {"frameskip": 1}))
 
 
 def test_what_happens_is_drawn_more_often_and_the_same_again(frames: Path) -> None:
