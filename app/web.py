@@ -74,7 +74,7 @@ def describe(manifest: dict[str, Any], start: State) -> dict[str, Any]:
         "palette": PALETTE.tolist(),
         "variables": [variable._asdict() for variable in VARIABLES],
         "noise": [1, EVENTS, CODES],
-        "says": manifest.get("says", [*map(str, range(CODES))]),
+        "says": manifest["says"],
         "keys": vars(load_keys()),
         "start": {
             name: {"kind": str(value.dtype), "shape": value.shape, "values": np.ravel(value).tolist()}

@@ -28,6 +28,7 @@ CONTROLLERS = ("context", "action")
 EVENTS = 6  # events of a step that have a code each: see `model/controllers.py`
 CONTEXT = 64  # so many past frames are worth giving: most of what is hidden shows itself within a second
 STILL = 30.0  # the logit of code 0 in a cell that does not change
+_WORDS = 200  # letters that say what a code does, at most
 _LIMIT = 1 << 24  # bytes: many times what a graph has without its weights
 
 
@@ -43,7 +44,7 @@ class Engine:
         self.frameskip = int(manifest["frameskip"])
         self.checksum = str(manifest["checksum"])
         self.majority = np.array(manifest["majority"], np.int64)
-        self.says: list[str] = manifest.get("says", [""] * CODES)
+        self.says: list[str] = manifest["says"]
         sessions = {name: _session(graphs[name], name) for name in NAMES}
         self._sessions = {name: (each, [part.name for part in each.get_inputs()]) for name, each in sessions.items()}
 
@@ -211,9 +212,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise FileError(f"{path} does not say what is known of a new game")
     if any(not 0 <= known < size for known, size in zip(fresh, SIZES, strict=True)):
         raise FileError(f"{path} says of a new game what the memory cannot hold")
-    says = manifest.get("says", [""] * CODES)
+    says = manifest.setdefault("says", [*map(str, range(CODES))])  # those of older weights are numbers
     texts = all(isinstance(part, list) and all(isinstance(each, str) for each in part) for part in (*wants, says))
-    if not texts or len(says) != CODES:
+    if not texts or len(says) != CODES or not all(each.isprintable() and len(each) <= _WORDS for each in says):
         raise FileError(f"{path} does not say which weights its graphs want, or what each of its codes says")
     sound = type(skip) is int and 1 <= skip <= EMULATOR_HZ and isinstance(manifest.get("checksum"), str)
     if not sound or not _numbers(manifest.get("majority"), CELLS):

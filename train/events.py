@@ -87,9 +87,11 @@ def in_words(model: VQVAE) -> list[str]:
         serve = f"served at row {says['serve_row']}, column {says['serve_column']}"
         does = {STEP: step, VANISH: "goes out of sight", APPEAR: "appears", SERVE: serve}
         parts = [f"ball {does[says['ball']]}"] if says["ball"] != NONE else []
-        for number in torch.nonzero(events.bricks[code]).flatten().tolist():
-            row, column = divmod(number, len(NEAR_COLUMNS))
-            parts.append(f"brick {way(NEAR_ROWS[row], NEAR_COLUMNS[column])} goes".replace("still ", ""))
+        places = [divmod(number, len(NEAR_COLUMNS)) for number in torch.nonzero(events.bricks[code]).flatten().tolist()]
+        bricks = [
+            f"brick {way(NEAR_ROWS[row], NEAR_COLUMNS[column])} goes".replace("still ", "") for row, column in places
+        ]
+        parts += bricks if len(bricks) < 3 else [f"{len(bricks)} bricks go"]  # no step takes so many
         if says["paddle"]:
             width = {STANDS: "", TO_LONG: ", long", TO_SHORT: ", short"}[says["paddle_width"]]
             parts.append(f"paddle {way(0, says['paddle_step'] - PADDLE_STEP)}{width}")

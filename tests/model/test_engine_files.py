@@ -100,11 +100,20 @@ def test_a_manifest_that_is_too_long(copy: Path) -> None:
         ("says", "paddle 1 left", "each of its codes says"),
         ("says", ["paddle 1 left"], "each of its codes says"),
         ("says", [1] * 256, "each of its codes says"),
+        ("says", ["\0"] * 256, "each of its codes says"),
+        ("says", ["x" * 201] * 256, "each of its codes says"),
     ],
 )
 def test_a_manifest_with_an_entry_that_cannot_be(copy: Path, key: str, value: Any, says: str) -> None:
     change(copy, key, value)
     refused(copy, says)
+
+
+def test_codes_of_older_weights_are_numbers(copy: Path) -> None:
+    manifest = json.loads((copy / MANIFEST).read_text())
+    del manifest["says"]
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    assert Engine.load(copy).says == [str(code) for code in range(256)]
 
 
 def test_a_sound_manifest_says_what_the_engine_is(weights: Path, engine: Engine) -> None:
