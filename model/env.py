@@ -125,20 +125,23 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
             of_game[mask] = 0
 
     def dream(self, actions: Array) -> Array:
-        """One step of every game, actions (N,): the points of each, (N,) float64."""
+        """One step of every game that goes on, actions (N,): the points of each, (N,) float64. After its end a game
+        stands still, as ALE's does: dreamt on, it would get its last life back."""
         actions = np.array([check_action(action) for action in np.asarray(actions).tolist()], np.int64)
+        before, goes, chance = self.score, self.going_on, 1.0 if self._heat.any() else 0.0
         if self.sticky:
-            actions = np.where([rng.random() < self.sticky for rng in self.rngs], self._last, actions)
-        before, chance = self.score, 1.0 if self._heat.any() else 0.0
+            sticks = [go and rng.random() < self.sticky for go, rng in zip(goes, self.rngs, strict=True)]
+            actions = np.where(sticks, self._last, actions)
         guess = self.engine.predict(self.state, actions, self.controller, chance, self)  # type: ignore[arg-type]
-        self.state = self.engine.advance(self.state, actions, guess.frame, guess)
-        self._last, self._codes = actions, guess.codes
-        self._steps, self._all_steps = self._steps + 1, self._all_steps + 1
+        after = self.engine.advance(self.state, actions, guess.frame, guess)
+        self.state = after if goes.all() else where(goes, after, self.state)
+        self._last, self._codes = actions, guess.codes * goes[:, None]
+        self._steps, self._all_steps = self._steps + goes, self._all_steps + goes
         return ((self.score - before + _WRAP // 2) % _WRAP - _WRAP // 2).astype(np.float64)
 
     def gumbel(self, size: tuple[int, ...]) -> Array:
         """Noise of each game's own generator and temperature, so that a game is the same beside any others."""
-        of_one = zip(self.rngs, self._heat, strict=True)
+        of_one = zip(self.rngs, self._heat * self.going_on, strict=True)
         return np.stack([t * rng.gumbel(size=size[1:]) if t else np.zeros(size[1:]) for rng, t in of_one])
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
@@ -146,7 +149,7 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
         again = self._ended
         if self.autoreset_mode is AutoresetMode.DISABLED and again.any():
             raise ValueError(f"games {np.flatnonzero(again).tolist()} have ended: reset them with reset_mask")
-        rewards = np.where(again, 0.0, self.dream(actions))
+        rewards = self.dream(actions)
         if again.any():
             self.begin(again)
         terminated, truncated = self.lives == 0, self.at_horizon
@@ -170,6 +173,11 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
     def lives(self) -> Array:
         """The lives (N,) int64 that the emulator would count now."""
         return lives_left(self.state)
+
+    @property
+    def going_on(self) -> Array:
+        """Which games (N,) bool have not ended."""
+        return ~self._ended & (self.lives > 0)
 
     @property
     def at_horizon(self) -> Array:
@@ -259,7 +267,7 @@ class NeuralBreakout(gymnasium.Env[Array, int]):
 
     def step(self, action: int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """One step; after the game's end the screen stands still, as ALE's does."""
-        points = float(self._games.dream(np.array([action]))[0]) if self.ale.lives() else 0.0
+        points = float(self._games.dream(np.array([action]))[0])
         return self._games.observe()[0], points, self.ale.lives() == 0, bool(self._games.at_horizon[0]), self._told()
 
     def _told(self) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from collect import player as rules
 from collect.player import FEATURES, HOLD, SHAPES, SHIPPED, Attention, Follower, Player, features, with_serves
 from model.breakout import Action
 from model.checkpoint import save_tensors
 from model.files import FileError
+from model.state import INDEX, LIVES
 
 RISING = [[[120 - 2 * t, 80 + t, 60 + 3 * t, 16] for t in range(4)]]
 NO_BALL = [[[0, 50, 60, 16]] * 4]
@@ -89,3 +91,17 @@ def test_the_shipped_player_is_small_and_from_the_dream() -> None:
     assert shipped.about["world"] == "dream"
     assert len(str(shipped.about["twin"])) == 64
     assert int(shipped.about["frames"]) > 0
+
+
+def test_a_dreamt_game_that_is_over_stands_still() -> None:
+    """The digits show a last life after its end: dreamt on, the game would have it again."""
+    games = rules.DreamGames(2)
+    board, memory = games.env.state.board.copy(), games.env.state.memory.copy()
+    board[0, LIVES], memory[0, INDEX["life_due"]] = 1, 2
+    games.env.state = over = games.env.state._replace(board=board, memory=memory)
+    for _ in range(HOLD):
+        assert games.step(np.array([1, 1]))[0] == 0
+        assert games.lives.tolist() == [0, 5]
+    assert all(np.array_equal(one[0], other[0]) for one, other in zip(games.env.state, over, strict=True))
+    games.begin(np.array([True, False]))
+    assert games.lives.tolist() == [5, 5]

@@ -49,6 +49,24 @@ def test_a_vectors_games_are_single_games() -> None:
                 break  # from here on the vector resets it
 
 
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_later_episodes_are_those_of_single_games_too(mode: AutoresetMode) -> None:
+    """The step that only resets a game is no frame of it, and takes nothing from its chance."""
+    arguments: dict[str, Any] = {"temperature": 5.0, "repeat_action_probability": 0.5, "horizon": 4, "num_envs": 2}
+    many, single = (
+        make_vec(autoreset_mode=mode, **arguments),
+        gymnasium.make_vec(ID, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode}, **arguments),
+    )
+    actions = [[1, 1], *np.random.default_rng(0).integers(4, size=(13, 2)).tolist()]
+    for envs in (many, single):
+        envs.reset(seed=7)
+    for each in actions:
+        one, other = many.step(np.array(each)), single.step(np.array(each))
+        assert all(np.array_equal(a, b) for a, b in zip(one[:-1], other[:-1], strict=True))
+        for key in ("frame_number", "episode_frame_number", "codes", "remembers"):
+            assert np.array_equal(one[-1][key], other[-1][key]), key
+
+
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_autoreset_is_gymnasiums(mode: AutoresetMode) -> None:
     envs = make_vec(num_envs=3, autoreset_mode=mode)
@@ -60,7 +78,7 @@ def test_autoreset_is_gymnasiums(mode: AutoresetMode) -> None:
     assert (terminated.tolist(), truncated.any()) == ([False, True, False], False)
     if mode is AutoresetMode.SAME_STEP:
         assert infos["_final_info"].tolist() == infos["_final_obs"].tolist() == [False, True, False]
-        assert infos["final_info"]["episode_frame_number"][1] == 2 * envs.engine.frameskip
+        assert infos["final_info"]["episode_frame_number"][1] == envs.engine.frameskip  # it stood still
         assert (infos["final_obs"][0], infos["final_obs"][1].shape) == (None, (210, 160, 3))
     else:
         assert "final_obs" not in infos
