@@ -15,8 +15,8 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import HumanRendering
 
 from model.breakout import CELLS, COLUMNS, EMULATOR_HZ, PALETTE, ROWS, Action, rgb_from_classes
-from model.engine import Engine, check_action, check_history
-from model.files import FileError
+from model.engine import MANIFEST, SHIPPED, Engine, check_action, check_history
+from model.files import FileError, read_bytes
 from model.state import INDEX, LIVES, VARIABLES, Array, State, in_words, lives_left, where
 
 RESET_FRAME = Path(__file__).resolve().parent.parent / "assets" / "reset_frame.png"
@@ -26,10 +26,16 @@ _KINDS = {"rgb": (255, PALETTE), "grayscale": (255, GREY), "classes": (8, np.ara
 _WRAP = 1000  # the score goes from 999 back to 0
 
 
-@lru_cache(maxsize=4)
 def shared_engine(weights: str | Path | None) -> Engine:
-    """The engine of a directory of weights (None: the shipped ones), loaded once for all environments of a process."""
-    return Engine.load(weights)
+    """The engine of a directory of weights (None: the shipped ones), loaded once for all environments of a process, and
+    anew when there are others in it."""
+    where = Path(weights or SHIPPED).absolute()
+    return _engine(where, read_bytes(where / MANIFEST, "weights", 1 << 20))
+
+
+@lru_cache(maxsize=4)
+def _engine(where: Path, manifest: bytes) -> Engine:
+    return Engine.load(where)  # the manifest names each of its files by its checksum
 
 
 def reset_state(engine: Engine) -> State:

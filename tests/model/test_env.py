@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from gymnasium.utils.env_match import check_environments_match
 from collect.emulator import Emulator
 from collect.ram import read
 from model.breakout import PALETTE, Action, classes_from_rgb
+from model.engine import MANIFEST
 from model.env import NeuralBreakout, reset_state, shared_engine
 from model.state import INDEX, LIVES, VARIABLES
 
@@ -191,6 +193,24 @@ def test_wrong_arguments_are_named(arguments: dict[str, Any], names: str) -> Non
         NeuralBreakout(**arguments)
     with pytest.raises(ValueError, match="action must be"):
         make().step(4)
+
+
+def test_other_weights_in_the_same_place_are_other_weights(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("here", "there"):
+        shutil.copytree(weights, tmp_path / folder / "w")
+    manifest = tmp_path / "there" / "w" / MANIFEST
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"frameskip": 1', '"frameskip": 4'))
+    found = []
+    for folder in ("here", "there"):
+        monkeypatch.chdir(tmp_path / folder)
+        found.append(make(weights="w").engine)
+    assert [engine.frameskip for engine in found] == [1, 4]
+    assert make(weights=manifest.parent).engine is found[1], "the same ones are loaded once"
+    manifest.write_text(text)  # shipped anew
+    assert make(weights=manifest.parent).engine.frameskip == 1
 
 
 def test_classes_are_the_same_picture() -> None:
