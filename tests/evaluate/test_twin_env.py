@@ -10,6 +10,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from collect.emulator import Emulator
+from collect.policies import make_policy
 from evaluate.twin_env import BreakoutTwin
 
 ID = "evaluate.twin_env:BreakoutTwin-v0"
@@ -50,3 +51,18 @@ def test_a_twin_that_follows_sees_every_real_frame() -> None:
     assert not always.step(0)[-1]["dreaming"]
     with pytest.raises(ValueError, match="render_mode"):
         BreakoutTwin(render_mode="human")
+
+
+@pytest.mark.parametrize("arguments", [{"controller": "action"}, {"temperature": 5.0}])
+def test_a_twin_that_sees_the_real_frames_is_not_misled_by_what_it_drew(arguments: dict[str, Any]) -> None:
+    """What chance drew is no guess where a ball is that the real frame hides: `WorldModel.observe` has the rule too."""
+    twins = [BreakoutTwin(follow=None, **each) for each in ({}, arguments)]
+    for twin in twins:
+        twin.reset(seed=0)
+    player = make_policy("mixed", np.random.default_rng(0), 1)
+    for _ in range(450):
+        action = player.act(twins[0].emulator.objects())
+        for twin in twins:
+            twin.step(action)
+    sure, drawn = (twin.state for twin in twins)
+    assert all(np.array_equal(one, other) for one, other in zip(sure, drawn, strict=True))
