@@ -72,7 +72,7 @@ class Page {
   }
 
   async single() {
-    if (this.busy) return;
+    if (this.busy || this.game.over) return; // dreamt on, it would get its last life back
     this.pause(true);
     this.busy = true;
     await this.game.step(this.held.take(this.game.paddle));

@@ -261,6 +261,22 @@ def test_a_served_ball_flies_and_comes_back(browser: Browser, address: str) -> N
 
 
 @pytest.mark.slow
+def test_a_game_that_is_over_stays_over(browser: Browser, address: str) -> None:
+    browser.open(address)
+    browser.run(  # no ball: serve; else away from it
+        "twin.page.paused = true; const { game } = twin; return (async () => { while (!game.over)"
+        "await game.step(game.state.objects.data.at(-4) ? 2 : 1); twin.page.paint(); })()"
+    )
+    steps = browser.run("return twin.game.steps")
+    browser.tap("e")
+    browser.tap("p")
+    browser.until("return !twin.page.busy && !twin.page.paused")
+    assert browser.run("return [twin.game.over, twin.game.steps]") == [True, steps]
+    browser.tap("enter")
+    browser.until("return !twin.game.over && twin.game.steps > 5")
+
+
+@pytest.mark.slow
 def test_it_works_as_a_plain_file_and_on_a_phone(site: Path, tmp_path: Path) -> None:
     if BROWSER is None or DRIVER is None:
         pytest.skip("needs Chromium and its driver (Debian: apt-get install chromium chromium-driver)")
