@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from model.breakout import ACTIONS, CELLS, CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, ROWS, Frame, classes_from_rgb
+from model.breakout import ACTIONS, CELLS, CLASSES, CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, ROWS, classes_from_rgb
 from model.checkpoint import load_tensors
 from model.files import FileError, read_bytes, read_json
 from model.state import SIZES, Array, Prediction, State, Things
@@ -29,6 +29,9 @@ EVENTS = 6  # events of a step that have a code each: see `model/controllers.py`
 CONTEXT = 64  # so many past frames are worth giving: most of what is hidden shows itself within a second
 STILL = 30.0  # the logit of code 0 in a cell that does not change
 _WORDS = 200  # letters that say what a code does, at most
+_MOST = {"action": ACTIONS - 1, "codes": CODES - 1}
+_MOST |= dict.fromkeys(("frame", "next_frame", "before", "after"), CLASSES - 1)
+"""The greatest number in an input of a graph. One beyond it a graph would mostly take for something else."""
 _LIMIT = 1 << 24  # bytes: many times what a graph has without its weights
 
 
@@ -55,8 +58,16 @@ class Engine:
         return cls(graphs, manifest)
 
     def _run(self, name: str, **inputs: Array) -> list[Array]:
+        # Raises ValueError for what is no action, code or class, and for parts that are not of as many games.
         session, wants = self._sessions[name]
-        return session.run(None, {each: inputs[each] for each in wants})
+        given = {each: inputs[each] for each in wants}
+        if len({*map(len, given.values())}) > 1:
+            raise ValueError(f"not of as many games: { {each: len(part) for each, part in given.items()} }")
+        for each in _MOST.keys() & given:
+            part, most = given[each], _MOST[each]
+            if part.size and not 0 <= part.min() <= part.max() <= most:
+                raise ValueError(f"{each} must be 0..{most}, got {part.min()}..{part.max()}")
+        return session.run(None, given)
 
     def begin(self, frames: Array, actions: Array | None = None, fresh: bool = False) -> State:
         """The state after a history: frames (B, n, 210, 160) uint8 classes, oldest first, n >= 1, and the actions (B, n
@@ -66,7 +77,9 @@ class Engine:
         memory = np.zeros((len(frames), len(SIZES)), np.int64)  # (B, V): nothing is known
         if fresh:
             memory += np.array(self.meta["fresh"], np.int64)
-        state = State(frames[:, 0], objects, wall, board, memory, (memory > 0).astype(np.float32))
+        state = State(frames[:, 0].copy(), objects, wall, board, memory, (memory > 0).astype(np.float32))
+        if actions is not None and (known := np.shape(actions)[1]) != (between := frames.shape[1] - 1):
+            raise ValueError(f"{between + 1} frames have {between} actions between them, got {known}")
         for number in range(1, frames.shape[1]):
             action = np.zeros(len(frames)) if actions is None else actions[:, number - 1]
             state = self.advance(state, action, frames[:, number])
@@ -101,7 +114,8 @@ class Engine:
         expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)  # (B, 4)
         told, bricks = guess.around
         about = {"action": action, "next_frame": frame, "expected": expected, "told": told, "bricks": bricks}
-        return State(frame, *self._run("advance", **state._asdict(), **about))
+        kept = frame if frame is guess.frame else frame.copy()  # its owner may write the next one there
+        return State(kept, *self._run("advance", **state._asdict(), **about))
 
     def follow(self, state: State, codes: Array) -> Prediction:
         """The next step for codes (B, 35) int64, whoever chose them."""
@@ -253,14 +267,12 @@ def check_frames(frames: Any) -> Array:
     return frames
 
 
-def check_history(frames: Any, actions: Any) -> tuple[Frame, Array]:
-    """RGB frames (n, 210, 160, 3) uint8, oldest first, and the n - 1 actions between them or None, as `Engine.begin`
-    takes them for one game. Raises ValueError naming what is wrong."""
+def check_history(frames: Any, actions: Any) -> tuple[Array, Array]:
+    """RGB frames (n, 210, 160, 3) uint8, oldest first, and the actions between them or None, as `Engine.begin` takes
+    them for one game. Raises ValueError naming what is wrong."""
     if check_frames(frames).ndim != 4 or len(frames) < 1:
         raise ValueError(f"frames must be (n, {ROWS}, {COLUMNS}, 3) with n >= 1, got {frames.shape}")
     keys = None
     if actions is not None:
         keys = np.array([[check_action(action) for action in actions]], np.int64)
-        if keys.shape[1] != len(frames) - 1:
-            raise ValueError(f"{len(frames)} frames have {len(frames) - 1} actions between them, got {keys.shape[1]}")
     return classes_from_rgb(frames)[None], keys

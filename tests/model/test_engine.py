@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,54 @@ def test_nothing_is_changed_in_place(engine: Engine, state: State) -> None:
     engine.logits(state, np.zeros(GAMES, np.int64))
     assert all(np.array_equal(a, b) for a, b in zip(kept, state, strict=True))
     assert np.array_equal(found.frame, frame)
+
+
+def test_a_state_is_its_own_whatever_becomes_of_the_frames_it_was_given(engine: Engine, frames: np.ndarray) -> None:
+    buffer = frames[:, :1].copy()
+    first = engine.begin(buffer)
+    buffer[:] = frames[:, 1:2]  # as whoever has one array for the newest frames does
+    assert np.array_equal(first.frame, frames[:, 0])
+    second = engine.advance(first, np.zeros(GAMES, np.int64), buffer[:, 0])
+    buffer[:] = frames[:, 2:3]
+    assert np.array_equal(second.frame, frames[:, 1])
+
+
+@pytest.mark.parametrize("wrong", [-1, ACTIONS, ACTIONS + 1])
+def test_an_action_that_is_none_is_refused(engine: Engine, state: State, wrong: int) -> None:
+    """A graph would take it for another number: a key that is not known, a clock, the commonest ball."""
+    action = np.full(GAMES, 2)
+    action[3] = wrong
+    calls: list[Callable[[], object]] = [
+        lambda: engine.advance(state, action, state.frame),
+        lambda: engine.advance(state, action, state.frame, engine.predict(state, np.zeros(GAMES))),
+        lambda: engine.begin(np.stack((state.frame, state.frame), 1), action[:, None]),
+    ]
+    for controller in engine.controllers:
+        calls += [lambda name=controller: engine.predict(state, action, name)]  # type: ignore[misc]
+        calls += [lambda name=controller: engine.logits(state, action, name)]  # type: ignore[misc]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"action must be 0..3, got"):
+            call()
+
+
+def test_frames_that_are_no_classes_are_refused(engine: Engine, state: State) -> None:
+    """Greys and ALE's own indices of colours have the shape of classes."""
+    grey = state.frame * np.uint8(20)
+    for call in (
+        lambda: engine.begin(grey[:, None]),
+        lambda: engine.advance(state, np.zeros(GAMES), grey),
+        lambda: engine.encode(state.frame, grey),
+    ):
+        with pytest.raises(ValueError, match=r"must be 0..8, got 0..\d+"):
+            call()
+
+
+def test_parts_of_other_numbers_of_games_are_refused(engine: Engine, state: State) -> None:
+    for count in (1, GAMES - 1):
+        with pytest.raises(ValueError, match=rf"as many games: .*'frame': {GAMES}.*'action': {count}"):
+            engine.predict(state, np.zeros(count))
+    with pytest.raises(ValueError, match="2 frames have 1 actions between them, got 2"):
+        engine.begin(np.stack((state.frame, state.frame), 1), np.zeros((GAMES, 2)))
 
 
 def test_a_beginning_is_one_frame_and_steps(engine: Engine, frames: np.ndarray, actions: np.ndarray) -> None:
