@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 
 from collect.emulator import Emulator
 from model.breakout import ACTIONS, COLUMNS, EMULATOR_HZ, ROWS, rgb_from_classes
+from model.engine import check_controller
 from model.env import reset_state, shared_engine
 from model.metrics import Parting, StepScore, score_step
 from model.state import Array
@@ -36,7 +37,7 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
     ) -> None:  # fmt: skip
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode must be rgb_array, got {render_mode!r}")
-        self.engine, self._choice = shared_engine(weights), (controller, temperature)
+        self.engine, self._choice = shared_engine(weights), (check_controller(controller), temperature)
         self.render_mode = render_mode
         self.emulator = Emulator(self.engine.frameskip)
         self.metadata = self.metadata | {"render_fps": EMULATOR_HZ // self.engine.frameskip}

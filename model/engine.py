@@ -96,9 +96,7 @@ class Engine:
         """The next step if `action` (B,) 0..3 is taken now; changes nothing. At temperature 0 the likeliest codes, else
         drawn by `rng` from softmax(logits / temperature)."""
         action = np.asarray(action, np.int64)
-        if controller not in CONTROLLERS:
-            raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {controller!r}")
-        if controller == "action":
+        if check_controller(controller) == "action":
             logits = self._run("action", action=action)[0]  # (B, 35, 256)
             return self.follow(state, (logits + _gumbel(temperature, logits.shape, rng)).argmax(2))
         noise = _gumbel(temperature, (len(action), EVENTS, CODES), rng)  # (B, 6, 256)
@@ -135,7 +133,7 @@ class Engine:
         """The controller's logits (B, 35, 256) float32. The context controller gives them for each event; a cell that
         the likeliest events change has its event's, all others are sure of code 0."""
         action = np.asarray(action, np.int64)
-        if controller == "action":
+        if check_controller(controller) == "action":
             return self._run("action", action=action)[0]
         noise = np.zeros((len(action), EVENTS, CODES), np.float32)
         codes, *_, heads = self._run("predict", **state._asdict(), action=action, noise=noise)
@@ -250,6 +248,13 @@ def _session(data: bytes, name: str) -> onnxruntime.InferenceSession:
     except Exception as error:  # onnxruntime has an exception for each of its stages
         why = str(error).partition("\n")[0][:200]
         raise FileError(f"the graph {name}.onnx cannot be read: {why}") from None
+
+
+def check_controller(name: str) -> str:
+    """The name of a controller. Raises ValueError for another one."""
+    if name not in CONTROLLERS:
+        raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {name!r}")
+    return name
 
 
 def check_action(action: int) -> int:

@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import HumanRendering
 
 from model.breakout import CELLS, COLUMNS, EMULATOR_HZ, PALETTE, ROWS, Action, rgb_from_classes
-from model.engine import MANIFEST, SHIPPED, Engine, check_action, check_history
+from model.engine import MANIFEST, SHIPPED, Engine, check_action, check_controller, check_history
 from model.files import FileError, read_bytes
 from model.state import INDEX, LIVES, VARIABLES, Array, State, in_words, lives_left, where
 
@@ -81,7 +81,7 @@ class NeuralBreakoutVector(VectorEnv[Array, Array, Array]):
             raise ValueError(f"a vector of games renders as rgb_array, not {render_mode!r}")
         if num_envs < 1 or (horizon is not None and horizon < 1) or not 0 <= repeat_action_probability <= 1:
             raise ValueError("num_envs and horizon must be 1 or more, repeat_action_probability 0..1")
-        self.num_envs, self.render_mode, self.controller = num_envs, render_mode, controller
+        self.num_envs, self.render_mode, self.controller = num_envs, render_mode, check_controller(controller)
         self.temperature, self.horizon, self.sticky = temperature, horizon, repeat_action_probability
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         fps = EMULATOR_HZ // self.engine.frameskip

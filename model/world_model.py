@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.breakout import CELLS, COLUMNS, ROWS, Frame, classes_from_rgb, rgb_from_classes
-from model.engine import CONTROLLERS, Engine, check_action, check_frames, check_history
+from model.engine import Engine, check_action, check_controller, check_frames, check_history
 from model.state import Array, Prediction, State, in_words
 
 
@@ -25,9 +25,7 @@ class WorldModel:
     `reset`; `checksum`: the SHA-256 of the weights. Raises ValueError where input is bad, naming what was wrong."""
 
     def __init__(self, engine: Engine, controller: str = "context", seed: int = 0) -> None:
-        if controller not in CONTROLLERS:
-            raise ValueError(f"controller must be one of {', '.join(CONTROLLERS)}, got {controller!r}")
-        self.engine, self.controller = engine, controller
+        self.engine, self.controller = engine, check_controller(controller)
         self.frameskip, self.context, self.checksum = engine.frameskip, engine.context, engine.checksum
         self._rng = np.random.default_rng(seed)
         self._state: State | None = None

@@ -49,8 +49,9 @@ def test_a_twin_that_follows_sees_every_real_frame() -> None:
     always = BreakoutTwin(follow=None)
     always.reset()
     assert not always.step(0)[-1]["dreaming"]
-    with pytest.raises(ValueError, match="render_mode"):
-        BreakoutTwin(render_mode="human")
+    for wrong in ("render_mode", "controller"):
+        with pytest.raises(ValueError, match=wrong):
+            BreakoutTwin(**{wrong: "human"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("arguments", [{"controller": "action"}, {"temperature": 5.0}])

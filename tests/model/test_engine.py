@@ -137,6 +137,12 @@ def test_frames_that_are_no_classes_are_refused(engine: Engine, state: State) ->
             call()
 
 
+def test_a_controller_that_is_none_is_refused(engine: Engine, state: State) -> None:
+    for call in (engine.predict, engine.logits):
+        with pytest.raises(ValueError, match="controller must be one of context, action, got 'actions'"):
+            call(state, np.zeros(GAMES), "actions")
+
+
 def test_parts_of_other_numbers_of_games_are_refused(engine: Engine, state: State) -> None:
     for count in (1, GAMES - 1):
         with pytest.raises(ValueError, match=rf"as many games: .*'frame': {GAMES}.*'action': {count}"):

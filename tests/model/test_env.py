@@ -181,6 +181,7 @@ class _Gives:
         ({"frameskip": 59}, "frame skip"),
         ({"full_action_space": True}, "minimal set"),
         ({"obs_type": "ram"}, "obs_type"),
+        ({"controller": "actions"}, "controller"),
         ({"temperature": float("nan")}, "temperature"),
         ({"horizon": 0}, "horizon"),
         ({"repeat_action_probability": 2.0}, "repeat_action_probability"),
