@@ -149,11 +149,11 @@ class Games:
 
 
 class DreamGames(Games):
-    """Games in the twin of a directory of weights (None: the shipped ones). `sticky`: of each frame, the probability
-    that the last key is taken again."""
+    """Games in the twin of a directory of weights (None: the shipped ones), of frame skip 1. `sticky`: of each frame,
+    the probability that the last key is taken again."""
 
     def __init__(self, number: int, weights: Path | None = None, sticky: float = 0.0, seed: int = 0) -> None:
-        self.env = NeuralBreakoutVector(number, weights, repeat_action_probability=sticky)
+        self.env = NeuralBreakoutVector(number, weights, frameskip=1, repeat_action_probability=sticky)
         self.env.reset(seed=seed)
         self._look()
 

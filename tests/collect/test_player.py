@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from collect import player as rules
 from collect.player import FEATURES, HOLD, SHAPES, SHIPPED, Attention, Follower, Player, features, with_serves
+from model import engine
 from model.breakout import Action
 from model.checkpoint import save_tensors
 from model.files import FileError
@@ -105,3 +107,12 @@ def test_a_dreamt_game_that_is_over_stands_still() -> None:
     assert all(np.array_equal(one[0], other[0]) for one, other in zip(games.env.state, over, strict=True))
     games.begin(np.array([True, False]))
     assert games.lives.tolist() == [5, 5]
+
+
+def test_dreamt_games_go_frame_by_frame_or_not_at_all(tmp_path: Path) -> None:
+    """A player is asked for each frame: in steps of four, what is held and minutes would be other ones."""
+    shutil.copytree(engine.SHIPPED, tmp_path / "w")
+    manifest = tmp_path / "w" / engine.MANIFEST
+    manifest.write_text(manifest.read_text().replace('"frameskip": 1', '"frameskip": 4'))
+    with pytest.raises(ValueError, match="these weights have frame skip 4, not 1"):
+        rules.DreamGames(1, tmp_path / "w")
