@@ -40,7 +40,7 @@ def build(weights: Path | None, out: Path) -> Path:
     FileError if `out` holds anything but an earlier page, or if the weights or onnxruntime-web cannot be had."""
     if out.exists() and not out.is_dir():
         raise FileError(f"{out} is not a folder")
-    if out.exists() and any(out.iterdir()) and not (out / "parts").is_dir():
+    if out.exists() and any(out.iterdir()) and not (out / "parts" / "predict.onnx.js").is_file():
         raise FileError(f"{out} is not empty and holds no earlier page; choose another folder")
     where = weights or SHIPPED
     manifest, graphs = read_weights(where)
