@@ -21,7 +21,7 @@ from model.state import BALL_COLUMN, BALL_ROW, LIVES, PADDLE, State, lives_left
 # In so long a served ball appears, a ball that fell costs its life, and one that the paddle hides is back.
 NO_BALL_SECONDS, FALL_SECONDS, HIDDEN_SECONDS = 4.0, 1.0, 0.15
 LEAST_PADDLE = 8  # at least so much of the paddle shows beside the right wall
-BALL_HEIGHT, BALL_WIDTH = breakout.BALL_HEIGHT, breakout.BALL_WIDTH
+BALL_HEIGHT, BALL_WIDTH, BALL_ROWS = breakout.BALL_HEIGHT, breakout.BALL_WIDTH, breakout.BALL_ROWS
 FASTEST = 4  # rows that the ball moves in an emulator frame, at most: its speed is 3.375
 
 
@@ -110,7 +110,7 @@ class Possible(NamedTuple):
     bricks: Bools  # (B, 6, 18)
     lives: Ints  # (B,)
     account: Ints  # (B,) points, and what the bricks are worth that still stand
-    row: Ints  # (B,) the ball's last row when it was last seen, 0 when it has cost its life
+    row: Ints  # (B,) the ball's last row when it was last seen, 0 when it has cost its life, `BALL_ROWS`: not seen yet
     gone: Ints  # (B,) steps without a ball
     unpaid: Ints  # (B,) steps running with wrong points
     asked: Ints  # (B,) steps since FIRE was first pressed without a ball, -1: it was not
@@ -120,8 +120,9 @@ class Possible(NamedTuple):
         """Opened at frames (B, 210, 160) uint8 classes."""
         shown, digits = look(frames), read_digits(frames, 0)
         none, account = np.zeros(len(frames), np.int64), _points(digits) + ram.wall_points(shown.bricks)
-        lives, row = digits[:, LIVES], shown.ball[:, 1]
-        return cls(none, none > 0, none, none, shown.bricks, lives, account, row, none, none, none - 1)
+        lives, unseen = digits[:, LIVES], shown.pixels == 0  # it may be falling: then it costs a life soon
+        row = np.where(unseen, BALL_ROWS, shown.ball[:, 1])
+        return cls(none, none > 0, none, none, shown.bricks, lives, account, row, none + unseen, none, none - 1)
 
     def add(self, frames: Frame, actions: Ints, frameskip: int, ended: Any = False) -> Self:
         """The frames (B, 210, 160) that `actions` (B,) led to, a step lasting `frameskip` frames, and whether the twin
@@ -131,12 +132,15 @@ class Possible(NamedTuple):
         there, fell = shown.pixels > 0, self.row >= low
         lives = np.where(digits[:, LIVES] < 0, self.lives, digits[:, LIVES])
         taken = lives != self.lives
-        unpunished = ~taken & fell & (self.gone > HIDDEN_SECONDS * second) & (self.lives > 1)
+        seen = self.row < BALL_ROWS
+        unpunished = ~taken & fell & seen & (self.gone > HIDDEN_SECONDS * second) & (self.lives > 1)
         asked = (self.asked >= 0) | (actions == Action.FIRE)
         new = shown.bricks & ~self.bricks
         laid = shown.bricks.all((1, 2)) & (_points(digits) >= ram.FIRST_WALL)  # the second wall, all at once
-        account = self.account + ram.wall_points(new) * laid
-        unpaid = (_points(digits) + ram.wall_points(shown.bricks) - account) % 1000 != 0
+        account, total = self.account + ram.wall_points(new) * laid, _points(digits) + ram.wall_points(shown.bricks)
+        # When the books were opened points may have been due, which the next frame shows.
+        account = np.where(self.horizon > 0, account, np.maximum(account, total))
+        unpaid = (total - account) % 1000 != 0
         now = judge(shown, digits)
         books = self._replace(
             wrong=np.where(now > 0, self.wrong + 1, 0),
@@ -162,7 +166,7 @@ class Possible(NamedTuple):
         alive = (self.reason == 0) & ~self.over
         # What takes three steps to be found began with the first of them.
         back = np.where(parted, PARTED_STEPS, found > 0)
-        lost = (lives == 1) & (books.gone > FALL_SECONDS * second) & falls
+        lost = (lives == 1) & (books.gone > FALL_SECONDS * second) & falls & seen
         return books._replace(
             reason=np.where(alive, found, self.reason),
             over=self.over | (alive & (found == 0) & (ended | lost | (digits[:, LIVES] == 0))),

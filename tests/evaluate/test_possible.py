@@ -7,7 +7,7 @@ from collect.emulator import Emulator
 from collect.policies import make_policy, start_episode
 from evaluate.possible import Chaser, Possible, Reason, live_alone
 from model.breakout import Action, Frame
-from model.readers import find_balls
+from model.readers import find_balls, find_bricks, read_digits
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +115,15 @@ def test_the_books() -> None:
     assert Reason(judged(seen, [gone] * 4).reason[0]) == Reason.POINTS
     assert Reason(judged(gone, [gone, seen]).reason[0]) == Reason.WALL
     assert judged(seen, [gone, seen, seen]).reason[0] == Reason.WALL
+
+
+def test_the_books_may_be_opened_while_the_ball_falls_or_points_are_due() -> None:
+    frames, actions = play("people", 1, 109, 2000)
+    bricks, lives = find_bricks(frames).sum((1, 2)), read_digits(frames)[:, 3]
+    hit, lost = (int(np.flatnonzero(np.diff(of) < 0)[0]) + 1 for of in (bricks, lives))
+    for start in (hit, lost - 15, lost - 1):
+        watch = watched(frames[start : start + 60], actions[start : start + 60], 1)
+        assert Reason(watch.reason[0]) == Reason.NOTHING
 
 
 def test_the_last_life_ends_the_game_and_is_possible() -> None:
