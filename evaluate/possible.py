@@ -132,8 +132,7 @@ class Possible(NamedTuple):
         there, fell = shown.pixels > 0, self.row >= low
         lives = np.where(digits[:, LIVES] < 0, self.lives, digits[:, LIVES])
         taken = lives != self.lives
-        seen = self.row < BALL_ROWS
-        unpunished = ~taken & fell & seen & (self.gone > HIDDEN_SECONDS * second) & (self.lives > 1)
+        unpunished = ~taken & fell & (self.row < BALL_ROWS) & (self.gone > HIDDEN_SECONDS * second)
         asked = (self.asked >= 0) | (actions == Action.FIRE)
         new = shown.bricks & ~self.bricks
         laid = shown.bricks.all((1, 2)) & (_points(digits) >= ram.FIRST_WALL)  # the second wall, all at once
@@ -156,7 +155,8 @@ class Possible(NamedTuple):
         parted, falls = books.wrong >= PARTED_STEPS, (books.gone > 0) & (books.row >= low)
         cases: dict[Any, Any] = {
             Reason.LIFE: taken & ((lives != self.lives - 1) | ~fell | (self.gone == 0)),
-            Reason.FALL: unpunished & (there | (self.gone > FALL_SECONDS * second)),
+            # The last ball ends the game, below; but it does not come back.
+            Reason.FALL: unpunished & (there | ((self.lives > 1) & (self.gone > FALL_SECONDS * second))),
             Reason.WALL: new.any((1, 2)) & ~laid,
             Reason.POINTS: books.unpaid >= PARTED_STEPS,
             Reason.NO_BALL: books.asked > NO_BALL_SECONDS * second,
@@ -166,7 +166,7 @@ class Possible(NamedTuple):
         alive = (self.reason == 0) & ~self.over
         # What takes three steps to be found began with the first of them.
         back = np.where(parted, PARTED_STEPS, found > 0)
-        lost = (lives == 1) & (books.gone > FALL_SECONDS * second) & falls & seen
+        lost = (lives == 1) & (books.gone > FALL_SECONDS * second) & unpunished
         return books._replace(
             reason=np.where(alive, found, self.reason),
             over=self.over | (alive & (found == 0) & (ended | lost | (digits[:, LIVES] == 0))),

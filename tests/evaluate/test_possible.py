@@ -132,6 +132,9 @@ def test_the_last_life_ends_the_game_and_is_possible() -> None:
     watch = watched(np.concatenate((frames, after)), np.append(actions, [0] * 40), 4)
     assert watch.over[0]
     assert watch.reason[0] == Reason.NOTHING
+    seen = next(frame for frame in frames[::-1] if np.isfinite(find_balls(frame[None])).all())
+    back = watched(np.concatenate((frames, after[:5], seen[None])), np.append(actions, [0] * 6), 4)
+    assert Reason(back.reason[0]) == Reason.FALL
 
 
 def test_a_perfect_twin_left_alone_plays_on_and_hits_the_ball(perfect, games) -> None:
