@@ -135,7 +135,7 @@ class Possible(NamedTuple):
         unpunished = ~taken & fell & (self.row < BALL_ROWS) & (self.gone > HIDDEN_SECONDS * second)
         asked = (self.asked >= 0) | (actions == Action.FIRE)
         new = shown.bricks & ~self.bricks
-        laid = shown.bricks.all((1, 2)) & (_points(digits) >= ram.FIRST_WALL)  # the second wall, all at once
+        laid = shown.bricks.all((1, 2)) & (_points(digits) == ram.FIRST_WALL)  # the second wall, all at once
         account, total = self.account + ram.wall_points(new) * laid, _points(digits) + ram.wall_points(shown.bricks)
         # When the books were opened points may have been due, which the next frame shows.
         account = np.where(self.horizon > 0, account, np.maximum(account, total))

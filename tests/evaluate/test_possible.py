@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from collect import ram
+from collect.drills import NO_WALL
 from collect.emulator import Emulator
-from collect.policies import make_policy, start_episode
+from collect.policies import lay_wall, make_policy, start_episode
 from evaluate.possible import Chaser, Possible, Reason, live_alone
 from model.breakout import Action, Frame
 from model.readers import find_balls, find_bricks, read_digits
@@ -124,6 +126,18 @@ def test_the_books_may_be_opened_while_the_ball_falls_or_points_are_due() -> Non
     for start in (hit, lost - 15, lost - 1):
         watch = watched(frames[start : start + 60], actions[start : start + 60], 1)
         assert Reason(watch.reason[0]) == Reason.NOTHING
+
+
+@pytest.mark.parametrize(("points", "reason"), [(432, Reason.NOTHING), (433, Reason.WALL), (864, Reason.WALL)])
+def test_a_second_wall_is_laid_at_432_points_and_no_third(points: int, reason: Reason) -> None:
+    game = Emulator(1)
+    lay_wall(game)
+    full = game.frame[57:93, 8:152]
+    game.poke(ram.wall_and_score(ram.wall_bytes(NO_WALL), points))
+    lay_wall(game)
+    laid = game.frame.copy()
+    laid[57:93, 8:152] = full
+    assert Reason(judged(game.frame, [game.frame, laid, laid]).reason[0]) == reason
 
 
 def test_the_last_life_ends_the_game_and_is_possible() -> None:
