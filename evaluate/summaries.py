@@ -212,7 +212,7 @@ def summarise_dreams(dreams: Dreams, frameskip: int) -> dict[str, Any]:
     """Horizons in seconds, partings per minute, and what is shown after each mark."""
     seconds = frameskip / EMULATOR_HZ
     lasted, ten = dreams.horizons * seconds, round(10 / seconds)
-    told = dreams.parted | (dreams.horizons >= ten)  # of the others nobody knows
+    told = dreams.steps >= ten  # of the others nobody knows; those that parted in time would count alone
     after = {}
     for mark, errors in zip(dreams.marks, np.moveaxis(dreams.errors, 2, 0), strict=True):
         runs = dreams.steps >= mark

@@ -5,7 +5,7 @@ import pytest
 
 from evaluate import Without
 from evaluate.heldout import Starts, classify, dream_starts, sample_transitions, true_memory
-from evaluate.rollouts import Mode, Rollout, dream, predict_all, probabilities, select
+from evaluate.rollouts import Dreams, Mode, Rollout, dream, predict_all, probabilities, select
 from evaluate.summaries import (
     summarise_ambiguity,
     summarise_dreams,
@@ -135,6 +135,14 @@ def test_a_dream_that_breaks_at_a_known_step(games, starts) -> None:
     assert result["partings_per_minute"].value == pytest.approx(60 / (found.horizons[0] / 30))
     assert not np.isnan(found.errors[1, 0]).any()  # a dream that has parted is drawn to the last mark
     assert len(found.at) < starts.steps[0]
+
+
+def test_runs_too_short_to_tell_do_not_count_as_parted_before_ten_seconds() -> None:
+    parted, horizons, steps = np.array([True, False, False]), np.array([3, 30, 300]), np.array([30, 30, 300])
+    nothing = np.zeros((3, 3, 0), np.float32)
+    dreams = Dreams(np.arange(3), steps, horizons, parted, np.zeros(0, np.int64), nothing, steps, steps)
+    rate = summarise_dreams(dreams, 2)["true_after_10_seconds"]
+    assert (rate.value, rate.of) == (1, 1)
 
 
 def test_a_dream_that_cannot_know_a_serve_is_censored_there(still, games) -> None:
