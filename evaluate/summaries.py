@@ -102,7 +102,8 @@ def summarise_events(dataset: Dataset, events: Ints, found: Pass) -> dict[str, R
     """Events one by one from real history: the share after which `EVENT_STEPS` steps are right in every pixel. If all
     of them are predicted right from real history, a dream begun at the event would show just the same."""
     ends, rates = dataset.first[1:] - 1, {}
-    right: Bools = np.all(np.lib.stride_tricks.sliding_window_view(found.exact, EVENT_STEPS), axis=1)
+    exact = np.pad(found.exact, (0, EVENT_STEPS))  # there may be fewer frames than steps are asked for
+    right: Bools = np.all(np.lib.stride_tricks.sliding_window_view(exact, EVENT_STEPS), axis=1)
     for event in (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE):
         t = np.flatnonzero(events == event)
         t = t[t + EVENT_STEPS <= ends[episode_of(dataset, t)]]

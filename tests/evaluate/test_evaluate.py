@@ -62,6 +62,16 @@ def test_the_command_writes_the_same_bytes_twice(shipped, tmp_path: Path) -> Non
     assert report["held_out"]["people"]["alone"]["runs"] == 1
 
 
+def test_games_shorter_than_an_event_are_measured(shipped, tmp_path: Path) -> None:
+    out = tmp_path / "short.json"
+    tiny = ("--episodes", "1", "--game-seconds", "0.1", "--transitions", "1", "--runs", "1", "--json", str(out))
+    result = run("evaluate", *tiny)
+    assert result.exit_code == 0, result.output
+    held = json.loads(out.read_text(), parse_constant=pytest.fail)["held_out"]["people"]
+    assert held["transitions"] == 3
+    assert {rate["of"] for rate in held["events"].values()} == {0}
+
+
 def test_another_seed_gives_other_games(still) -> None:
     one = evaluate(still, SETTINGS)["held_out"]["people"]
     other = evaluate(still, SETTINGS._replace(seed=1, alone=0))["held_out"]["people"]
