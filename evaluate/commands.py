@@ -43,7 +43,8 @@ def _report(title: str, json: Path | None, make: Callable[[Show], Any], show: Ca
         part(1.0, "")
     if json is not None:
         write_json(json, plain(report))
-    show(report, Console(width=None if sys.stdout.isatty() else 160, highlight=False))
+    # What stands in brackets is an interval or a path, not rich's markup, which is not shown.
+    show(report, Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False))
 
 
 @app.command("evaluate")

@@ -187,6 +187,8 @@ def test_the_match_command(shipped) -> None:
     result = run("match", "--seeds", "2", "--steps", "30")
     assert result.exit_code == 0, result.output
     assert "first step that differs" in result.output
+    assert "median [quartiles]" in result.output
+    assert "never [never, never]" in run("match", "--seeds", "1", "--steps", "1").output
 
 
 # --- bench ---
