@@ -162,8 +162,8 @@ def progress(title: str) -> Iterator[Show]:
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
-    with Progress(TextColumn("{task.fields[title]}"), *columns) as bar:
+    name, text = (TextColumn(f"{{task.{of}}}", markup=False) for of in ("fields[title]", "description"))
+    with Progress(name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), text) as bar:
         yield _Bars(bar, title)
 
 

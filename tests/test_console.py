@@ -143,11 +143,18 @@ class TestProgress:
     def test_bars_fit_on_a_terminal(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
         with progress("train") as show:
-            for share, text in ((0.5, "preparing: a"), (1.0, "preparing: a"), (0.1, "b"), (0.2, "note: c"), (9.9, "d")):
+            for share, text in (
+                (0.5, "preparing: a"),
+                (1.0, "preparing: a"),
+                (0.1, "b"),
+                (0.2, "note: c"),
+                (9, "[/d]"),
+            ):
                 show(share, text)
         said = capsys.readouterr().out
+        assert "[/d]" in said
         assert "note: c" in said
-        assert "990%" not in said
+        assert "900%" not in said
 
 
 @posix
