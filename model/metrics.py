@@ -210,14 +210,14 @@ class Quartiles:
 
 def ratio(parts: Numbers, wholes: Numbers, episodes: Numbers) -> Rate:
     """sum(parts) / sum(wholes) with its interval, and `of`, sum(wholes); `parts`, `wholes` and `episodes` (N,) are of
-    one sample each. With one episode there is no interval."""
+    one sample each. With one episode that has a part of it there is no interval."""
     total = float(wholes.sum())
     if total == 0:
         return Rate(None, None, None, 0)
     names, which = np.unique(episodes, return_inverse=True)  # (E,) episodes, (N,) of each sample
+    a, b = (np.bincount(which, each.astype(np.float64), len(names)) for each in (parts, wholes))  # (E,) each
     low = high = None
-    if len(names) > 1:
-        a, b = (np.bincount(which, each.astype(np.float64), len(names)) for each in (parts, wholes))  # (E,) each
+    if np.count_nonzero(b) > 1:
         # A fixed seed: the interval belongs to the numbers, not to the run.
         draws = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), 1000)
         sums = draws @ b  # (1000,)

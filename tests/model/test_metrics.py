@@ -165,6 +165,7 @@ def test_an_empty_class_is_none_and_one_episode_has_no_interval() -> None:
     nothing = np.zeros(0, np.int64)
     assert ratio(nothing, nothing, nothing) == Rate(None, None, None, 0)
     assert mean(np.array([1, 0]), np.array([4, 4])) == Rate(0.5, None, None, 2)
+    assert ratio(np.array([1, 0]), np.array([2, 0]), np.array([0, 1])) == Rate(0.5, None, None, 2)
 
 
 def test_the_interval_holds_the_value_and_narrows_with_episodes() -> None:
