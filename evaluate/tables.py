@@ -1,5 +1,6 @@
 """A report's numbers, before they are made JSON, as tables on a terminal. What nothing was counted for shows as "-"."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -32,8 +33,8 @@ BY_ACTION = {
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """A number, or "-" for None."""
-    return EMPTY if value is None else f"{value:.{digits}f}"
+    """A number, "-" for None and NaN, "gone" for an infinite error."""
+    return EMPTY if value is None or math.isnan(value) else "gone" if math.isinf(value) else f"{value:.{digits}f}"
 
 
 def with_interval(rate: Rate, percent: bool = True, digits: int = 1) -> str:

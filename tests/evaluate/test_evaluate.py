@@ -23,7 +23,7 @@ from evaluate.reports import (
     play_from_reset,
 )
 from evaluate.summaries import codebook_use, plain
-from evaluate.tables import print_evaluation, share, spans, with_interval
+from evaluate.tables import number, print_evaluation, share, spans, with_interval
 from model.breakout import CELLS, Action
 from model.metrics import Quartiles, Rate
 from tests.evaluate.conftest import Perfect
@@ -177,10 +177,10 @@ def test_the_first_step_that_differs_is_found() -> None:
     compared, differs = first_differences(Perfect(breaks_after=9), games)
     assert differs.all()
     # After the ninth step the picture stands still: the first difference is where the real one next changes.
-    for number, first in enumerate(games.first[:-1]):
+    for game, first in enumerate(games.first[:-1]):
         frames = games.frame(first + np.arange(9, 51))
         changed = np.flatnonzero((frames[1:] != frames[0]).any((1, 2)))
-        assert compared[number] == 10 + changed[0]
+        assert compared[game] == 10 + changed[0]
 
 
 def test_the_match_command(shipped) -> None:
@@ -222,6 +222,7 @@ def test_a_soak_watches_memory_and_pace(shipped) -> None:
 
 
 def test_numbers_as_text() -> None:
+    assert [number(value, 0) for value in (2.0, None, float("nan"), float("inf"))] == ["2", "-", "-", "gone"]
     assert share(Rate(0.5, None, None, 2)) == "50.0%"
     assert share(Rate(None, None, None, 0)) == "-"
     assert with_interval(Rate(0.5, 0.25, 1, 2)) == "50.0% [25.0, 100.0]"
