@@ -85,7 +85,7 @@ def test_the_page_stands_alone_and_shows_empty_classes(twin, found, tmp_path: Pa
     pairs = tmp_path / "pairs.json"
     pairs.write_text(json.dumps([{"action": 3, "latent_code": [7] * CELLS}] * 4))
     report, pictures = analyse(
-        twin, AnalysisSettings(0, "people", 1, 3, 0, 1, 0.2, 2), (count_codes(*read_pairs(pairs)), pairs.name)
+        twin, AnalysisSettings(0, "people", 1, 3, 0, 1, 80.0, 2), (count_codes(*read_pairs(pairs)), pairs.name)
     )
     assert 0 in report["accuracy"]["truth"]["steps"].values()
     assert report["distributions"]["action"]["source"] == "pairs.json"
@@ -93,6 +93,7 @@ def test_the_page_stands_alone_and_shows_empty_classes(twin, found, tmp_path: Pa
     page = write_report(report, pictures, tmp_path / "report")
     assert json.loads((page.parent / "report.json").read_text(), parse_constant=pytest.fail) == plain(report)
     text = page.read_text()
+    assert "dreams are 0 runs" in text  # no game was so long
     assert "never occurs" in text
     assert not re.search(r"\b(nan|None|inf)\b", re.sub(r"<[^>]*>", " ", text[text.index("<body>") :]))
     assert "http" not in re.sub(r'src="data:[^"]*"', "", text)
