@@ -84,5 +84,12 @@ def test_snippets_run(page: str, tmp_path: Path) -> None:
         assert result.returncode == 0, snippet + result.stderr
 
 
+def test_what_was_never_counted_is_not_called_not_reached() -> None:
+    empty = {"low": None, "high": None, "of": 0}
+    assert results.shown({"value": None, **empty}, results.percent) == results.NONE
+    assert results.shown({"median": None, **empty}, results.seconds) == results.NONE
+    assert results.shown({"median": None, **empty, "of": 3}, results.seconds) == "not reached"
+
+
 def test_numbers_are_those_of_the_shipped_weights() -> None:
     assert results.outdated() == []

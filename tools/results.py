@@ -49,8 +49,8 @@ def plain(value: float) -> str:
 
 
 def shown(found: Any, form: Callable[[float], str], interval: bool = True) -> str:
-    """A number, or {"value" or "median", "low", "high"}, as text."""
-    if found is None:
+    """A number, or {"value" or "median", "low", "high", "of"}, as text."""
+    if found is None or (isinstance(found, dict) and not found.get("of", 1)):  # there was nothing to count
         return NONE
     if not isinstance(found, dict):
         return form(found)
