@@ -165,7 +165,7 @@ def soak(engine: Engine, hours: float, seed: int = 0, show: Show = quiet) -> Rep
     """Play `hours` of game time as fast as the machine can. A sample for each minute of game time, {minutes played,
     memory held in MB, step: median milliseconds}, and what became of them."""
     minute = 60 * EMULATOR_HZ // engine.frameskip
-    total, samples = round(60 * hours * minute), list[Report]()
+    total, samples = max(1, round(60 * hours * minute)), list[Report]()
     for number, taken in enumerate(range(0, total, minute)):
         steps = min(minute, total - taken)
         step, held = times(play_steps(engine, steps, float("inf"), seed + number))["median"], memory()

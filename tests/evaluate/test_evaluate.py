@@ -215,7 +215,8 @@ def test_a_soak_watches_memory_and_pace(shipped) -> None:
     samples = [{"memory": 100.0 + n, "step": 1.0 + n} for n in range(8)]
     assert steadiness(samples) == {"memory_growth": pytest.approx(0.07), "pace_drift": pytest.approx(7.5 / 1.5 - 1)}
     assert steadiness(samples[:1]) == {"memory_growth": None, "pace_drift": None}
-    assert "hours of play" in run("bench", "--soak", "0.002").output
+    for hours in ("0.002", "0.0000001"):  # less than a step
+        assert "hours of play" in run("bench", "--soak", hours).output
 
 
 # --- numbers as text ---
