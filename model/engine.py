@@ -141,7 +141,11 @@ class Engine:
         logits[:, :, 0] = STILL
         likeliest = heads.argmax(2)  # (B, 6)
         for game, cell in zip(*np.nonzero(codes), strict=True):
-            logits[game, cell] = heads[game, _event(cell, codes[game, cell], likeliest[game])]
+            code, event = codes[game, cell], _event(cell, codes[game, cell], likeliest[game])
+            logits[game, cell] = heads[game, event]
+            # A ball that the frame hides has another code there than its event: these two change places.
+            pair = [code, likeliest[game, event]]
+            logits[game, cell, pair] = heads[game, event, pair[::-1]]
         return logits
 
 
@@ -150,7 +154,6 @@ def _event(cell: int, code: int, likeliest: npt.NDArray[np.int64]) -> int:
     column, row = divmod(int(cell), GRID_ROWS)
     if row == 0:
         return min(max(column, 1), 3) + 1  # digits are in columns 1..3; in the two beside them no code comes
-    # A ball that the frame hides has another code there than its event.
     return next((event for event in (0, 1, 5) if likeliest[event] == code), 0)
 
 

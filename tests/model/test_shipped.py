@@ -54,6 +54,17 @@ def test_codes_of_what_changes_are_right(steps: list[Step]) -> None:
     assert right.mean() >= RIGHT
 
 
+def test_the_codes_chosen_are_the_likeliest_where_the_ball_is_hidden_too(shipped: Engine) -> None:
+    emulator = Emulator(shipped.frameskip)
+    policy = make_policy("people", np.random.default_rng(1), shipped.frameskip)
+    state = shipped.begin(emulator.frame[None, None], fresh=True)
+    for _ in range(600):
+        action = np.array([policy.act(emulator.objects())])
+        guess = shipped.predict(state, action)
+        assert np.array_equal(shipped.logits(state, action).argmax(2), guess.codes)
+        state = shipped.advance(state, action, emulator.step(int(action[0])).frame[None], guess)
+
+
 def test_codes_say_what_changes(shipped: Engine, steps: list[Step]) -> None:
     assert all(np.array_equal(step.actual != 0, changed_cells(step.before, step.after)) for step in steps)
     assert len(np.unique(np.stack([step.actual for step in steps]))) > 10, "a codebook that has collapsed"
