@@ -21,6 +21,7 @@ TOP = 5
 EVENT_STEPS = 14  # an event counts as right if it and the steps after it, so many in all, are right in every pixel
 BRICK = breakout.BRICK_HEIGHT, breakout.BRICK_WIDTH
 WALL = breakout.WALL_TOP, breakout.FIELD_LEFT
+HIDING = label_of(Zone.BRICKS), label_of(Zone.PADDLE), label_of(Zone.SIDE_WALLS)  # where a frame may hide a ball
 DIGITS_OF = np.array([(4, 4), (0, 1), (2, 4), (3, 4), (4, 4)])  # that top cells show; the player's, 4, never changes
 
 
@@ -159,25 +160,29 @@ def mistakes(truth: Truth, predicted: Predicted, events: Ints) -> dict[str, Any]
 def summarise_ambiguity(dataset: Dataset, truth: Truth) -> dict[str, Rate]:
     """Of changed cells, but for those where only the paddle moves, the share whose outcome is not the commonest one of
     its code, by zone of the ball. An outcome is the digits that come; or the ball's step, or where it is served, how
-    many bricks go, and where the first of them is, from the brick at the ball: where that is, the state knows."""
+    many bricks go, and where the first of them is, from the brick at the ball: where that is, the state knows. A ball
+    that a frame hides goes or comes; "hidden too" counts its step as well, which two frames do not tell."""
     now, after = ram.read(dataset.ram[truth.t]), ram.read(dataset.ram[truth.t + 1])
     was, there, served = ball_seen(dataset, truth.t), ball_seen(dataset, truth.t + 1), now.ball_row == 0
     place, then = (np.stack((of.ball_row, of.ball_column), 1).astype(np.int64) for of in (now, after))
-    step = np.where((was & there)[:, None], then - place, np.where((there & served)[:, None], then, 0))
     gone: Bools = np.reshape(now.wall & ~after.wall, (len(was), -1))
     brick = np.stack(np.divmod(gone.argmax(1), breakout.BRICK_COLUMNS), 1) - (place - WALL) // BRICK
-    kind = was + 2 * there + 4 * (there & served)
-    balls = np.column_stack((kind, step, gone.sum(1), brick * np.any(gone, axis=1)[:, None]))
-
+    bricks = np.column_stack((gone.sum(1), brick * np.any(gone, axis=1)[:, None]))
     zone, score = zones(dataset)[truth.t], np.arange(CELLS) % GRID_ROWS == 0
     n, cell = np.nonzero(truth.dynamic & (ball_cells(now, after) | score))
     shown = digits_shown(dataset)
     new = np.where(shown[truth.t] != shown[truth.t + 1], shown[truth.t + 1], -1)
     digits = np.pad(new[n[:, None], DIGITS_OF[cell // GRID_ROWS]], ((0, 0), (4, 0)), constant_values=-1)
-    outcome = np.where(score[cell, None], digits, balls[n])
-    wrong = ambiguous(truth.codes[n, cell], np.unique(outcome, axis=0, return_inverse=True)[1].reshape(-1))
     parts = {label_of(place): ~score[cell] & (zone[n] == place) for place in Zone} | {"score": score[cell]}
-    return {name: mean(wrong[part], truth.episodes[n[part]]) for name, part in parts.items()}
+    found = dict[str, Rate]()
+    for more, told in (("", was & there), (", hidden too", (place[:, 0] > 0) & (then[:, 0] > 0))):
+        step = np.where(told[:, None], then - place, np.where((there & served)[:, None], then, 0))
+        balls = np.column_stack((was + 2 * there + 4 * (there & served), step, bricks))
+        outcome = np.where(score[cell, None], digits, balls[n])
+        wrong = ambiguous(truth.codes[n, cell], np.unique(outcome, axis=0, return_inverse=True)[1].reshape(-1))
+        some = {name: part for name, part in parts.items() if not more or name in HIDING}
+        found |= {name + more: mean(wrong[part], truth.episodes[n[part]]) for name, part in some.items()}
+    return found
 
 
 def ball_cells(now: ram.GameState, after: ram.GameState) -> Bools:

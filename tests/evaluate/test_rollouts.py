@@ -96,6 +96,12 @@ def test_a_code_for_each_outcome_is_not_ambiguous(games, perfected) -> None:
     one = np.zeros_like(perfected.truth.codes)
     all_alike = summarise_ambiguity(games, perfected.truth._replace(codes=one + 7))
     assert all_alike["free flight"].value > 0.3  # one code for every step of the ball
+    hidden = {name: rate for name, rate in all_alike.items() if name.endswith(", hidden too")}
+    assert len(hidden) == 3
+    for name, rate in hidden.items():  # the same cells, in more outcomes
+        plain = all_alike.pop(name.removesuffix(", hidden too"))
+        assert plain.of == rate.of
+        assert (plain.value or 0) <= (rate.value or 0)
     assert sum(rate.of for rate in all_alike.values()) <= perfected.truth.dynamic.sum()
     each = perfected.truth._replace(codes=one + np.arange(len(one))[:, None])
     assert all(rate.value in (None, 0) for rate in summarise_ambiguity(games, each).values())
