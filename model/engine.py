@@ -16,7 +16,7 @@ import onnxruntime
 
 from model.breakout import ACTIONS, CELLS, CLASSES, CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, ROWS, classes_from_rgb
 from model.checkpoint import load_tensors
-from model.files import FileError, read_bytes, read_json
+from model.files import FileError, current_path, read_bytes, read_json
 from model.state import SIZES, Array, Prediction, State, Things
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "weights"
@@ -175,12 +175,15 @@ def read_weights(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         if digest != manifest["files"].get(file.name):
             raise FileError(f"weights {file} are damaged, or are not those that {MANIFEST} describes")
 
-    tensors, about = load_tensors(directory / WEIGHTS)
+    def place(file: Path) -> Path:
+        return current_path(file, manifest["files"].get(file.name))
+
+    tensors, about = load_tensors(place(directory / WEIGHTS))
     check(directory / WEIGHTS, about["sha256"])
     graphs = {}
     for name in NAMES:
         file, wants = directory / f"{name}.onnx", manifest["wants"].get(name, [])
-        data = read_bytes(file, "weights", _LIMIT)
+        data = read_bytes(place(file), "weights", _LIMIT)
         check(file, hashlib.sha256(data).hexdigest())  # before anything is read from it
         if b"location" in data:  # the key by which a graph names a file that holds its data
             raise FileError(f"weights {file} name another file to be read, which no graph of this program does")

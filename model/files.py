@@ -99,9 +99,17 @@ def keep_as(path: Path, kept: Path) -> None:
         write_atomic(kept, lambda file: shutil.copyfileobj(source, file))
 
 
-def waiting_path(description: Path) -> Path:
-    """Where the next description waits until the file it describes is in its place."""
-    return description.with_name(f".{description.name}.next")
+def waiting_path(path: Path) -> Path:
+    """Where the next file of a place waits until those that belong to it are in theirs."""
+    return path.with_name(f".{path.name}.next")
+
+
+def current_path(path: Path, digest: str) -> Path:
+    """Where the file whose SHA-256 is `digest` stands, if it is there: in its place, or it still waits."""
+    with suppress(FileError):
+        if hashlib.sha256(read_bytes(waiting_path(path), "file", limit=1 << 28)).hexdigest() == digest:
+            return waiting_path(path)
+    return path
 
 
 def write_described(

@@ -5,8 +5,10 @@ hold no weights: those are in the checkpoint, once, and are put in when a graph 
 
 import hashlib
 import io
+import os
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from operator import methodcaller
 from pathlib import Path
@@ -18,13 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from collect.dataset import TransitionDataset, read_episodes, read_manifest
+from collect.dataset import TransitionDataset, read_episodes
+from collect.dataset import read_manifest as read_dataset
 from model.breakout import CELLS, CODES, COLUMNS, ROWS
 from model.checkpoint import pack, rounded, save_tensors
 from model.context import Around, around_ball
 from model.controllers import ActionToLatentMLP, ContextController
-from model.engine import MANIFEST, PREFIX, WEIGHTS, WEIGHTS_SCHEMA, Engine
-from model.files import FileError, checksum, make_directory, write_atomic, write_json
+from model.engine import MANIFEST, PREFIX, WEIGHTS, WEIGHTS_SCHEMA, Engine, read_manifest
+from model.files import FileError, checksum, current_path, make_directory, waiting_path, write_atomic, write_json
 from model.memory import Memory
 from model.state import State
 from model.twin import Twin, no_noise
@@ -39,7 +42,7 @@ OUTSIDE_FROM = 256  # weights of so many numbers or more are left out of the gra
 STATE = ("frame", "objects", "wall", "board", "memory")  # a state's parts but its certainty, which no function reads
 THINGS = ("ball", "paddle", "new_wall", "new_board")  # `Things`; "wall" and "board" are names of inputs already
 PARTS: dict[str, type[nn.Module]] = {"vqvae": VQVAE, "memory": Memory, "context": ContextController}
-COUNTED, FILES = 4000, 16  # majority codes are counted over so many steps, of a dataset's first files
+COUNTED, EPISODES = 4000, 16  # majority codes are counted over so many steps, of a dataset's first files
 SURE = 10.0  # the logit of the majority codes where they stand in for an action-only controller
 
 
@@ -85,6 +88,7 @@ GRAPHS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "action": (("action",), ("logits",)),
 }
 """What each graph takes and gives."""
+FILES = (WEIGHTS, *(f"{graph}.onnx" for graph in GRAPHS))
 
 
 def _examples(twin: Twin, games: int = 2) -> dict[str, Tensor]:
@@ -163,8 +167,8 @@ def _without_action(twin: Twin) -> dict[str, Tensor]:
 def majority_codes(twin: Twin, frames: Path, frameskip: int) -> Tensor:
     """The commonest code at each position, (35,) int64, over steps drawn from the first files of a dataset. FileError
     if it is of another frame skip."""
-    manifest = read_manifest(frames, frameskip)
-    dataset = TransitionDataset(islice(read_episodes(frames, manifest), FILES), manifest)
+    manifest = read_dataset(frames, frameskip)
+    dataset = TransitionDataset(islice(read_episodes(frames, manifest), EPISODES), manifest)
     t = np.random.default_rng(0).permutation(dataset.transitions())[:COUNTED]  # (n,); the same in every run
     counts = torch.zeros(CELLS, CODES, dtype=torch.long)
     for part in np.array_split(t, max(1, len(t) // 256)):  # in parts, for memory's sake
@@ -199,10 +203,13 @@ def ship(twin: Twin, out: Path, frameskip: int, majority: Tensor | Sequence[int]
             twin.state_dict()[name].copy_(torch.from_numpy(tensor))
     graphs = export(twin)
     make_directory(out, "folder of weights")
-    save_tensors(out / WEIGHTS, pack(tensors), {"kind": "twin", "frameskip": frameskip, "made": about})
+    with suppress(FileError):  # there are none, or none to be kept
+        _put_in_place(out, read_manifest(out)["files"])  # a kill left this undone
+    # All wait beside until the manifest names them: a kill or a full disk leaves the old weights or the new ones.
+    save_tensors(waiting_path(out / WEIGHTS), pack(tensors), {"kind": "twin", "frameskip": frameskip, "made": about})
     for name, (data, _) in graphs.items():
-        write_atomic(out / f"{name}.onnx", methodcaller("write", data))
-    files = {name: checksum(out / name) for name in (WEIGHTS, *(f"{graph}.onnx" for graph in graphs))}
+        write_atomic(waiting_path(out / f"{name}.onnx"), methodcaller("write", data))
+    files = {name: checksum(waiting_path(out / name)) for name in FILES}
     manifest = {
         "schema": WEIGHTS_SCHEMA,
         "frameskip": frameskip,
@@ -214,5 +221,12 @@ def ship(twin: Twin, out: Path, frameskip: int, majority: Tensor | Sequence[int]
         "wants": {name: wants for name, (_, wants) in graphs.items()},
         "made": about,
     }
-    write_json(out / MANIFEST, manifest)  # last: it is what makes the rest valid
+    write_json(out / MANIFEST, manifest)  # it is what makes the rest valid
+    _put_in_place(out, files)
     return Engine.load(out)  # as `play` does: what cannot be read is found now
+
+
+def _put_in_place(out: Path, digests: dict[str, Any]) -> None:
+    for path in (out / name for name in FILES):
+        if (found := current_path(path, digests.get(path.name, ""))) != path:
+            os.replace(found, path)

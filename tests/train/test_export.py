@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -15,12 +17,14 @@ from collect.dataset import TransitionDataset
 from collect.frames import CollectSettings, collect_frames
 from model.breakout import ACTIONS, CELLS
 from model.checkpoint import load_tensors, rounded, save_tensors
-from model.engine import Engine
-from model.files import FileError
+from model.engine import Engine, read_weights
+from model.files import FileError, write_atomic
 from model.state import State
 from model.twin import Twin, no_noise
 from tests.train.conftest import Trained
-from train.export import PARTS, gather, ship_checkpoints
+from tools.robustness.operations import at_every_operation
+from train import export
+from train.export import PARTS, gather, ship, ship_checkpoints
 from train.weights import arrays, fill
 
 pytestmark = pytest.mark.slow
@@ -168,3 +172,39 @@ def test_an_action_controller_of_other_codes_is_left_out(frames: Path, trained: 
     _, made = gather(trained.world, tmp_path / "action", said.append)
     assert "action" not in made
     assert "left out" in said[0]
+
+
+def test_weights_over_older_ones_are_the_old_or_the_new_at_any_moment(
+    twin: Twin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed at every file operation, and on a disk that is full half-way."""
+    graphs, number = export.export(twin), 0
+    monkeypatch.setattr(export, "export", lambda twin: graphs)
+    monkeypatch.setattr(export, "in_words", lambda model: [""] * 256)
+    monkeypatch.setattr(Engine, "load", lambda out: None)
+
+    def again() -> None:
+        nonlocal number
+        number += 1
+        ship(twin, tmp_path, 1, [0] * CELLS, {"number": number})
+
+    def found() -> int:
+        return read_weights(tmp_path)[0]["made"]["number"]
+
+    def check(done: bool) -> None:
+        assert found() == number if done else found() <= number
+
+    again()
+    assert at_every_operation(tmp_path, again, check) > 20
+    assert not list(tmp_path.glob(".*")), "what kills left was not removed"
+
+    def full(path: Path, write: object) -> None:
+        if "encode" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_atomic(path, write)  # type: ignore[arg-type]
+
+    before = number
+    monkeypatch.setattr(export, "write_atomic", full)
+    with pytest.raises(OSError, match="No space left"):
+        again()
+    assert found() == before
