@@ -23,7 +23,7 @@ from torch.nn.functional import one_hot
 from collect.dataset import TransitionDataset, read_episodes
 from collect.dataset import read_manifest as read_dataset
 from model.breakout import CELLS, CODES, COLUMNS, ROWS
-from model.checkpoint import pack, rounded, save_tensors
+from model.checkpoint import load_tensors, pack, rounded, save_tensors
 from model.context import Around, around_ball
 from model.controllers import ActionToLatentMLP, ContextController
 from model.engine import MANIFEST, PREFIX, WEIGHTS, WEIGHTS_SCHEMA, Engine, read_manifest
@@ -145,13 +145,13 @@ def gather(world: Path, action: Path, say: Callable[[str], None]) -> tuple[Twin,
         raise FileError(f"{world}: the context controller was trained on codes of another VQ-VAE: train it anew")
     path = action / f"{ACTION_NAME}.safetensors"
     if path.exists():
-        found, meta = load_part(path, "train action")
-        if meta.get("codes_sha256") == made["vqvae"]["sha256"]:
+        if load_tensors(path)[1].get("codes_sha256") == made["vqvae"]["sha256"]:
+            found, meta = load_part(path, "train action")
             twin.action = build(ActionToLatentMLP, meta, "action", path, found)
             tensors |= found
             made["action"] = meta
         else:
-            say(f"note: {path} was trained on codes of another VQ-VAE, and is left out")
+            say(f"note: {path} was not trained on codes of this VQ-VAE, and is left out")
     skips = {name: meta["frameskip"] for name, meta in made.items()}
     if len(set(skips.values())) > 1:
         raise FileError(f"{world}: the parts are of different frame skips: {skips}")
