@@ -54,7 +54,7 @@ def collect_pairs(
 
         engine = Engine.load(weights)
         # Whose codes these are: graphs may be made anew of the same VQ-VAE.
-        codes = engine.meta.get("made", {}).get("codes_sha256", engine.checksum)
+        codes = str(engine.meta.get("made", {}).get("codes_sha256", engine.checksum))
         with progress("collecting pairs") as show:
             stats = collect(engine.encode, engine.frameskip, out, transitions, seed, frames, show, codes)
         actions = ", ".join(f"{name} {part['share']:.1%}" for name, part in stats["actions"].items())

@@ -221,7 +221,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """What a directory of weights says of itself. FileError if it is none."""
     path = directory / MANIFEST
     manifest = read_json(path, "weights", limit=1 << 20)
-    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(key), dict) for key in ("files", "wants")):
+    about = manifest if isinstance(manifest, dict) else {}
+    if not all(isinstance(part, dict) for part in (about.get("files"), about.get("wants"), about.get("made", {}))):
         raise FileError(f"{path} does not describe weights")
     if manifest.get("schema") != WEIGHTS_SCHEMA:
         raise FileError(f"weights {directory} are of another version; make them with: python main.py ship")

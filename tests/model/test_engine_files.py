@@ -85,6 +85,7 @@ def test_a_manifest_that_is_too_long(copy: Path) -> None:
         ("schema", None, "another version"),
         ("files", [], "does not describe weights"),
         ("wants", 3, "does not describe weights"),
+        ("made", None, "does not describe weights"),
         ("wants", {"predict": "context"}, "which weights its graphs want"),
         ("frameskip", 0, "frame skip"),
         ("frameskip", 61, "frame skip"),
