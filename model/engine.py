@@ -16,7 +16,7 @@ import onnxruntime
 
 from model.breakout import ACTIONS, CELLS, CLASSES, CODES, COLUMNS, EMULATOR_HZ, GRID_ROWS, ROWS, classes_from_rgb
 from model.checkpoint import load_tensors
-from model.files import FileError, current_path, read_bytes, read_json
+from model.files import FileError, check_schema, current_path, read_bytes, read_json
 from model.state import SIZES, Array, Prediction, State, Things
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "weights"
@@ -224,8 +224,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     about = manifest if isinstance(manifest, dict) else {}
     if not all(isinstance(part, dict) for part in (about.get("files"), about.get("wants"), about.get("made", {}))):
         raise FileError(f"{path} does not describe weights")
-    if manifest.get("schema") != WEIGHTS_SCHEMA:
-        raise FileError(f"weights {directory} are of another version; make them with: python main.py ship")
+    check_schema(manifest.get("schema"), "weights", directory, "python main.py ship", WEIGHTS_SCHEMA)
     skip, fresh, wants = manifest.get("frameskip"), manifest.get("fresh", ()), manifest["wants"].values()
     if not _numbers(fresh, len(SIZES)):
         raise FileError(f"{path} does not say what is known of a new game")

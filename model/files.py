@@ -205,14 +205,14 @@ def _finite(text: str) -> float:
     return value
 
 
-def check_schema(found: Any, what: str, path: Path, remake: str) -> None:
-    """FileError unless `found` is `SCHEMA`. `remake` is the command that makes such files."""
+def check_schema(found: Any, what: str, path: Path, remake: str, wanted: int = SCHEMA) -> None:
+    """FileError unless `found` is `wanted`. `remake` is the command that makes such files."""
     if type(found) is not int:
         raise FileError(f"{what} {path} has no schema version: not a file of this program")
-    if found > SCHEMA:
-        raise FileError(f"{what} {path} has schema version {found}, newer than {SCHEMA}: update this program")
-    if found < SCHEMA:
-        raise FileError(f"{what} {path} has schema version {found}, older than {SCHEMA}: make it anew with: {remake}")
+    if found > wanted:
+        raise FileError(f"{what} {path} has schema version {found}, newer than {wanted}: update this program")
+    if found < wanted:
+        raise FileError(f"{what} {path} has schema version {found}, older than {wanted}: make it anew with: {remake}")
 
 
 def checksum(path: Path) -> str:

@@ -80,9 +80,9 @@ def test_a_manifest_that_is_too_long(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("schema", WEIGHTS_SCHEMA - 1, "another version"),
-        ("schema", WEIGHTS_SCHEMA + 1, "another version"),
-        ("schema", None, "another version"),
+        ("schema", WEIGHTS_SCHEMA - 1, "make it anew with: python main.py ship"),
+        ("schema", WEIGHTS_SCHEMA + 1, "update this program"),
+        ("schema", None, "no schema version"),
         ("files", [], "does not describe weights"),
         ("wants", 3, "does not describe weights"),
         ("made", None, "does not describe weights"),
