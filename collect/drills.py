@@ -303,6 +303,8 @@ def play_drills(emulator: Emulator, rng: Generator, steps: int) -> EpisodeWriter
         if kind != "reset":  # there nothing was edited, and the first frame counts
             for _ in range(-(-SETTLE // emulator.frameskip)):
                 emulator.advance(Action.NOOP if kind == "serve" else policy.act(emulator.objects()))
+        if emulator.over:  # steps so long that the last life was lost before the scene: nothing would move in it
+            continue
         writer = play(emulator, policy, min(left, frames // emulator.frameskip), writer)
         left = steps - len(writer)
     return writer

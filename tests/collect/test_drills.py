@@ -49,6 +49,13 @@ def test_no_pair_spans_two_scenes_and_no_file_is_parted(tmp_path: Path) -> None:
     assert all(len(set(held[file == number])) == 1 for number in range(3))
 
 
+def test_no_scene_begins_after_the_games_end() -> None:
+    """At the longest steps the ball may be lost while the edit settles."""
+    settings = CollectSettings(0, "drill", 16, 0)
+    for episode in (play_episode(settings, number) for number in range(1, 16)):
+        assert (ram.read(episode.ram[:-1]).lives[episode.actions != CUT] > 0).all()
+
+
 def test_shares_and_lengths(drills: TransitionDataset) -> None:
     assert sum(share for share, _ in KINDS.values()) == pytest.approx(1)
     lengths = np.diff(drills.first) - 1
