@@ -60,6 +60,17 @@ def make_directory(path: Path, what: str = "folder") -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def _runs(process: int) -> bool:
+    """Whether a process runs. On Windows never: there 0 is a Ctrl-C, but what a process writes cannot be removed."""
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @contextmanager
 def _filled(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     """A file beside `path` that `write` has filled, flushed to the disk; to be renamed, or else it is removed."""
@@ -67,8 +78,9 @@ def _filled(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     if path.is_dir():
         raise FileError(f"{path} cannot be written: it is a folder")
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a kill
-        with suppress(OSError):
-            left.unlink()
+        with suppress(OSError, ValueError, OverflowError):  # it is another's, or its name has no process number
+            if not _runs(int(left.name.split(".")[-2])):
+                left.unlink()
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _writing(path):
         try:

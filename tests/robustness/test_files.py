@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +31,18 @@ def test_a_file_is_the_old_or_the_new(tmp_path: Path) -> None:
 
     assert at_every_operation(tmp_path, write, check) >= 2
     assert [path.name for path in tmp_path.iterdir()] == ["file"], "what kills left was not removed"
+
+
+def test_what_another_process_is_still_writing_is_left_alone(tmp_path: Path) -> None:
+    """Two runs into one file: each writes its own to the end, and what dead ones left goes."""
+    path, dead = tmp_path / "file", subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    alive, left, odd = (tmp_path / f".file.{of}.tmp" for of in (os.getppid(), dead.pid, "9" * 30))
+    for beside in (alive, left, odd):
+        beside.touch()
+    write_atomic(path, lambda file: file.write(b"mine"))
+    assert alive.exists()
+    assert not left.exists()
 
 
 def test_a_file_and_its_description_are_of_one_run(tmp_path: Path) -> None:
