@@ -90,6 +90,7 @@ def collect_pairs(
                 break
         if not done:
             raise FileError(f"dataset {frames} has no transitions")
+        show(1.0, f"{done} of {done}")
         file.write(b"\n]\n")
         of_action = zip(Action, counts[:, 0].sum(axis=1), strict=True)
         return {

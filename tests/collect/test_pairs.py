@@ -75,7 +75,10 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_pairs_of_a_dataset(frames_dir: Path, tmp_path: Path) -> None:
-    stats = collect_pairs(encode, 2, tmp_path / "pairs.json", 10**6, frames=frames_dir)
+    told: list[tuple[float, str]] = []
+    show = lambda *where: told.append(where)  # noqa: E731
+    stats = collect_pairs(encode, 2, tmp_path / "pairs.json", 10**6, frames=frames_dir, show=show)
+    assert told[-1] == (1.0, f"{stats['pairs']} of {stats['pairs']}")
     manifest = read_manifest(frames_dir)
     assert stats["episode_lengths"] == [entry["transitions"] for entry in manifest["episodes"]]
     assert (stats["policy"], stats["seed"]) == ("mixed", manifest["seed"])
