@@ -42,7 +42,9 @@ def collect_pairs(
     weights: WeightsOption = None,
     frames: Annotated[Path | None, typer.Option(help="A dataset to encode; without it a random agent plays.")] = None,
     out: Annotated[Path, typer.Option(help="The pairs; statistics go beside.")] = PAIRS,
-    transitions: Annotated[int, typer.Option(min=1, help="How many pairs; of a smaller dataset, all.")] = 100_000,
+    transitions: Annotated[  # no more than a pairs file that is read may hold
+        int, typer.Option(min=1, max=2_500_000, help="How many pairs; of a smaller dataset, all.")
+    ] = 100_000,
     seed: SeedOption = 0,
 ) -> None:
     """Encode pairs of frames of a random agent's games: (action, latent code) pairs in the seed design's format.

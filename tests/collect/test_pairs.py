@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from collect.dataset import load_episode, read_manifest
 from collect.frames import CollectSettings, play_episode
 from collect.pairs import code_statistics, collect_pairs, read_pairs, stats_path
+from main import app
 from model.breakout import CELLS, CODES, Frame, changed_cells, to_cells
 from model.files import FileError, checksum
 
@@ -64,6 +66,15 @@ def test_statistics_of_what_never_occurs() -> None:
     assert stats["perplexity"] == 1
     assert stats["positions"][0]["top_by_action"]["LEFT"] == []
     assert len(stats["never_used"]) == CODES - 1
+
+
+def test_no_more_pairs_are_made_than_can_be_read(tmp_path: Path) -> None:
+    out = tmp_path / "pairs.json"
+    command = ["collect", "pairs", "--out", str(out), "--weights", str(tmp_path), "--transitions"]
+    assert CliRunner().invoke(app, [*command, "2500001"]).exit_code == 2
+    assert CliRunner().invoke(app, [*command, "2500000"]).exit_code == 1, "there are no weights"
+    collect_pairs(lambda before, after: np.full((len(after), CELLS), 255), 2, out, 300)  # as long as they can be
+    assert out.stat().st_size / 300 * 2_500_000 < 1 << 29  # the limit of `read_pairs`
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
