@@ -222,7 +222,8 @@ def read_manifest(directory: Path, frameskip: int | None = None) -> dict[str, An
     than that of the weights that it is for."""
     path, remedy = directory / MANIFEST, "make one with: python main.py collect frames"
     if not directory.exists():
-        raise FileError(f"dataset {directory} does not exist; {remedy}")
+        of = "" if frameskip is None else f" --frameskip {frameskip}"
+        raise FileError(f"dataset {directory} does not exist; {remedy}{of} --out {directory}")
     if not directory.is_dir():
         raise FileError(f"dataset {directory} is a file; a folder is wanted")
     if not path.exists():

@@ -137,12 +137,13 @@ def gather(world: Path, action: Path, say: Callable[[str], None]) -> tuple[Twin,
     twin, made, tensors = Twin(), dict[str, dict[str, Any]](), Arrays()
     for name, kind in PARTS.items():
         path = world / f"{name}.safetensors"
-        found, meta = load_part(path, f"train {name}")
+        found, meta = load_part(path, f"train {name}" + f" --weights {world}" * (name == "context"))
         setattr(twin, name, build(kind, meta, name, path, found))
         tensors |= found  # each has its part's name before it: none is there twice
         made[name] = meta
     if made["context"].get("codes_sha256") != made["vqvae"]["sha256"]:
-        raise FileError(f"{world}: the context controller was trained on codes of another VQ-VAE: train it anew")
+        anew = f"remove {world / 'context_*.safetensors'}, and train it anew"  # in another folder it would not be found
+        raise FileError(f"{world}: the context controller was trained on codes of another VQ-VAE: {anew}")
     path = action / f"{ACTION_NAME}.safetensors"
     if path.exists():
         if load_tensors(path)[1].get("codes_sha256") == made["vqvae"]["sha256"]:

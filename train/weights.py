@@ -35,7 +35,7 @@ def load_part(path: Path, command: str) -> tuple[Arrays, dict[str, Any]]:
     """A checkpoint's tensors and what is known of them. FileError if it is missing (it names the `command` that makes
     such) or damaged."""
     if not path.exists():
-        raise FileError(f"weights {path} do not exist; make them with: python main.py {command}")
+        raise FileError(f"weights {path} do not exist; make them with: python main.py {command} --out {path.parent}")
     tensors, meta = load_tensors(path)
     if not isinstance(meta.get("model"), dict) or not isinstance(meta.get("frameskip"), int):  # a player's lacks both
         raise FileError(f"weights {path} do not say of what model and frame skip they are")

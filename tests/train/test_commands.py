@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,6 +45,23 @@ def test_defaults_in_a_fresh_clone_name_the_next_command(monkeypatch: pytest.Mon
     assert "python main.py collect pairs" in run("train", "action", status=1)
     assert "python main.py train vqvae" in run("ship", status=1)
     assert list(tmp_path.rglob("*.safetensors")) == []
+
+
+def test_a_line_names_the_command_that_makes_what_is_missing_where_it_is_missing(
+    trained: Trained, frames: Path, tmp_path: Path
+) -> None:
+    world = tmp_path / "world"
+    assert run("ship", "--world", world, status=1).endswith(f"python main.py train vqvae --out {world}\n")
+    wanted = f"python main.py train vqvae --out {world}\n"
+    assert run("train", "context", "--frames", frames, "--weights", world, "--out", world, status=1).endswith(wanted)
+    shutil.copytree(trained.world, world)
+    (world / "context.safetensors").unlink()
+    wanted = f"python main.py train context --weights {world} --out {world}\n"
+    assert run("ship", "--world", world, status=1).endswith(wanted)
+    wanted = f"python main.py collect frames --out {tmp_path / 'none'}\n"
+    assert run("train", "memory", "--frames", tmp_path / "none", status=1).endswith(wanted)
+    wanted = f"python main.py collect frames --frameskip 1 --out {tmp_path / 'none'}\n"
+    assert run("ship", "--world", trained.world, "--frames", tmp_path / "none", status=1).endswith(wanted)
 
 
 def test_without_pytorch_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
