@@ -47,8 +47,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     for name, tensor in tensors.items():
         if tensor.dtype.name not in _TYPES or tensor.ndim > 8:
             raise FileError(f"weights {path}: {name} has {tensor.ndim} dimensions of {tensor.dtype}: no weights have")
-        if not np.isfinite(tensor).all():
-            raise FileError(f"weights {path}: {name} holds NaN or infinity")
     return _unpack(tensors, path), {**meta, "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -75,7 +73,10 @@ def _unpack(tensors: dict[str, Array], path: Path) -> dict[str, Array]:
         if (scale := tensors.get(name + SCALE)) is not None:
             if scale.shape != tensor.shape[:1]:
                 raise FileError(f"weights {path}: the scale of {name} does not fit it")
-            tensor = tensor.astype(np.float32) * scale.astype(np.float32).reshape(-1, *[1] * (tensor.ndim - 1))
+            with np.errstate(all="ignore"):  # a scale may make infinity of what was none
+                tensor = tensor.astype(np.float32) * scale.astype(np.float32).reshape(-1, *[1] * (tensor.ndim - 1))
+        if not np.isfinite(tensor).all():
+            raise FileError(f"weights {path}: {name} holds NaN or infinity")
         unpacked[name] = tensor.astype(np.float32) if tensor.dtype == np.float16 else tensor
     return unpacked
 

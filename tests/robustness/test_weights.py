@@ -39,6 +39,14 @@ def test_a_scale_that_does_not_fit(tmp_path: Path) -> None:
         load_tensors(tmp_path / "w")
 
 
+@pytest.mark.parametrize("scale", [3e38, np.inf, np.nan])
+def test_a_scale_that_makes_infinity_of_numbers(tmp_path: Path, scale: float) -> None:
+    tensors = {"x": np.full((2, 3), 127, np.int8), "x.scale": np.full(2, scale, np.float32)}
+    save_tensors(tmp_path / "w", tensors, {})
+    with pytest.raises(FileError, match="NaN or infinity"):
+        load_tensors(tmp_path / "w")
+
+
 @pytest.mark.parametrize("data", CLAIMS)
 def test_safetensors_that_claim_what_they_do_not_hold(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "w").write_bytes(data)
