@@ -204,8 +204,10 @@ def ship(twin: Twin, out: Path, frameskip: int, majority: Tensor | Sequence[int]
             twin.state_dict()[name].copy_(torch.from_numpy(tensor))
     graphs = export(twin)
     make_directory(out, "folder of weights")
+    digests = dict[str, str]()
     with suppress(FileError):  # there are none, or none to be kept
-        _put_in_place(out, read_manifest(out)["files"])  # a kill left this undone
+        digests = read_manifest(out)["files"]
+    _put_in_place(out, digests)  # a kill left this undone
     # All wait beside until the manifest names them: a kill or a full disk leaves the old weights or the new ones.
     save_tensors(waiting_path(out / WEIGHTS), pack(tensors), {"kind": "twin", "frameskip": frameskip, "made": about})
     for name, (data, _) in graphs.items():
@@ -227,7 +229,8 @@ def ship(twin: Twin, out: Path, frameskip: int, majority: Tensor | Sequence[int]
     return Engine.load(out)  # as `play` does: what cannot be read is found now
 
 
-def _put_in_place(out: Path, digests: dict[str, Any]) -> None:
+def _put_in_place(out: Path, digests: dict[str, str]) -> None:
     for path in (out / name for name in FILES):
         if (found := current_path(path, digests.get(path.name, ""))) != path:
             os.replace(found, path)
+        waiting_path(path).unlink(missing_ok=True)  # of a run that did not come to its end

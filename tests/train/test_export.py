@@ -205,8 +205,17 @@ def test_weights_over_older_ones_are_the_old_or_the_new_at_any_moment(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_atomic(path, write)  # type: ignore[arg-type]
 
+    def broken(tensors: object) -> None:
+        raise KeyboardInterrupt
+
     before = number
     monkeypatch.setattr(export, "write_atomic", full)
     with pytest.raises(OSError, match="No space left"):
         again()
+    assert found() == before
+    monkeypatch.setattr(export, "write_atomic", write_atomic)
+    monkeypatch.setattr(export, "pack", broken)
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    assert not list(tmp_path.glob(".*")), "what the full disk left takes room that is wanted"
     assert found() == before
