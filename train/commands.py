@@ -149,7 +149,7 @@ def train_action(
 @train_app.command("player")
 def train_player(
     world: Annotated[WorldName, typer.Option(help="Inside the twin, or in the emulator.")] = WorldName.dream,
-    out: OutOption = PLAYER,
+    out: Annotated[Path, typer.Option(help="Where the player goes; one that is there is kept.")] = PLAYER,
     minutes: MinutesOption = None,
     frames: Annotated[int | None, typer.Option(min=1, help="How long to train, in frames of all games.")] = None,
     seed: SeedOption = 0,

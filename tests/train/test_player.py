@@ -63,6 +63,10 @@ def _watched(learn, models):
     return watched
 
 
+def test_its_help_names_no_option_that_it_has_not() -> None:
+    assert "--resume" not in run("train", "player", "--help")
+
+
 def test_minutes_end_a_training_too(tmp_path: Path) -> None:
     assert training.train_player("real", tmp_path, minutes=0.001)["step"] < 3000
 
