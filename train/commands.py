@@ -121,15 +121,19 @@ def train_memory(run: Any, frames: FramesOption = None) -> tuple[Any, ...]:
 def train_context(
     run: Any,
     frames: FramesOption = None,
-    weights: Annotated[Path, typer.Option(help="Directory with the VQ-VAE whose codes are meant.")] = WORLD,
+    weights: Annotated[
+        Path | None, typer.Option(help="Directory with the VQ-VAE whose codes are meant; default: --out.")
+    ] = None,
 ) -> tuple[Any, ...]:
     """Learn the codes of the next step from the state and the key. Without --minutes or --epochs: 20 minutes.
 
-    Example: python main.py train context --frames data/frames --weights checkpoints/world --minutes 20"""
+    Example: python main.py train context --frames data/frames --out checkpoints/world --minutes 20"""
     from train.steps import train_context
 
-    figures = train_context(frames or [FRAMES], weights, run)
-    return _told(figures), "ship", "--world", run.out, *_words((frames or [])[:1])
+    text = _told(train_context(frames or [FRAMES], weights or run.out, run))
+    if weights and not weights.samefile(run.out):
+        text += f"\nnote: ship looks for the whole twin in one folder: copy VQ-VAE and memory to {run.out}"
+    return text, "ship", "--world", run.out, *_words((frames or [])[:1])
 
 
 @_trains("action_to_latent_best", decay=0.0, out=ACTION, batch=1024, rate=1e-3)

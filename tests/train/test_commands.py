@@ -85,6 +85,19 @@ def test_memory_is_trained_resumed_at_another_rate_and_names_what_comes_next(fra
         assert "finds no CUDA GPU" in run(*command[:-4], "--device", "cuda", status=1)
 
 
+def test_the_controller_takes_the_codes_of_its_own_folder(frames: Path, trained: Trained, tmp_path: Path) -> None:
+    command = ("train", "context", "--frames", frames, "--device", "cpu", "--batch", 64, "--epochs", 0.05, "--out")
+    apart, world = tmp_path / "apart", tmp_path / "world"
+    assert f"copy VQ-VAE and memory to {apart}\nnext: " in run(*command, apart, "--weights", trained.world)
+    world.mkdir()
+    for name in ("vqvae", "memory"):
+        shutil.copy(trained.world / f"{name}.safetensors", world)
+    printed = run(*command, world)  # without --weights
+    assert printed.endswith(f"next: python main.py ship --world {world} --frames {frames}\n")
+    assert "note" not in printed
+    run("ship", "--world", world, "--frames", frames, "--out", tmp_path / "shipped")
+
+
 def test_ship_names_what_comes_next(frames: Path, trained: Trained, tmp_path: Path) -> None:
     command = ("ship", "--world", trained.world, "--frames", frames)
     printed = run(*command, "--action", tmp_path / "none", "--out", tmp_path / "a")
