@@ -53,7 +53,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 def make_directory(path: Path, what: str = "folder") -> None:
     """Make a folder and those above it. FileError if a file stands in its place, or in the place of one above it."""
-    there = next(part for part in (path, *path.parents) if part.exists())
+    there = next((part for part in (path, *path.parents) if part.exists()), Path())  # none of a drive that is not there
     if not there.is_dir():
         raise FileError(f"{what} {path} cannot be made: {there} is a file")
     with _writing(path):

@@ -111,6 +111,18 @@ def test_a_full_disk_says_what_was_being_written_and_what_is_kept(
     assert path.read_text() == '{\n "a": 1\n}\n'
 
 
+def test_a_drive_that_is_not_there_is_an_error_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `Z:\\` on Windows, of which no part exists."""
+
+    def gone(*arguments: object, **more: object) -> None:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    monkeypatch.setattr(Path, "mkdir", gone)
+    with pytest.raises(OSError, match="No such file or directory, while writing"):
+        write_json(tmp_path / "none" / "x.json", {})
+
+
 def test_a_copy_is_the_old_or_the_new(tmp_path: Path) -> None:
     kept, number = tmp_path / "b", 0
     kept.write_text("0")
