@@ -39,6 +39,10 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
+def _kind(about: os.stat_result) -> str:
+    return _NO_FILES.get(stat.S_IFMT(about.st_mode), "a device")
+
+
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     """Let an OSError of the block say that `path` was being written, and what is kept. Its type and errno stay."""
@@ -75,8 +79,8 @@ def _runs(process: int) -> bool:
 def _filled(path: Path, write: Callable[[BinaryIO], object]) -> Iterator[Path]:
     """A file beside `path` that `write` has filled, flushed to the disk; to be renamed, or else it is removed."""
     make_directory(path.parent)
-    if path.is_dir():
-        raise FileError(f"{path} cannot be written: it is a folder")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path} cannot be written: it is {_kind(path.stat())}")
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # by a kill
         with suppress(OSError, ValueError, OverflowError):  # it is another's, or its name has no process number
             if not _runs(int(left.name.split(".")[-2])):
@@ -161,8 +165,7 @@ def read_bytes(path: Path, what: str, limit: int) -> bytes:
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            kind = _NO_FILES.get(stat.S_IFMT(about.st_mode), "a device")
-            raise FileError(f"{what} {path} cannot be read: it is {kind}, not a plain file")
+            raise FileError(f"{what} {path} cannot be read: it is {_kind(about)}, not a plain file")
         if about.st_size > limit:
             raise FileError(f"{what} {path} is larger than {limit} bytes")
         with open(path, "rb") as file:

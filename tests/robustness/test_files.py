@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from collect.pairs import collect_pairs, load_pairs
-from model.files import checksum, keep_as, read_description, write_atomic, write_described, write_json
+from model.files import FileError, checksum, keep_as, read_description, write_atomic, write_described, write_json
 from tools.robustness.jobs import StandIn
 from tools.robustness.operations import at_every_operation
 
@@ -43,6 +43,20 @@ def test_what_another_process_is_still_writing_is_left_alone(tmp_path: Path) -> 
     write_atomic(path, lambda file: file.write(b"mine"))
     assert alive.exists()
     assert not left.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_what_is_no_plain_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /dev/null, which root would then have as a file with what was written."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(FileError, match=f"cannot be written: it is a {name}"):
+            write_json(tmp_path / name, {})
+    assert (tmp_path / "pipe").is_fifo()
+    monkeypatch.setattr(os, "replace", None)  # were it tried, it would be lost
+    with pytest.raises(FileError, match="it is a device"):
+        write_json(Path(os.devnull), {})
 
 
 def test_a_file_and_its_description_are_of_one_run(tmp_path: Path) -> None:
