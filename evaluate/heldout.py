@@ -22,9 +22,9 @@ WALL_REACH, PADDLE_REACH = 10, 12  # pixels from a side wall, and rows above the
 def play_held_out(policy: str, frameskip: int, seed: int, episodes: int, seconds: float, show: Show = quiet) -> Dataset:
     """Play `episodes` games of at most `seconds` of game time each; the same seed gives the same games and RAM."""
     settings, played = CollectSettings(0, policy, frameskip, SEED_OFFSET + seed, seconds), []
-    for number in range(episodes):
+    for number in range(1, episodes + 1):  # not 0: NumPy draws alike for (2**40 + s, 0) and (s, 256), of training
         played.append(play_episode(settings, number))
-        show((number + 1) / episodes, f"{number + 1} of {episodes} games played")
+        show(number / episodes, f"{number} of {episodes} games played")
     return Dataset(played, {"policy": policy, "frameskip": frameskip, "seed": settings.seed})
 
 

@@ -103,7 +103,7 @@ class Perfect(CopyLast):
 
     def learn_games(self, policy: str, seed: int, episodes: int) -> None:
         """Know the games of `play_held_out` by their first frames."""
-        for number in range(episodes):
+        for number in range(1, episodes + 1):
             rng = np.random.default_rng([SEED_OFFSET + seed, number])
             rng.integers(2**31)
             start_episode(self.emulator, policy, rng)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from collect import ram
+from collect.frames import CollectSettings, play_episode
 from evaluate.heldout import (
     Event,
     Zone,
@@ -25,6 +26,16 @@ def test_the_same_seed_gives_the_same_games(games) -> None:
     assert np.array_equal(again.actions, games.actions)
     assert np.array_equal(again.ram, games.ram)
     assert not np.array_equal(play_held_out("people", games.frameskip, 1, 3, 12.0).actions, games.actions)
+
+
+def test_no_held_out_game_is_one_that_training_collects() -> None:
+    """NumPy fills seeds up with zeros, so (2**40 + s, 0) is (s, 256): the seed of a game of training."""
+    held = play_held_out("mixed", 1, 0, 2, 2.0)
+    for number in (0, 1, 255, 256, 257):
+        trained = play_episode(CollectSettings(0, "mixed", 1, 0, 2.0), number).actions
+        for game in range(2):
+            mine = held.actions[held.first[game] : held.first[game + 1] - 1]
+            assert not np.array_equal(mine[: len(trained)], trained[: len(mine)])
 
 
 def test_a_dream_starts_with_the_ball_in_play_and_ends_with_the_recording(games) -> None:
