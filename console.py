@@ -72,6 +72,22 @@ def clean_errors() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of the block, so that they find nothing half done."""
+    came: list[int] = []
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is signal.default_int_handler]
+    try:
+        for number in numbers:
+            signal.signal(number, lambda *_: came.append(1))
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 def explanation(error: Exception) -> str | None:
     """One line for an error that a user or the machine can cause; None for a bug of the program."""
     if isinstance(error, MemoryError):

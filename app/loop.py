@@ -14,6 +14,7 @@ from app.recording import Recorder
 from app.session import COMMANDS, REWIND_SECONDS, Futures, Session
 from app.view import PART, Choices, View, board, heading, help_lines, key_names, make_view
 from app.window import NoWindow, Sound
+from console import unbroken
 from model.files import FileError
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -131,7 +132,8 @@ class Loop:
                 self.say("that was all; P plays on from here")
             return self.stay
         self.clock.begin()
-        session.step(action)
+        with unbroken():  # a step that was half counted would be in no report and no replay
+            session.step(action)
         self._by_hand = (self._by_hand or session.taken == session.restarted + 1) and self.player is None
         parted, dreamt = session.parted_at, session.seconds(session.since_real)
         goes_back = self.back_after is not None and parted is not None and dreamt >= parted + self.back_after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from app.players import Autopilot, Scripted
+from app.session import Session
+from collect.emulator import Emulator
 from model.breakout import Action
 from tests.app.conftest import Prompted, loop_of
 
@@ -48,6 +51,33 @@ def test_the_frames_asked_for_are_played_and_no_more(make_engine: Any) -> None:
     loop = loop_of(make_engine, Prompted(*[None] * 50), frames=7)
     loop.run()
     assert loop.session.taken == 7
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_for_the_end_of_the_step_so_that_what_is_saved_replays(
+    make_engine: Any, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    loop = loop_of(make_engine, Prompted(*[None] * 9))
+    session, advance = loop.session, loop.session.engine.advance
+
+    def interrupted(*given: Any) -> Any:
+        if session.taken == 5:
+            signal.raise_signal(number)
+        return advance(*given)
+
+    monkeypatch.setattr(session.engine, "advance", interrupted)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run()
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    replay = Session(make_engine(), Emulator(2))
+    for action in session.actions:
+        replay.step(action)
+    assert session.taken == session.tally.steps == 5
+    assert replay.digests() == session.digests()
 
 
 @pytest.mark.slow
