@@ -131,6 +131,8 @@ class Loop:
                 self.player, self.choices.paused = None, True
                 self.say("that was all; P plays on from here")
             return self.stay
+        if self.choices.paused:  # the time between single steps is no measure of the machine
+            self.clock.start()
         self.clock.begin()
         with unbroken():  # a step that was half counted would be in no report and no replay
             session.step(action)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.clock import Clock
 from app.players import Autopilot, Scripted
 from app.session import Session
 from collect.emulator import Emulator
@@ -35,6 +36,15 @@ def test_pausing_takes_no_steps_but_single_ones(make_engine: Any) -> None:
     loop.run()
     assert loop.session.taken == 1 + 1 + 2
     assert "paused" in [view.message[0] for view in screen.shown if view.message]
+
+
+def test_single_steps_do_not_make_the_machine_slow(make_engine: Any) -> None:
+    screen = Prompted(None, "pause", *["single"] * 40)
+    loop = loop_of(make_engine, screen)
+    loop.clock = Clock(30, now=lambda: -0.25 * len(screen.prompts))  # four a second
+    loop.run()
+    assert loop.session.taken == 41
+    assert screen.shown[-1].warning == ""
 
 
 def test_help_stops_the_time_until_any_key(make_engine: Any) -> None:
