@@ -18,7 +18,7 @@ from console import unbroken
 from model.files import FileError
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
-FLIPS = ("difference", "memory", "large", "help", "futures")  # commands that switch one of `Choices`
+FLIPS = ("difference", "memory", "large", "help")  # commands that switch one of `Choices`
 _IDLE, _TOAST_SECONDS = 0.5, 3.0
 CARDS = {  # seconds at which a card comes -> its head and lines
     0.0: (
@@ -67,6 +67,7 @@ class Loop:
             "single": lambda: self.choices.paused and not self._ended and self.step(),
             "grid": lambda: setattr(self.choices, "grid", (self.choices.grid + 1) % 3),
             "layout": lambda: self.obey("large"),
+            "futures": self._foresee,
             "slower": lambda: self._change_speed(-1),
             "faster": lambda: self._change_speed(1),
             "sound": lambda: self.say(self.sound.toggle()),
@@ -227,8 +228,9 @@ class Loop:
             setattr(self.choices, command, not getattr(self.choices, command))
         else:
             self._commands[command]()
-            return
-        self.futures = Futures()
+
+    def _foresee(self) -> None:
+        self.choices.futures, self.futures = not self.choices.futures, Futures()
 
     def _pause(self) -> None:
         self.choices.paused = not self.choices.paused

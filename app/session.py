@@ -274,27 +274,34 @@ class Ahead(NamedTuple):
 
 
 class Futures:
-    """What the twin expects of each key: four dreams as one batch, begun anew whenever they are done. Each step of play
-    does half a step of them, so that the pace holds, and their picture is new once a second."""
+    """What the twin expects of each key: four dreams as one batch, begun anew whenever they are done, or when a command
+    has made the games others. Each step of play does half a step of them, so that the pace holds, and their picture is
+    new once a second."""
 
     def __init__(self) -> None:
         self.ahead: Ahead | None = None
-        self._finished = -1
+        self._commands, self._finished = 0, -1
         self._dreams: Iterator[None] = iter(())
         self._working: Future[None] = Future()
         self._working.set_result(None)
 
+    def _settle(self, session: Session) -> None:
+        """Wait for what is under way, and drop what was begun before the newest command."""
+        self._working.result()
+        if self._commands != len(session.log):
+            self._commands, self._finished, self._dreams, self.ahead = len(session.log), -1, iter(()), None
+
     def finish(self, session: Session) -> None:
         """Time stands still: unless that is done, let the four dreams start from this very moment, and end, now."""
+        self._settle(session)
         if self._finished != session.taken:
-            self._working.result()
             self._finished, self._dreams = session.taken, iter(())
             for _ in self._dream(session, session.twin):
                 pass
 
     def work(self, session: Session) -> None:
         """Begin with half a step more. Changes nothing in the session."""
-        self._working.result()
+        self._settle(session)
         self._working = _SECOND_CORE.submit(self._half_step, session, session.twin)
 
     def _half_step(self, session: Session, start: State) -> None:

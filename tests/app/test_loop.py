@@ -194,6 +194,27 @@ def test_futures_while_time_stands_still_start_from_this_moment(make_engine: Any
     assert screen.shown[-1].futures.balls[0, 0].tolist() == list(loop.session.twin_ball)
 
 
+def test_futures_follow_the_games_back_while_rewind_is_held(make_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.loop.REWIND_SECONDS", 0)  # the next two seconds come at once
+    screen = Prompted(*[None] * 200, "futures", *[None] * 40, "rewind", None)
+    screen.holding = {"rewind"}
+    loop = loop_of(make_engine, screen, Autopilot("follow", 0))
+    loop.run()
+    assert loop.session.log == [(241, "rewind")] * 3
+    assert screen.shown[-1].futures.balls[0, 0].tolist() == list(loop.session.twin_ball)
+
+
+def test_futures_stay_when_another_view_is_switched_on_and_go_with_their_game(make_engine: Any) -> None:
+    screen = Prompted("futures", *[None] * 40, "memory", "difference", None)
+    loop = loop_of(make_engine, screen, Scripted(bytes([1] * 60)))
+    loop.run()
+    assert screen.shown[-1].futures is not None
+    loop.session.do("restart")  # as a machine does when its game is over
+    screen.prompts = [None]
+    loop.run()
+    assert screen.shown[-1].futures is None
+
+
 def test_a_recording_that_fails_is_told_and_the_game_goes_on(make_engine: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     screen = Prompted("record_gif", *[None] * 3)
