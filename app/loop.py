@@ -221,6 +221,7 @@ class Loop:
             if command == "restart":
                 self._note_records()
                 self._by_hand = True
+                self._go_on()
             elif command == "rewind":
                 self._standing_since, self._by_hand = time.monotonic(), False
             self.say(self.session.do(command))
@@ -252,6 +253,7 @@ class Loop:
         left = names[names.index(self.player.name) + 1 if isinstance(self.player, Autopilot) else 0 :]
         self._take_over()
         self.screen.held.aim = None
+        self.screen.held.forget_taps()  # those at the end of a game would take over again
         for name in left:
             with suppress(FileError):  # no weights of a player: the others need none
                 self.player = Autopilot(name, self.seed + self.session.taken)

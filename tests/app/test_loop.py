@@ -109,6 +109,20 @@ def test_a_game_that_is_over_waits_for_its_player_and_scripts_start_anew(make_en
     assert screen.shown[-1].message == ("game over", "Enter starts a new one")
 
 
+@pytest.mark.parametrize("command", ["restart", "autopilot"])
+def test_taps_at_the_end_of_a_game_are_not_played_in_the_next(make_engine: Any, command: str) -> None:
+    screen = Prompted(None, command, None)
+    loop = loop_of(make_engine, screen)
+    while not loop.session.over:
+        loop.session.step(int(Action.FIRE))
+    taken = loop.session.taken
+    screen.held.press("space")
+    screen.held.release("space")
+    loop.run()
+    assert not loop.session.over
+    assert isinstance(loop.player, Autopilot) or loop.session.actions[taken] == Action.NOOP
+
+
 def test_touching_a_key_takes_over_from_the_autopilot(make_engine: Any) -> None:
     screen = Prompted("autopilot", None, None)
     loop = loop_of(make_engine, screen)
