@@ -130,7 +130,7 @@ class Loop:
                 self.replayed = session.digests()
             if self.stay:  # now it is the person's turn
                 self.player, self.choices.paused = None, True
-                self.say("that was all; P plays on from here")
+                self.say(f"that was all; {key_names(self.keys, 'pause')[0]} plays on from here")
             return self.stay
         if self.choices.paused:  # the time between single steps is no measure of the machine
             self.clock.start()

@@ -123,8 +123,9 @@ def make_view(session: Session, clock: Clock, choices: Choices, keys: KeyMap, ah
     pace = [f"key {Action(moment.action).name.lower()}", f"{clock.target:.0f} steps/s{speed}"]
     if clock.measured:  # while time stands still there is nothing to measure
         pace[1:] = [f"{clock.measured:.1f} of {pace[1]}", f"{clock.cost * 1e3:.1f} ms"]
-    on = [name for name, shown in (("F", choices.futures), ("X", choices.difference), ("G", choices.grid)) if shown]
-    hint = f"switch off {' and '.join(on)}" if on else "make the window smaller, or [ for a slower pace"
+    on = [key_names(keys, name)[0] for name in ("futures", "difference", "grid") if getattr(choices, name)]
+    smaller = f"make the window smaller, or {key_names(keys, 'slower')[0]} for a slower pace"
+    hint = f"switch off {' and '.join(on)}" if on else smaller
     view = View(
         *heading(session),
         *(moment.twin, moment.real, moment.action),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from app.clock import Clock
+from app.keys import load_keys
 from app.players import Autopilot, Scripted
 from app.session import Session
 from collect.emulator import Emulator
@@ -88,6 +89,17 @@ def test_an_interrupt_waits_for_the_end_of_the_step_so_that_what_is_saved_replay
         replay.step(action)
     assert session.taken == session.tally.steps == 5
     assert replay.digests() == session.digests()
+
+
+def test_a_key_of_ones_own_is_the_one_that_is_named(make_engine: Any, tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text('[command]\npause = ["y"]\nfutures = ["z"]\ngrid = ["f5"]\nslower = ["8"]\n')
+    screen = Prompted(None, "futures", "grid", *[None] * 8)
+    loop = loop_of(make_engine, screen, Scripted(bytes(5)), stay=True)
+    loop.keys, loop.clock.slow = load_keys(tmp_path / "keys.toml"), True
+    loop.run()
+    warnings = [view.warning.split(": ")[1] for view in screen.shown]
+    assert (warnings[0], warnings[-1]) == ("make the window smaller, or 8 for a slower pace", "switch off Z and F5")
+    assert loop.toast == "that was all; Y plays on from here"
 
 
 @pytest.mark.slow
