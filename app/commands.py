@@ -61,7 +61,7 @@ def play(**given: Any) -> None:
     Example: python main.py play --headless --frames 300 --actions random --record out.gif --report out.json"""
     with clean_errors():
         options = PlayOptions(**given)
-        if options.replay and options.actions:
+        if options.replay and options.actions is not None:
             raise typer.BadParameter("--replay brings its own actions; leave out --actions")
         if options.headless and options.frames is None and not options.replay and options.actions in (None, "random"):
             raise typer.BadParameter("--headless needs an end: --frames N, --actions FILE or --replay FILE")
@@ -100,7 +100,7 @@ def _play(options: PlayOptions) -> None:
             player = players.Scripted(bytes(map(int, saved.actions)), saved.commands)
         elif options.actions == "random" or (options.headless and options.actions is None):
             player = players.Autopilot("random", options.seed)
-        elif options.actions:
+        elif options.actions is not None:
             player = players.Scripted(players.read_actions(Path(options.actions)))
         session = _load(options, saved, screen)
         if session is None:  # the window was closed

@@ -92,6 +92,7 @@ def test_scripted_actions_dreaming_alone_as_mp4(tmp_path: Path) -> None:
         (["--actions", "bad.txt"], "action 3 (line 1) is '7'"),
         (["--actions", "empty.txt"], "holds no actions"),
         (["--actions", "missing.txt"], "does not exist"),
+        (["--actions", ""], "actions file . "),  # as of a shell's variable that is not set
         (["--frames", "5", "--report", "bad.txt/r.json"], "bad.txt"),
         (["--frames", "5", "--report", "."], "cannot be written"),
         (["--frames", "5", "--keys", "bad.txt"], "key map"),
