@@ -204,7 +204,7 @@ class Records:
     @classmethod
     def load(cls, path: Path) -> Self:
         """What is kept at `path`; a file that is missing or damaged counts as none."""
-        with suppress(FileError, TypeError, KeyError, ValueError):
+        with suppress(FileError, TypeError, KeyError, ValueError, OverflowError):
             found = read_json(path, "records", _SMALL)
             score, dream = int(found["best_score"]), float(found["longest_dream_seconds"])
             return cls(path, max(0, score), max(0.0, dream), bool(found["introduced"]))

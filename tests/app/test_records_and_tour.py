@@ -56,7 +56,10 @@ def test_a_rewound_game_earns_no_score(make_engine: Any) -> None:
     assert loop.records.best_score == 0
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"best_score": "x"}', '{"best_score": 5}', "\x00\x01"])
+HUGE = '{"best_score": 1, "introduced": true, "longest_dream_seconds": 1' + 400 * "0" + "}"
+
+
+@pytest.mark.parametrize("content", [HUGE, "", "[]", '{"best_score": "x"}', '{"best_score": 5}', "\x00\x01"])
 def test_damaged_records_count_as_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "records.json"
     path.write_text(content)
