@@ -211,11 +211,14 @@ class Records:
         return cls(path)
 
     def save(self) -> bool:
-        """Write them, atomically; false if that is not possible, which takes nothing from the game."""
-        kept = {"schema": SCHEMA, "best_score": self.best_score, "introduced": self.introduced}
+        """Write them, atomically; false if that is not possible, which takes nothing from the game. What another window
+        has written meanwhile stays if it is better."""
         with suppress(OSError, FileError):
             if self.path is not None:
-                write_json(self.path, kept | {"longest_dream_seconds": round(self.longest_dream, 2)})
+                there = Records.load(self.path)
+                dream = max(there.longest_dream, round(self.longest_dream, 2))
+                kept = {"best_score": max(there.best_score, self.best_score), "longest_dream_seconds": dream}
+                write_json(self.path, {"schema": SCHEMA, **kept, "introduced": self.introduced})
                 return True
         return False
 

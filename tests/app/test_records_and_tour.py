@@ -56,6 +56,15 @@ def test_a_rewound_game_earns_no_score(make_engine: Any) -> None:
     assert loop.records.best_score == 0
 
 
+def test_two_windows_at_once_keep_the_better_records_of_both(tmp_path: Path) -> None:
+    one, two = (Records.load(tmp_path / "records.json") for _ in range(2))
+    one.best_score, two.longest_dream = 300, 12.5
+    assert one.save()
+    assert two.save()
+    kept = Records.load(tmp_path / "records.json")
+    assert (kept.best_score, kept.longest_dream) == (300, 12.5)
+
+
 HUGE = '{"best_score": 1, "introduced": true, "longest_dream_seconds": 1' + 400 * "0" + "}"
 
 
