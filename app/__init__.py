@@ -12,3 +12,4 @@ if sys.platform.startswith("linux"):
 
 ROOT = Path(__file__).resolve().parent.parent
 FONT = ROOT / "assets" / "font" / "JetBrainsMono-Medium.ttf"
+PART = " \N{MIDDLE DOT} "  # between the parts of a line; where there is little room, the last parts go first

@@ -9,10 +9,10 @@ import numpy as np
 import pygame
 from pygame import Rect
 
-from app import style
+from app import PART, style
 from app.session import Ahead
 from app.style import DREAM, GROUND, LINE, MARKS, QUIET, RAISED, REAL, TELEVISION, TEXT, TWIN, WARN, Colour
-from app.view import PART, Timeline, View
+from app.view import Timeline, View
 from model.breakout import ACTIONS, CELLS, COLUMNS, PALETTE, ROWS, Action
 from model.state import VARIABLES
 

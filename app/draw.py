@@ -8,10 +8,10 @@ import numpy as np
 import pygame
 from pygame import Rect
 
-from app import style
+from app import PART, style
 from app.charts import Charts
 from app.style import DARK, EXTRA, LEGEND, LINE, QUIET, REAL, TEXT, TONES, TWIN, WARN, Colour, Places
-from app.view import PART, View
+from app.view import View
 from model.breakout import CELLS, COLUMNS, GRID_COLUMNS, GRID_ROWS, PALETTE, ROWS, Frame
 
 _DIM, _MARK = len(PALETTE), 2 * len(PALETTE)

@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import PART
 from app.clock import Clock
 from app.keys import KeyMap
 from app.players import AUTOPILOTS, Autopilot, Player, Records, Scripted
 from app.recording import Recorder
 from app.session import COMMANDS, REWIND_SECONDS, Futures, Session
-from app.view import PART, Choices, View, board, heading, help_lines, key_names, make_view
+from app.view import Choices, View, board, heading, help_lines, key_names, make_view
 from app.window import NoWindow, Sound
 from console import unbroken
 from model.files import FileError

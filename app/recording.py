@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from app import FONT, ROOT
+from app import FONT, PART, ROOT
 from model.breakout import COLUMNS, PALETTE, ROWS, Frame
 from model.files import write_atomic
 
@@ -145,16 +145,21 @@ COLOURS[_RAMP : _RAMP + 16] = np.linspace((15, 16, 20), (190, 194, 204), 16)
 
 @lru_cache(maxsize=8)
 def _heading(name: str, note: str) -> Frame:
-    """What stands above a panel: indices into `COLOURS`, (40, 320) uint8, in writing as large as fits."""
+    """What stands above a panel: indices into `COLOURS`, (40, 320) uint8, in writing as large as fits. Of a note that
+    does not fit in one line the first part stands beside the name."""
     from PIL import Image, ImageDraw, ImageFont
 
     writing = Image.new("L", (2 * COLUMNS, _STRIP))
     draw = ImageDraw.Draw(writing)
-    draw.text((0, 3), name, 255, ImageFont.truetype(str(FONT), 13))
-    fonts = [ImageFont.truetype(str(FONT), size) for size in (12, 11, 10, 9)]
-    draw.text((0, 21), note, 220, next((font for font in fonts if font.getlength(note) <= 2 * COLUMNS), fonts[-1]))
-    grey = np.asarray(writing)
-    return np.where(grey < 16, np.uint8(_GROUND), _RAMP + (grey >> 4))
+    fonts = [ImageFont.truetype(str(FONT), size) for size in (13, 12, 11, 10, 9)]
+    if PART in note and fonts[-1].getlength(note) > 2 * COLUMNS:
+        first, _, note = note.partition(PART)
+        name += PART + first
+    for words, y, grey, sizes in ((name, 3, 255, fonts), (note, 21, 220, fonts[1:])):
+        font = next((font for font in sizes if font.getlength(words) <= 2 * COLUMNS), fonts[-1])
+        draw.text((0, y), words, grey, font)
+    greys = np.asarray(writing)
+    return np.where(greys < 16, np.uint8(_GROUND), _RAMP + (greys >> 4))
 
 
 def compose(notes: tuple[str, ...], frames: Sequence[Frame] | Frame) -> Frame:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from app import PART
 from app.clock import Clock
 from app.keys import SHIFT, KeyMap
 from app.session import RECENT_SECONDS, REMEMBERED_SECONDS, Ahead, Session
@@ -15,7 +16,6 @@ from model.metrics import Tally
 from model.readers import Ints
 from model.state import VARIABLES
 
-PART = " \N{MIDDLE DOT} "  # between the parts of a line; where there is little room, the last parts go first
 NEEDS_REALITY = ("dream", "resync", "difference", "grid", "layout", "sound")  # commands
 _NAMES = {"left": "\N{LEFTWARDS ARROW}", "right": "\N{RIGHTWARDS ARROW}", "up": "\N{UPWARDS ARROW}"}
 _NAMES |= {"return": "Enter", "enter": "", "escape": "Esc"}  # the keypad's enter is the same word

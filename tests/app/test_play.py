@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -204,6 +205,21 @@ def test_a_recording_carries_names_mode_and_accuracy() -> None:
     assert columns.min() >= plain.shape[1] // 2, "each panel has its own line"
     assert (plain[:20] != plain[0, 0]).any(), "the panels have names"
     assert compose(("x" * 200, ""), [frame] * 2).shape == plain.shape
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "follows reality, one step ahead · 100.0% exact · codes 100.0%",
+        "follows reality, one step ahead · from the key alone · 11.9% exact · codes 95.1%",
+        "dreams, parted from reality after 123.4 s · from the key alone · 12345 px wrong",
+    ],
+)
+def test_what_stands_above_a_recording_is_not_cut(note: str) -> None:
+    frame = Emulator(2).frame
+    shown = [compose(("", text), [frame] * 2)[:40] for text in (note, note[:-1], note[:-12])]
+    assert all((one != other).any() for one, other in itertools.combinations(shown, 2)), "its last letters show"
+    assert len({picture[:, -12:].tobytes() for picture in shown}) == 1, "and it ends before the panel does"
 
 
 def record_and_die(path: Path, frames: list[np.ndarray]) -> None:
