@@ -91,7 +91,7 @@ class Charts:
 
     def _table(self, area: Rect, rows: list[tuple[str, str, str, str, str]]) -> int:
         u = self.u
-        size = next((s for s in (14, 12, 11) if u(s) * 26 < area.width), 10)
+        size = next((s for s in (14, 12, 11, 10, 9, 8) if u(s) * 26 < area.width), 7)
         longest = max(self.picture(row[4], size - 1, QUIET).get_width() for row in rows)
         spell = area.width * (1 - 0.70) >= longest  # else the longest baseline's words go, and its number stays
         shares = (0.375, 0.515, 0.655, 0.70) if spell else (0.46, 0.62, 0.78, 0.82)
@@ -167,8 +167,8 @@ class Charts:
         if not self.clears("timeline", Rect(area.left, y, area.width, plot.bottom - y), tick, tuple(marked)):
             return
         head = self.put("codes right", 13, REAL, topleft=(area.left, y))
-        self.put("wrong pixels", 13, TWIN, topleft=((head or area).right + u(16), y))
-        self.put("last 30 s", 13, QUIET, topright=(area.right, y))
+        head = self.put("wrong pixels", 13, TWIN, topleft=((head or area).right + u(16), y))
+        self.put("last 30 s", 13, QUIET, area.right - (head or area).right - u(8), topright=(area.right, y))
         surface = self.surface.subsurface(plot)
         surface.fill(RAISED)
         plot, low = surface.get_rect(), plot.height - 1

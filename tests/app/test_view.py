@@ -225,6 +225,25 @@ def test_every_view_paints_at_every_size(make_engine: Any) -> None:
                 assert (pygame.surfarray.array3d(plain) != pygame.surfarray.array3d(full)).any()
 
 
+@pytest.mark.parametrize("size", [(640, 480), (700, 700), (760, 640), (1000, 700), (1344, 772)])
+def test_no_words_lie_over_others(make_engine: Any, size: tuple[int, int]) -> None:
+    boxes: list[pygame.Rect] = []
+
+    class Surface(pygame.Surface):
+        def blit(self, source: Any, dest: Any, *rest: Any) -> Any:
+            if isinstance(dest, pygame.Rect) and source.get_height() < 30:
+                boxes.append(dest.inflate(-2, -4))
+            return super().blit(source, dest, *rest)
+
+    view = view_of(session_of(make_engine), large=True, memory=True)
+    view.table[1:3] = [
+        (name, "35/35", "100.0%", "100.0%", "94.4% majority code") for name in ("codes right", "changed cells")
+    ]
+    Painter().paint(Surface(size, 0, 32), view)
+    assert len(boxes) > 30
+    assert [box for number, box in enumerate(boxes) if box.collidelist(boxes[number + 1 :]) >= 0] == []
+
+
 def test_the_difference_marks_each_wrong_pixel_by_its_kind() -> None:
     real, twin = np.zeros((ROWS, COLUMNS), np.uint8), np.zeros((ROWS, COLUMNS), np.uint8)
     real[0, 0], twin[0, 1], real[0, 2], twin[0, 2] = 5, 5, 5, 3
