@@ -141,8 +141,7 @@ class Window(NoWindow):
 
     def _key(self, event: Event, key: str) -> str | None:
         if event.type == pygame.KEYUP:
-            self.held.release(key)
-            return "" if self._commands_down.pop(key, None) else None
+            return self._release(key)
         self._last_key = time.monotonic()
         self.pressed += 1
         if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
@@ -180,20 +179,26 @@ class Window(NoWindow):
                 self._pads[opened.get_instance_id()] = opened
         elif event.type == pygame.JOYDEVICEREMOVED:
             self._pads.pop(event.instance_id, None)
-            for part in ("stick", "hat", "fire"):
-                self.held.release(f"{pad} {part}")
+            for part in ("stick", "hat", *BUTTONS.values()):
+                self._release(f"{pad} {part}")
         elif event.type == pygame.JOYAXISMOTION and event.axis == 0:
             self._lean(f"{pad} stick", event.value)
         elif event.type == pygame.JOYHATMOTION:
             self._lean(f"{pad} hat", event.value[0])
-        elif event.type == pygame.JOYBUTTONUP and command == "fire":
-            self.held.release(f"{pad} fire")
+        elif event.type == pygame.JOYBUTTONUP:
+            return self._release(f"{pad} {command}")
         elif event.type == pygame.JOYBUTTONDOWN:
             self.pressed += 1
-            if command != "fire":
+            if command == "fire":
+                self.held.hold(f"{pad} fire", Action.FIRE)
+            elif command is not None:
+                self._commands_down[f"{pad} {command}"] = command
                 return command
-            self.held.hold(f"{pad} fire", Action.FIRE)
         return None
+
+    def _release(self, key: str) -> str | None:
+        self.held.release(key)
+        return "" if self._commands_down.pop(key, None) else None
 
     def _lean(self, key: str, value: float) -> None:
         wanted = Action.RIGHT if value > _TILT else Action.LEFT if value < -_TILT else None

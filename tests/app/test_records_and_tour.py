@@ -142,6 +142,14 @@ def test_a_gamepad_steers_and_lets_go_when_it_is_pulled_out(window: Window) -> N
     assert held.take() == Action.NOOP
 
 
+def test_a_gamepads_button_rewinds_for_as_long_as_it_is_held(window: Window) -> None:
+    for ends in (event(pygame.JOYBUTTONUP, button=1), event(pygame.JOYDEVICEREMOVED)):
+        assert window.take(event(pygame.JOYBUTTONDOWN, button=1)) == "rewind"
+        assert window.is_held("rewind")
+        window.take(ends)
+        assert not window.is_held("rewind")
+
+
 def test_a_gamepad_plugged_in_is_opened_and_its_buttons_give_commands(
     window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:
