@@ -32,6 +32,7 @@ INTEGRITY = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7Q
 _URL = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{RUNTIME}.tgz"
 _SCRIPT, _WASM, _GLUE = "ort.wasm.min.js", "ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.mjs"
 _SECONDS = 120
+_INFO = "info.js"
 PAGE = Path(__file__).resolve().parent / "web"
 
 
@@ -40,7 +41,7 @@ def build(weights: Path | None, out: Path) -> Path:
     FileError if `out` holds anything but an earlier page, or if the weights or onnxruntime-web cannot be had."""
     if out.exists() and not out.is_dir():
         raise FileError(f"{out} is not a folder")
-    if out.exists() and any(out.iterdir()) and not (out / "parts" / "predict.onnx.js").is_file():
+    if out.exists() and any(out.iterdir()) and not (out / _INFO).is_file():
         raise FileError(f"{out} is not empty and holds no earlier page; choose another folder")
     where = weights or SHIPPED
     manifest, graphs = read_weights(where)
@@ -49,13 +50,13 @@ def build(weights: Path | None, out: Path) -> Path:
         members = {name: archive.extractfile(f"package/dist/{name}") for name in (_SCRIPT, _WASM, _GLUE)}
         runtime = {name: member.read() for name, member in members.items() if member is not None}
     (out / "parts").mkdir(parents=True, exist_ok=True)
+    about = json.dumps(describe(manifest, start), indent=1)
+    (out / _INFO).write_text(f'"use strict";\nconst INFO = {about};\n', encoding="utf-8")  # first: it tells a page
     for path in PAGE.iterdir():
         shutil.copy(path, out / path.name)
     shutil.copy(FONT, out)
     shutil.copy(FONT.parent / "OFL.txt", out / "LICENSE-font.txt")
     (out / _SCRIPT).write_bytes(runtime[_SCRIPT])
-    about = json.dumps(describe(manifest, start), indent=1)
-    (out / "info.js").write_text(f'"use strict";\nconst INFO = {about};\n', encoding="utf-8")
     parts = {f"{name}.onnx": graphs[name] for name in ("predict", "advance")} | {"frame": start.frame.tobytes()}
     parts |= {"runtime.wasm": runtime[_WASM], "runtime.mjs": runtime[_GLUE]}
     for name, data in parts.items():

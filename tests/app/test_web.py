@@ -188,6 +188,14 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.txt", "parts"]
 
 
+def test_a_page_of_somebody_elses_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "download", lambda: pytest.fail("it is refused first"))
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(FileError, match="holds no earlier page"):
+        web.build(None, tmp_path)
+
+
 def test_another_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web.shutil, "which", lambda name: None)
     monkeypatch.setattr(web, "_by_url", lambda: b"something else")
