@@ -19,7 +19,7 @@ class Page {
     [this.game, this.info] = [game, info];
     this.held = new Held();
     this.pace = new Pace(info.stepsPerSecond);
-    this.paused = this.busy = this.showsCodes = this.gone = false;
+    this.paused = this.busy = this.showsCodes = this.gone = this.helps = false;
     this.palette = new Uint32Array(info.palette.map(([r, g, b]) => 0xff000000 | (b << 16) | (g << 8) | r));
     this.context = find("screen").getContext("2d");
     this.image = this.context.createImageData(info.columns, info.rows);
@@ -32,7 +32,10 @@ class Page {
       faster: () => this.change(1),
       grid: () => this.toggle("showsCodes", "codes"),
       memory: () => this.remember(!document.body.classList.contains("remembers")),
-      help: () => document.body.classList.toggle("helps"),
+      help: () => {
+        this.helps = document.body.classList.toggle("helps");
+        this.pause(this.paused); // time stood still: it goes on from here
+      },
       fullscreen: () => (document.fullscreenElement ? document.exitFullscreen() : document.body.requestFullscreen()),
     };
     this.rows = info.variables.map(({ name }) => this.row(name));
@@ -45,7 +48,7 @@ class Page {
 
   /** One frame of the screen: the steps that are due, then the picture. */
   async tick() {
-    if (!this.paused && !this.busy && !this.game.over) await this.advance();
+    if (!this.paused && !this.helps && !this.busy && !this.game.over) await this.advance();
     requestAnimationFrame(() => this.tick());
   }
 
@@ -214,6 +217,7 @@ class Page {
   key(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const name = keyName(event), { play, commands } = this.info.keys;
+    if (this.helps && commands[name] !== "help") this.commands.help(); // any key closes it, and does what it does
     if (name in play) {
       if (!event.repeat) this.held.press(name, play[name]);
     } else if (this.commands[commands[name]]) {

@@ -257,6 +257,18 @@ def test_keys_steer_serve_and_command(browser: Browser, address: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_game_waits_while_its_keys_are_read(browser: Browser, address: str) -> None:
+    browser.open(address)
+    browser.until("return twin.game.steps > 5")
+    browser.tap("h")
+    steps = browser.run("return new Promise((done) => setTimeout(() => done(twin.game.steps), 300))")
+    assert browser.run("return new Promise((done) => setTimeout(() => done(twin.game.steps), 500))") == steps
+    browser.tap("space")
+    browser.until(f"return twin.game.served && twin.game.steps > {steps + 5}")
+    assert browser.run("return document.body.classList.contains('helps')") is False
+
+
+@pytest.mark.slow
 def test_a_served_ball_flies_and_comes_back(browser: Browser, address: str) -> None:
     browser.open(address)
     browser.tap("space")
