@@ -18,7 +18,7 @@ from app.clock import FASTEST, SLOWEST, Clock
 from app.keys import load_keys
 from app.recording import check_ffmpeg
 from app.session import Session
-from console import MOST_SEED, WeightsOption, clean_errors, finite
+from console import MOST_SEED, WeightsOption, clean_errors, finite, unbroken
 from model.files import SCHEMA, FileError, make_directory, write_json
 
 if TYPE_CHECKING:
@@ -171,12 +171,13 @@ def _run(loop: "Loop", options: PlayOptions, first: bool) -> None:
             loop.run()
     finally:
         gc.unfreeze()
-        loop.close()
-        if options.report:
-            pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
-            write_json(options.report, {"schema": SCHEMA, **players.report(session), **pace})
-        if options.save_session:
-            players.save_session(options.save_session, session, options.seed, options.controller, options.dream)
+        # The recording may take a while: a second Ctrl-C ends that alone.
+        with closing(loop), unbroken():
+            if options.report:
+                pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
+                write_json(options.report, {"schema": SCHEMA, **players.report(session), **pace})
+            if options.save_session:
+                players.save_session(options.save_session, session, options.seed, options.controller, options.dream)
 
 
 @app.command("doctor")

@@ -60,6 +60,19 @@ def test_headless_writes_report_recording_and_a_session_that_replays(tmp_path: P
     assert not records_path().exists(), "headless keeps no records"
 
 
+def test_ctrl_c_twice_loses_neither_report_nor_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.players.Autopilot.act", interrupted)  # the first one comes while it plays
+    monkeypatch.setattr("app.recording.Recorder.close", interrupted)  # and the second while the recording is finished
+    report, saved = tmp_path / "r.json", tmp_path / "s.json"
+    outputs = ["--report", str(report), "--record", str(tmp_path / "o.gif"), "--save-session", str(saved)]
+    assert play("--headless", "--frames", "40", *outputs).exit_code == 130
+    assert report.exists()
+    assert saved.exists()
+
+
 def test_a_replay_that_differs_is_found_out(tmp_path: Path) -> None:
     saved = tmp_path / "s.json"
     play("--headless", "--frames", "5", "--save-session", str(saved))
