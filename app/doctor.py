@@ -41,7 +41,8 @@ def examine(weights: Path | None, seconds: float) -> Iterator[Finding]:
         return
     yield (emulator := _look("emulator", "pip install --force-reinstall ale-py gymnasium", _emulator))
     yield _look("display", "check DISPLAY, WAYLAND_DISPLAY and SDL_VIDEODRIVER; or play --headless", _display)
-    yield "files", f"captures go to {Path('captures').absolute()}, records to {records_path()}", ""
+    records = records_path() or "no place, without a home"
+    yield "files", f"captures go to {Path('captures').absolute()}, records to {records}", ""
     engines: list[Engine] = []
 
     def load() -> str:

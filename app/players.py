@@ -202,10 +202,10 @@ class Records:
     introduced: bool = False
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | None) -> Self:
         """What is kept at `path`; a file that is missing or damaged counts as none."""
         with suppress(FileError, TypeError, KeyError, ValueError, OverflowError):
-            found = read_json(path, "records", _SMALL)
+            found = read_json(path, "records", _SMALL) if path else {}
             score, dream = int(found["best_score"]), float(found["longest_dream_seconds"])
             return cls(path, max(0, score), max(0.0, dream), bool(found["introduced"]))
         return cls(path)
@@ -223,8 +223,10 @@ class Records:
         return False
 
 
-def records_path() -> Path:
-    """Where a person's records are kept: the system's folder for programs' data."""
+def records_path() -> Path | None:
+    """Where a person's records are kept: the system's folder for programs' data; None for a user without a home."""
     other = {"win32": ("APPDATA", "AppData/Roaming"), "darwin": ("", "Library/Application Support")}
     variable, below_home = other.get(sys.platform, ("XDG_DATA_HOME", ".local/share"))
-    return Path(os.environ.get(variable) or Path.home() / below_home) / "neural-breakout" / "records.json"
+    with suppress(RuntimeError):
+        return Path(os.environ.get(variable) or Path.home() / below_home) / "neural-breakout" / "records.json"
+    return None

@@ -76,6 +76,17 @@ def test_damaged_records_count_as_none(tmp_path: Path, content: str) -> None:
     assert Records.load(path).save()
 
 
+def test_a_user_without_a_home_has_no_records_and_plays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert records_path() is None
+    assert not Records.load(records_path()).save()
+
+
 def test_records_that_cannot_be_kept_take_nothing_from_the_game(
     make_engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
