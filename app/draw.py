@@ -278,9 +278,11 @@ class Painter(Charts):
             y += picture.get_height() + 4
 
     def _help(self, lines: list[tuple[str, str]]) -> None:
-        """All keys in one column, or in two where the window is not high enough for one of a legible size."""
+        """All keys in one column, or in two where the window is not high enough for one of a legible size; a narrow
+        window has one in small."""
         width, height = self.surface.get_size()
-        for size, columns in ((16, 1), (14, 1), (13, 2), (11, 2), (9, 2), (8, 2), (6, 2)):
+        sizes = (16, 1), (14, 1), (13, 2), (11, 2), (9, 2), (8, 2), (6, 2), (12, 1), (11, 1), (9, 1), (8, 1), (6, 1)
+        for size, columns in sizes:
             pitch, edge, gap = self.u(size * 1.5 + 1), self.u(size * 1.7), self.u(size * 1.5)
             keys, words = (max(self.picture(line[i], size, TEXT).get_width() for line in lines) for i in (0, 1))
             wide, rows = keys + gap + words, math.ceil(len(lines) / columns)

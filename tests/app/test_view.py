@@ -163,6 +163,13 @@ def test_the_bottom_line_and_the_help_follow_the_mode(make_engine: Any) -> None:
     assert view_of(session, difference=True).strips == ()
 
 
+@pytest.mark.parametrize("size", [(300, 320), (400, 600), (470, 772), (480, 360), (640, 480), (1344, 772)])
+def test_the_help_names_every_key(make_engine: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = help_lines(KEYS, False)
+    seen = words(replace(view_of(session_of(make_engine)), help=lines), *size, monkeypatch)
+    assert {word for line in lines for word in line} <= set(seen)
+
+
 def test_the_controllers_name_stays_in_a_parted_dream(make_engine: Any) -> None:
     session = session_of(make_engine)
     session.do("dream")
