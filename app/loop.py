@@ -107,6 +107,8 @@ class Loop:
                     self.screen.show(self.view)
             elif self.clock.wait_time() == 0 and not self.step():
                 return
+        if isinstance(self.player, Scripted) and self.player.replays and self.player.done:
+            self.replayed = self.session.digests()
 
     def _waiting(self) -> bool:
         """Whether time stands still: paused, help, rewinding, or a game that is over and waits for its player."""

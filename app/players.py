@@ -55,6 +55,11 @@ class Scripted:
         self.replays, self.title = commands is not None, "" if commands is None else "replay"
         self._actions, self._commands = deque(actions), deque(commands or ())
 
+    @property
+    def done(self) -> bool:
+        """Whether it has given all its actions."""
+        return not self._actions
+
     def act(self, session: Session) -> int | None:
         """The action for the next step, 0..3, None when there is no more; commands that are due are given first."""
         while self._commands and self._commands[0][0] <= session.taken:
