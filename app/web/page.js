@@ -5,6 +5,7 @@ const SPEEDS = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4];
 const TELEVISION = 4 / 3, STRETCH = 0.16; // as app/style.py: whole multiples of the game's pixels near 4:3
 const BUDGET = 12; // milliseconds of steps in one frame of the screen, at a speed above 1
 const LOW = 480; // pixels: on a lower screen, a phone on its side, the memory is not shown until it is asked for
+const SEEN = 1000; // milliseconds for which the end of a game stays, whatever is touched
 const PARTS = ["runtime.wasm", "runtime.mjs", "predict.onnx", "advance.onnx", "frame"];
 const find = (name) => document.getElementById(name);
 
@@ -48,6 +49,7 @@ class Page {
 
   /** One frame of the screen: the steps that are due, then the picture. */
   async tick() {
+    if (!this.game.over) this.alive = performance.now();
     if (!this.paused && !this.helps && !this.busy && !this.game.over) await this.advance();
     requestAnimationFrame(() => this.tick());
   }
@@ -87,6 +89,11 @@ class Page {
     this.game.restart();
     this.held.forgetTaps();
     this.pause(false);
+  }
+
+  /** A touch after a game: one that still meant to steer in it begins no other, or nobody would see the points. */
+  again() {
+    if (performance.now() - this.alive > SEEN) this.restart();
   }
 
   change(by) {
@@ -230,7 +237,7 @@ class Page {
     button.addEventListener("pointerdown", (event) => {
       button.setPointerCapture(event.pointerId);
       this.held.press(button.id, action);
-      if (this.game.over) this.restart();
+      if (this.game.over) this.again();
       event.preventDefault();
     });
     for (const end of ["pointerup", "pointercancel"]) button.addEventListener(end, () => this.held.release(button.id));
@@ -245,7 +252,7 @@ class Page {
     };
     picture.addEventListener("pointerdown", (event) => {
       picture.setPointerCapture(event.pointerId);
-      if (this.game.over) return this.restart();
+      if (this.game.over) return this.again();
       if (this.paused) return this.pause(false);
       this.held.fired = true;
       point(event);

@@ -319,5 +319,17 @@ def test_it_works_as_a_plain_file_and_on_a_phone(site: Path, tmp_path: Path) -> 
             browser.until(f"return {sign} * (twin.game.paddle - {before}) > 20")
             browser.lift()
         browser.until("return twin.game.served")
+        browser.run(
+            "const board = new ort.Tensor('int64', BigInt64Array.from([1n, 2n, 3n, 0n]), [1, 4]);"
+            "twin.game.state = {...twin.game.state, board};"
+            "twin.page.alive = performance.now() + 1e6;"  # the game has only just ended
+        )
+        for element in ("left", "picture"):
+            browser.touch(element, 0.5)
+            browser.lift()
+            assert browser.run("return twin.game.score") == 123, "a finger that steers leaves the points to be seen"
+        browser.run("twin.page.alive = 0")
+        browser.touch("left", 0.5)
+        browser.until("return !twin.game.over && twin.game.score === 0")
     finally:
         browser.close()
