@@ -173,11 +173,13 @@ def _run(loop: "Loop", options: PlayOptions, first: bool) -> None:
         gc.unfreeze()
         # The recording may take a while: a second Ctrl-C ends that alone.
         with closing(loop), unbroken():
-            if options.report:
-                pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
-                write_json(options.report, {"schema": SCHEMA, **players.report(session), **pace})
-            if options.save_session:
-                players.save_session(options.save_session, session, options.seed, options.controller, options.dream)
+            try:
+                if options.report:
+                    pace = {"steps_per_second": loop.clock.measured, "median_step_seconds": loop.clock.cost}
+                    write_json(options.report, {"schema": SCHEMA, **players.report(session), **pace})
+            finally:  # also where there is no room for the report
+                if options.save_session:
+                    players.save_session(options.save_session, session, options.seed, options.controller, options.dream)
 
 
 @app.command("doctor")

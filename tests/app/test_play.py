@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import multiprocessing
@@ -70,6 +71,19 @@ def test_ctrl_c_twice_loses_neither_report_nor_session(tmp_path: Path, monkeypat
     outputs = ["--report", str(report), "--record", str(tmp_path / "o.gif"), "--save-session", str(saved)]
     assert play("--headless", "--frames", "40", *outputs).exit_code == 130
     assert report.exists()
+    assert saved.exists()
+
+
+def test_a_report_that_cannot_be_written_does_not_cost_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("app.commands.write_json", full)
+    saved = tmp_path / "s.json"
+    result = play("--headless", "--frames", "5", "--report", str(tmp_path / "r.json"), "--save-session", str(saved))
+    assert (result.exit_code, result.stderr) == (1, "error: No space left on device\n")
     assert saved.exists()
 
 
