@@ -76,7 +76,9 @@ def clean_errors() -> Iterator[None]:
 def unbroken() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait for the end of the block, so that they find nothing half done."""
     came: list[int] = []
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is signal.default_int_handler]
+    main = threading.current_thread() is threading.main_thread()  # no other thread may set a signal's handler
+    both = (signal.SIGINT, signal.SIGTERM) if main else ()
+    numbers = [number for number in both if signal.getsignal(number) is signal.default_int_handler]
     try:
         for number in numbers:
             signal.signal(number, lambda *_: came.append(1))

@@ -123,7 +123,11 @@ class Session:
         real, drawn, now = step.result().frame, guess.frame[0], emulator.objects()
         frames = np.stack([drawn, real]) if self.dreaming else real[None]
         states = self.engine.advance(states, actions, frames, guess)
-        self.twin, self.reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
+        self.twin, reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
+        if self.controller == "action":  # the key alone knows of no ball: what it drew would mislead the tracker
+            reality = self.engine.advance(self.reality, actions[:1], real[None])
+            self.twin = self.twin if self.dreaming else reality
+        self.reality = reality
         self._hashes[0].update(real.tobytes())
         actual = codes.result()
         score = score_step(before, real, drawn, guess.codes[0], actual, self.engine.majority)

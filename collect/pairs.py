@@ -17,17 +17,9 @@ import numpy.typing as npt
 from collect.dataset import CUT, MANIFEST, Episode, read_episodes, read_manifest
 from collect.frames import CollectSettings, play_episode
 from console import Show, quiet
+from model import files
 from model.breakout import ACTIONS, CELLS, CODES, EMULATOR_HZ, GRID_ROWS, Action, Frame
-from model.files import (
-    SCHEMA,
-    FileError,
-    check_schema,
-    checksum,
-    read_description,
-    read_json,
-    waiting_path,
-    write_described,
-)  # fmt: skip
+from model.files import FileError
 from model.readers import Ints
 
 BATCH = 256
@@ -50,7 +42,7 @@ def _games(directory: Path | None, frameskip: int, seed: int) -> tuple[Iterator[
         return games, {"policy": settings.policy, "seed": seed, "frames_sha256": None}
     manifest = read_manifest(directory, frameskip)
     about = {"policy": manifest.get("policy"), "seed": manifest.get("seed")}
-    return read_episodes(directory, manifest), {**about, "frames_sha256": checksum(directory / MANIFEST)}
+    return read_episodes(directory, manifest), {**about, "frames_sha256": files.checksum(directory / MANIFEST)}
 
 
 def collect_pairs(
@@ -94,7 +86,7 @@ def collect_pairs(
         file.write(b"\n]\n")
         of_action = zip(Action, counts[:, 0].sum(axis=1), strict=True)
         return {
-            "schema": SCHEMA,
+            "schema": files.SCHEMA,
             "pairs": done,
             "codes_sha256": codes_sha256,
             "frameskip": frameskip,
@@ -105,7 +97,7 @@ def collect_pairs(
             "codes": code_statistics(counts),
         }
 
-    return write_described(out, write, stats_path(out), PAIRS_SHA256)
+    return files.write_described(out, write, stats_path(out), PAIRS_SHA256)
 
 
 def count_codes(actions: npt.NDArray[np.integer], codes: npt.NDArray[np.integer]) -> Ints:
@@ -165,7 +157,7 @@ def read_pairs(path: Path) -> tuple[Ints, Ints]:
     """Actions (N,) and codes (N, 35) of a pairs file. FileError if it is missing, damaged, empty or foreign."""
     if not path.exists():
         raise FileError(f"pairs {path} do not exist; make them with: python main.py collect pairs --out {path}")
-    items = read_json(path, "pairs", limit=1 << 29)
+    items = files.read_json(path, "pairs", limit=1 << 29)
     if not isinstance(items, list):
         raise FileError(f"pairs {path} are not a JSON list")
     if not items:
@@ -195,13 +187,13 @@ def load_pairs(path: Path) -> Pairs:
 
 def _load_stats(path: Path, pairs: int) -> dict[str, Any] | None:
     beside = stats_path(path)
-    if not beside.exists() and not waiting_path(beside).exists():
+    if not beside.exists() and not files.waiting_path(beside).exists():
         return None
-    digest = checksum(path)
-    stats = read_description(beside, "statistics", PAIRS_SHA256, digest, limit=1 << 26)
+    digest = files.checksum(path)
+    stats = files.read_description(beside, "statistics", PAIRS_SHA256, digest, limit=1 << 26)
     if not isinstance(stats, dict):
         raise FileError(f"statistics {beside} are not a JSON object")
-    check_schema(stats.get("schema"), "statistics", beside, "python main.py collect pairs")
+    files.check_schema(stats.get("schema"), "statistics", beside, "python main.py collect pairs")
     if stats.get(PAIRS_SHA256) != digest:
         raise FileError(f"statistics {beside} are of another pairs file than {path}: run collect pairs again")
     lengths, frameskip = stats.get("episode_lengths"), stats.get("frameskip")

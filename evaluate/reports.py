@@ -1,9 +1,9 @@
 """The reports of `evaluate`, `evaluate --live`, `match` and `evaluate-player`; `tables.py` prints them."""
 
+from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -31,20 +31,12 @@ STREAM = 1 << 21  # keeps the games of `live` apart from those of `play_held_out
 LIVE_SECONDS, BATCH = 600.0, 64
 
 
-class EvaluationSettings(NamedTuple):
-    """What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`)."""
-
-    seed: int
-    policies: tuple[str, ...]
-    episodes: int
-    game_seconds: float
-    transitions: int
-    runs: int
-    least_seconds: float
-    run_seconds: float
-    alone: int
-    alone_seconds: float
-    without: str = Without.nothing
+EvaluationSettings = namedtuple(
+    "EvaluationSettings",
+    "seed policies episodes game_seconds transitions runs least_seconds run_seconds alone alone_seconds without",
+    defaults=[Without.nothing],
+)
+"""What an evaluation depends on, beside the weights: the options of `evaluate` (`commands.py`)."""
 
 
 def evaluate(engine: Engine, settings: EvaluationSettings, show: Show = quiet) -> Report:

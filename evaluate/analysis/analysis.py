@@ -1,5 +1,6 @@
 """`analyze`: from weights to a report and its pictures; `page.py` writes them."""
 
+from collections import namedtuple
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -23,17 +24,8 @@ DREAM_TEMPERATURES = (0.0, 0.5, 1.0, 2.0)
 BALL_BETWEEN = 130, 165  # rows in which the ball rises at the moment whose futures are shown: room on both sides
 
 
-class AnalysisSettings(NamedTuple):
-    """What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
-
-    seed: int
-    policy: str
-    episodes: int
-    transitions: int
-    per_event: int
-    runs: int
-    dream_seconds: float
-    top: int
+AnalysisSettings = namedtuple("AnalysisSettings", "seed policy episodes transitions per_event runs dream_seconds top")
+"""What an analysis depends on, beside the weights and the pairs: the options of `analyze` (`commands.py`)."""
 
 
 class Futures(NamedTuple):

@@ -15,6 +15,7 @@ from app.players import Autopilot, Scripted, load_session, report, save_session
 from app.session import COMMANDS, Session
 from collect.emulator import Emulator
 from model.breakout import CELLS
+from model.engine import Engine
 from model.env import reset_state
 from model.files import FileError
 from model.metrics import PARTED_STEPS
@@ -292,3 +293,19 @@ def test_a_new_game_begins_with_all_that_is_known_of_one(make_engine: Any) -> No
     play(session, 50)
     session.do("restart")
     assert session.reality is session.twin is opening
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dream", [False, True])
+def test_from_the_key_alone_reality_is_remembered_as_ever(dream: bool) -> None:
+    """What the key alone draws knows of no ball, and must not mislead the twin that sees the real game."""
+    engine = Engine.load()
+    sessions = [Session(engine, Emulator(1), dream, controller) for controller in ("context", "action")]
+    player = Autopilot("random", 0)
+    for _ in range(200):
+        action = player.act(sessions[0])
+        for session in sessions:
+            session.step(action)
+        known, alone_known = (session.reality for session in sessions)
+        assert np.array_equal(known.objects, alone_known.objects)
+        assert np.array_equal(known.memory, alone_known.memory)
