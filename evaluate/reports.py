@@ -109,7 +109,7 @@ def live(engine: Engine, steps: int, policy: str, seed: int = 0, without: str = 
         "truth": summaries.summarise_truth(truth, engine.majority),
         "controllers": {name: summaries.summarise_predicted(one, truth) for name, one in ones.items()},
         "mistakes": {name: summaries.mistakes(truth, one, events) for name, one in ones.items()},
-        "longest_run_of_right_grids": {name: longest_run(of.all(1)) for name, of in hits.items()},
+        "longest_run_of_right_grids": {name: longest_run(of.all(1), truth.episodes) for name, of in hits.items()},
         "frequency": summaries.frequency(dataset, events),
         "events": summaries.by_group(truth, ones, Event, events),
         "zones": summaries.by_group(truth, ones, Zone, heldout.zones(dataset)),
@@ -126,8 +126,9 @@ def live(engine: Engine, steps: int, policy: str, seed: int = 0, without: str = 
     }
 
 
-def longest_run(right: Bools) -> int:
-    """The most steps running that were right: (N,) bool."""
+def longest_run(right: Bools, games: Ints) -> int:
+    """The most steps of one game running that were right: (N,) bool, and their games (N,)."""
+    right = np.insert(right, np.flatnonzero(np.diff(games)) + 1, False)  # between two games
     ends = np.flatnonzero(np.concatenate(([True], ~right, [True])))
     return int(np.diff(ends).max()) - 1
 

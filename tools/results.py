@@ -110,6 +110,7 @@ def dream(report: Any, bench: Any) -> str:
     columns = {
         "mixed": "mixed.dreams.context",
         "people": "people.dreams.context",
+        "mixed: decoder alone": "mixed.dreams.decoder alone",
         "people: decoder alone": "people.dreams.decoder alone",
         "people: controller alone": "people.dreams.controller alone",
         "people: last frame again": "people.dreams.copy last",
@@ -119,7 +120,7 @@ def dream(report: Any, bench: Any) -> str:
         for label, place, form in DREAM
     ]
     alone = [shown(at(report, f"held_out.{policy}.alone.possible_seconds"), seconds) for policy in POLICIES]
-    rows.append(["left alone: possible seconds", *alone, "", "", ""])
+    rows.append(["left alone: possible seconds", *alone, *[""] * (len(columns) - len(alone))])
     return table(["", *columns], rows)
 
 

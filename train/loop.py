@@ -268,6 +268,7 @@ class Loop:
         if figures is None:  # the last step was not one to validate after
             figures = self.validate()
             self.save_last()
+        self._asked.show(1.0, f"step {self.step}")
         return figures
 
     def _train(self, generator: torch.Generator) -> dict[str, Tensor]:

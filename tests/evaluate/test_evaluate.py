@@ -155,9 +155,10 @@ def test_live_prints_tables(shipped, tmp_path: Path) -> None:
 
 
 def test_longest_run() -> None:
-    assert longest_run(np.array([1, 1, 0, 1, 1, 1, 0], bool)) == 3
-    assert longest_run(np.zeros(4, bool)) == 0
-    assert longest_run(np.ones(4, bool)) == 4
+    assert longest_run(np.array([1, 1, 0, 1, 1, 1, 0], bool), np.zeros(7, int)) == 3
+    assert longest_run(np.zeros(4, bool), np.zeros(4, int)) == 0
+    assert longest_run(np.ones(4, bool), np.zeros(4, int)) == 4
+    assert longest_run(np.ones(5, bool), np.array([0, 0, 0, 1, 1])) == 3
 
 
 # --- match ---
