@@ -105,7 +105,7 @@ def summarise_events(dataset: Dataset, events: Ints, found: Pass) -> dict[str, R
     ends, rates = dataset.first[1:] - 1, {}
     exact = np.pad(found.exact, (0, EVENT_STEPS))  # there may be fewer frames than steps are asked for
     right: Bools = np.all(np.lib.stride_tricks.sliding_window_view(exact, EVENT_STEPS), axis=1)
-    for event in (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.SERVE):
+    for event in (Event.PADDLE, Event.BRICK, Event.SIDE_WALL, Event.TOP_WALL, Event.LIFE_LOST, Event.SERVE):
         t = np.flatnonzero(events == event)
         t = t[t + EVENT_STEPS <= ends[episode_of(dataset, t)]]
         rates[label_of(event)] = mean(right[t], episode_of(dataset, t))
