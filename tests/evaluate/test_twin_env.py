@@ -54,6 +54,7 @@ def test_a_twin_that_follows_sees_every_real_frame() -> None:
             BreakoutTwin(**{wrong: "human"})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [{"controller": "action"}, {"temperature": 5.0}])
 def test_a_twin_that_sees_the_real_frames_is_not_misled_by_what_it_drew(arguments: dict[str, Any]) -> None:
     """What chance drew is no guess where a ball is that the real frame hides: `WorldModel.observe` has the rule too."""
