@@ -75,17 +75,16 @@ def clean_errors() -> Iterator[None]:
 @contextmanager
 def unbroken() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait for the end of the block, so that they find nothing half done."""
-    came: list[int] = []
+    came, handler = list[int](), signal.default_int_handler
     main = threading.current_thread() is threading.main_thread()  # no other thread may set a signal's handler
-    both = (signal.SIGINT, signal.SIGTERM) if main else ()
-    numbers = [number for number in both if signal.getsignal(number) is signal.default_int_handler]
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if main and signal.getsignal(n) is handler]
     try:
         for number in numbers:
             signal.signal(number, lambda *_: came.append(1))
         yield
     finally:
         for number in numbers:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, handler)
     if came:
         raise KeyboardInterrupt
 

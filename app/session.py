@@ -113,21 +113,21 @@ class Session:
         return self.moment
 
     def _both(self, action: int, emulator: "Emulator") -> None:
-        """A scored step beside the emulator. While it dreams, both states go through the engine as one batch."""
+        """A scored step beside the emulator. In a dream both states go through the engine as one batch."""
         before, there = emulator.frame, emulator.objects()
         step = _SECOND_CORE.submit(emulator.step, action)
         codes = _SECOND_CORE.submit(lambda: self.engine.encode(before[None], step.result().frame[None])[0])
-        states = stack([self.twin, self.reality]) if self.dreaming else self.reality
+        together = self.dreaming and self.controller == "context"  # what the key alone draws knows of no real ball
+        states = stack([self.twin, self.reality]) if together else self.twin
         actions = np.full(len(states.frame), action, np.int64)
         guess = self.engine.predict(states, actions, self.controller)
         real, drawn, now = step.result().frame, guess.frame[0], emulator.objects()
-        frames = np.stack([drawn, real]) if self.dreaming else real[None]
-        states = self.engine.advance(states, actions, frames, guess)
-        self.twin, reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
-        if self.controller == "action":  # the key alone knows of no ball: what it drew would mislead the tracker
-            reality = self.engine.advance(self.reality, actions[:1], real[None])
-            self.twin = self.twin if self.dreaming else reality
-        self.reality = reality
+        if self.dreaming and not together:
+            self.twin = self.engine.advance(self.twin, actions, guess.frame, guess)
+            self.reality = self.engine.advance(self.reality, actions, real[None])
+        else:
+            states = self.engine.advance(states, actions, np.stack([drawn, real]) if together else real[None], guess)
+            self.twin, self.reality = states.rows(slice(0, 1)), states.rows(slice(-1, None))
         self._hashes[0].update(real.tobytes())
         actual = codes.result()
         score = score_step(before, real, drawn, guess.codes[0], actual, self.engine.majority)

@@ -60,8 +60,7 @@ class BreakoutTwin(gymnasium.Env[Any, Any]):
         dreaming = self._steps >= self._follow
         guess = self.engine.predict(self.state, key, *self._choice, self.np_random)
         step = self.emulator.step(int(action))
-        told = guess if dreaming or self._choice == ("context", 0) else None  # chance knows of no real ball
-        self.state = self.engine.advance(self.state, key, guess.frame if dreaming else step.frame[None], told)
+        self.state = self.engine.advance(self.state, key, guess.frame if dreaming else step.frame[None], guess)
         self._drawn = guess.frame[0]
         actual = self.engine.encode(before[None], step.frame[None])[0]
         score = score_step(before, step.frame, self._drawn, guess.codes[0], actual, self.engine.majority)

@@ -98,17 +98,20 @@ class Engine:
         action = np.asarray(action, np.int64)
         if check_controller(controller) == "action":
             logits = self._run("action", action=action)[0]  # (B, 35, 256)
-            return self.follow(state, (logits + _gumbel(temperature, logits.shape, rng)).argmax(2))
+            codes = (logits + _gumbel(temperature, logits.shape, rng)).argmax(2)
+            return self.follow(state, codes)._replace(sure=False)
         noise = _gumbel(temperature, (len(action), EVENTS, CODES), rng)  # (B, 6, 256)
         codes, drawn, *rest, _ = self._run("predict", **state._asdict(), action=action, noise=noise)
-        return Prediction(codes, drawn, Things(*rest[:4]), rest[4:])  # last: told (B, 14), bricks (B, 192)
+        things, around = Things(*rest[:4]), rest[4:]  # the latter: told (B, 14), bricks (B, 192)
+        return Prediction(codes, drawn, things, around, temperature == 0)
 
     def advance(self, state: State, action: Array, frame: Array, guess: Prediction | None = None) -> State:
         """The state one step later: `action` (B,) led to `frame` (B, 210, 160) uint8 classes, a real or a drawn one.
-        `guess` is what `predict` gave for this state and action; left out, it is predicted here. It says where the ball
-        is that the frame does not show."""
+        `guess` is what `predict` gave for this state and action. It says where the ball is that the frame does not
+        show; left out, or if it is not sure and the frame is another one than it drew, it is predicted here."""
         action = np.asarray(action, np.int64)
-        guess = guess or self.predict(state, action)
+        if guess is None or not (guess.sure or frame is guess.frame):
+            guess = self.predict(state, action)
         expected = np.concatenate((guess.things.ball, guess.things.paddle), 1)  # (B, 4)
         told, bricks = guess.around
         about = {"action": action, "next_frame": frame, "expected": expected, "told": told, "bricks": bricks}

@@ -107,3 +107,4 @@ class Prediction(NamedTuple):
     frame: Array  # (B, 210, 160) uint8 classes, as the codes draw it
     things: Things  # what it shows
     around: Sequence[Array]  # what the networks were told (`model.context.Around`); `advance` tells the memory too
+    sure: bool = True  # the context's likeliest codes, which say where a real ball is as well

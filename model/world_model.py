@@ -29,7 +29,7 @@ class WorldModel:
         self.frameskip, self.context, self.checksum = engine.frameskip, engine.context, engine.checksum
         self._rng = np.random.default_rng(seed)
         self._state: State | None = None
-        self._last: tuple[int, Prediction | None] | None = None
+        self._last: tuple[int, Prediction] | None = None
 
     @classmethod
     def load(cls, path: str | Path | None = None, controller: str = "context") -> "WorldModel":
@@ -62,8 +62,7 @@ class WorldModel:
 
     def _predict(self, action: int, temperature: float) -> Prediction:
         found = self.engine.predict(self.state, np.array([action]), self.controller, temperature, self._rng)
-        sure = temperature == 0 and self.controller == "context"
-        self._last = action, found if sure else None  # what is drawn by chance is no guess where a real ball is
+        self._last = action, found
         return found
 
     def observe(self, frame: Array, action: int | None = None) -> None:

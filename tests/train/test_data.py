@@ -15,7 +15,7 @@ from model.state import INDEX, NOT_KNOWN, Things
 from model.vqvae import SAME_DIGIT, STANDS, STEP, TO_LONG, TO_SHORT, VANISH
 from tests.train.conftest import Trained
 from train.data import UNTAUGHT, Data, Sampler, held_out, hide, interesting, load_frames, taught_loss
-from train.events import NAMES, _settle, paddle_event
+from train.events import NAMES, _settle, paddle_event, way
 from train.steps import NO_CODE, targets
 from train.weights import load_vqvae
 
@@ -138,6 +138,13 @@ def test_a_paddle_that_comes_out_from_under_the_wall_shows_its_width() -> None:
     assert event((100, 16), (104, 12)) == TO_SHORT
     assert [event((142, width), (138, width)) for width in (12, 16)] == [TO_SHORT, TO_LONG]
     assert event((142, 16), (140, 16)) == STANDS, "it is still cut off"
+
+
+def test_ways_in_words() -> None:
+    assert way(-3, 2) == "2 right, 3 up"
+    assert way(4, -1) == "1 left, 4 down"
+    assert way(0, -8) == "8 left"
+    assert way(0, 0) == "still"
 
 
 def test_what_crops_do_not_tell_is_left_to_the_state() -> None:
